@@ -1,0 +1,37 @@
+"""hashtag_core: user-conditional, open-vocabulary image hashtag prediction.
+
+A reference implementation of T. Durand, "Learning User Representations for Open Vocabulary Image
+Hashtag Prediction", CVPR 2020. Equation, section and table numbers in the code are the paper's.
+"""
+
+from hashtag_core.errors import InputError
+from hashtag_core.hashtags import Hashtags, build_hashtags
+from hashtag_core.histories import UserHistories, batches
+from hashtag_core.metrics import HashtagMetrics, evaluate
+from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.photos import PhotoCollection
+from hashtag_core.prediction import HashtagPredictor
+from hashtag_core.splits import split_users, user_folds
+from hashtag_core.training import TrainConfig, fit
+from hashtag_core.words import load_word_vectors
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "HashtagMetrics",
+    "HashtagModel",
+    "HashtagPredictor",
+    "Hashtags",
+    "InputError",
+    "ModelConfig",
+    "PhotoCollection",
+    "TrainConfig",
+    "UserHistories",
+    "batches",
+    "build_hashtags",
+    "evaluate",
+    "fit",
+    "load_word_vectors",
+    "split_users",
+    "user_folds",
+]

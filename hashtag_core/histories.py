@@ -1,0 +1,187 @@
+"""User histories: one item is one user's photos in time order (§3, Notations).
+
+Several users make one padded batch. Shapes: B users, T photos of a user (padded), N photos in the
+batch (unpadded, user by user), M hashtags of all N photos, d_i / d_v image features of the user
+side / query side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from hashtag_core.hashtags import Hashtags
+from hashtag_core.photos import PhotoCollection
+
+
+@dataclass
+class Batch:
+    """B users' photos, padded at the end, and their hashtags, not padded.
+
+    `x[mask]` turns anything of shape (B, T, ...) into (N, ...), in the order of the hashtags.
+
+    Attributes:
+        history_images: (B, T, d_i) float32, what the user encoder sees; zeros where padded.
+        query_images: (B, T, d_v) float32, what is to be labelled; the same tensor as
+            `history_images` unless there are features of a second ConvNet.
+        mask: (B, T) bool, True where there is a photo.
+        hashtag_ids: (M,) int64, the hashtags of all photos, one photo after the other.
+        hashtag_offsets: (N + 1,) int64: photo n has hashtag_ids[offsets[n] : offsets[n + 1]].
+        rows: (N,) int64, the photos' rows in the collection.
+    """
+
+    history_images: Tensor
+    query_images: Tensor
+    mask: Tensor
+    hashtag_ids: Tensor
+    hashtag_offsets: Tensor
+    rows: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+    def photo_weights(self) -> Tensor:
+        """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9."""
+        photos = self.mask.sum(dim=1, keepdim=True)  # (B, 1), N_u
+        return (self.mask / photos / len(self.mask))[self.mask]  # (N,)
+
+    def draw_targets(self, generator: torch.Generator | None = None) -> Tensor:
+        """(N,) int64: one hashtag of each photo, uniformly at random (§3.3)."""
+        counts = self.hashtag_offsets.diff()  # (N,)
+        draw = torch.rand(len(counts), generator=generator).to(counts.device)
+        return self.hashtag_ids[self.hashtag_offsets[:-1] + (draw * counts).long()]  # (N,)
+
+
+class UserHistories(Dataset):
+    """The photo histories of some users of a collection, one user an item.
+
+    Photos without any hashtag of the vocabulary are left out, as in the paper, and counted.
+
+    Args:
+        photos: the collection.
+        hashtags: the vocabulary.
+        users: user numbers; a user left with no photo is left out, and counted.
+        query_features: (P, d_v) features of a second ConvNet for the query side (§3.2.1); None
+            takes the collection's own for both sides.
+
+    Attributes:
+        left_out: {"photos": …, "users": …}.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoCollection,
+        hashtags: Hashtags,
+        users: Sequence[int] | np.ndarray,
+        query_features: np.ndarray | None = None,
+    ) -> None:
+        self.photos = photos
+        self.query_features = query_features
+        ids = hashtags.ids_in(photos)
+        known = ids >= 0
+        photo_of = np.repeat(np.arange(len(photos)), np.diff(photos.hashtag_offsets))
+        counts = np.bincount(photo_of[known], minlength=len(photos))
+        self.hashtag_ids = ids[known]
+        self.hashtag_offsets = np.concatenate([[0], np.cumsum(counts)])  # (P + 1,)
+        self.users: list[int] = []
+        self.rows: list[np.ndarray] = []
+        self.left_out = {"photos": 0, "users": 0}
+        for user in users:
+            rows = np.arange(len(photos))[photos.rows_of(user)]
+            kept = rows[counts[rows] > 0]
+            self.left_out["photos"] += len(rows) - len(kept)
+            if len(kept) == 0:
+                self.left_out["users"] += 1
+                continue
+            self.users.append(int(user))
+            self.rows.append(kept)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __getitem__(self, item: int) -> dict[str, np.ndarray]:
+        rows = self.rows[item]
+        whole = slice(rows[0], rows[-1] + 1)  # one sequential read of the memory map
+        features = self.photos.features[whole][rows - rows[0]]
+        queries = None
+        if self.query_features is not None:
+            queries = self.query_features[whole][rows - rows[0]]
+        starts, ends = self.hashtag_offsets[rows], self.hashtag_offsets[rows + 1]
+        ids = [self.hashtag_ids[start:end] for start, end in zip(starts, ends, strict=True)]
+        return {
+            "history_images": features,
+            "query_images": queries,
+            "hashtag_ids": np.concatenate(ids),
+            "hashtag_counts": ends - starts,
+            "rows": rows,
+        }
+
+
+def collate(users: list[dict[str, np.ndarray]]) -> Batch:
+    """Pad the histories of B users to the longest one."""
+    lengths = torch.tensor([len(user["rows"]) for user in users])  # (B,)
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
+
+    def padded(name: str) -> Tensor:
+        out = torch.zeros(*mask.shape, users[0][name].shape[1])  # (B, T, d)
+        for b, user in enumerate(users):
+            out[b, : lengths[b]] = torch.from_numpy(user[name].astype(np.float32))
+        return out
+
+    images = padded("history_images")
+    counts = np.concatenate([user["hashtag_counts"] for user in users])  # (N,)
+    return Batch(
+        history_images=images,
+        query_images=images if users[0]["query_images"] is None else padded("query_images"),
+        mask=mask,
+        hashtag_ids=torch.from_numpy(np.concatenate([user["hashtag_ids"] for user in users])),
+        hashtag_offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
+        rows=torch.from_numpy(np.concatenate([user["rows"] for user in users])),
+    )
+
+
+class SimilarLengths(Sampler[list[int]]):
+    """Random batches of users with similarly long histories, so that little is padding.
+
+    Users are shuffled, cut into pools of eight batches, sorted by length within each pool, and the
+    batches are shuffled in the end.
+    """
+
+    def __init__(
+        self, lengths: Sequence[int], users_per_batch: int, generator: torch.Generator | None
+    ) -> None:
+        self.lengths = lengths
+        self.size = users_per_batch
+        self.generator = generator
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = torch.randperm(len(self.lengths), generator=self.generator).tolist()
+        found = []
+        for start in range(0, len(order), 8 * self.size):
+            pool = sorted(order[start : start + 8 * self.size], key=self.lengths.__getitem__)
+            found += [pool[i : i + self.size] for i in range(0, len(pool), self.size)]
+        for i in torch.randperm(len(found), generator=self.generator).tolist():
+            yield found[i]
+
+
+def batches(
+    histories: UserHistories,
+    users_per_batch: int,
+    shuffle: bool = False,
+    generator: torch.Generator | None = None,
+) -> DataLoader:
+    """Batches of several users: in their order, or at random (`SimilarLengths`) for training."""
+    if not shuffle:
+        return DataLoader(histories, users_per_batch, collate_fn=collate)
+    lengths = [len(rows) for rows in histories.rows]
+    sampler = SimilarLengths(lengths, users_per_batch, generator)
+    return DataLoader(histories, batch_sampler=sampler, collate_fn=collate)

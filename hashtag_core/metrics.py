@@ -1,0 +1,100 @@
+"""Metrics of hashtag prediction: A@k, P@k, R@k (§4, Metrics).
+
+Per photo, with R the k highest-ranked candidates and G the photo's hashtags among the candidates:
+
+    A@k = 1 if R and G share a hashtag, else 0     P@k = |R & G| / k     R@k = |R & G| / |G|
+
+and the mean over photos, times 100. Photos with empty G are left out, and counted. Shapes: N
+photos, k ranked hashtags, M hashtags of all photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from hashtag_core.hashtags import CANDIDATES, Hashtags
+from hashtag_core.histories import Batch
+
+Ranker = Callable[[Batch, range, int], Tensor]  # batch, candidates, k -> (N, k) ids, best first
+
+
+class HashtagMetrics:
+    """Adds up A@k, P@k and R@k over batches of photos, on the device of what it is given."""
+
+    def __init__(self, ks: tuple[int, ...] = (1, 10)) -> None:
+        self.ks = ks
+        self.sums: dict[str, Tensor] = {}
+        self.photos = 0
+        self.left_out = 0
+
+    def update(
+        self, ranked: Tensor, hashtag_ids: Tensor, hashtag_offsets: Tensor, candidates: range
+    ) -> None:
+        """Add N photos.
+
+        Args:
+            ranked: (N, >= max k) int64, the ranked hashtags, best first; -1 where there is none.
+            hashtag_ids: (M,) int64, the true hashtags of all photos, one photo after the other.
+            hashtag_offsets: (N + 1,) int64, where each photo's begin.
+            candidates: the ids that were ranked; true hashtags outside do not count.
+        """
+        photos = torch.arange(len(ranked), device=ranked.device)  # (N,)
+        photo_of = photos.repeat_interleave(hashtag_offsets.diff())  # (M,)
+        inside = (hashtag_ids >= candidates.start) & (hashtag_ids < candidates.stop)  # (M,)
+        truth = photo_of[inside] * candidates.stop + hashtag_ids[inside]
+        guess = photos[:, None] * candidates.stop + ranked  # (N, k), one number per photo and id
+        hit = torch.isin(guess, truth) & (ranked >= 0)  # (N, k)
+        num_true = torch.bincount(photo_of[inside], minlength=len(ranked))  # (N,), |G|
+        counted = num_true > 0
+        self.photos += int(counted.sum())
+        self.left_out += int((~counted).sum())
+        for k in self.ks:
+            hits = hit[counted, :k].sum(dim=1)  # |R & G|
+            self._add(f"A@{k}", (hits > 0).sum())
+            self._add(f"P@{k}", hits.sum() / k)
+            self._add(f"R@{k}", (hits / num_true[counted]).sum())
+
+    def _add(self, name: str, value: Tensor) -> None:
+        self.sums[name] = self.sums.get(name, 0.0) + float(value)
+
+    def compute(self) -> dict[str, float]:
+        """{"A@1": …, "P@1": …, …, "photos": …}, in per cent; NaN where no photo counted."""
+        means = {
+            name: 100 * total / self.photos if self.photos else float("nan")
+            for name, total in self.sums.items()
+        }
+        return {**means, "photos": self.photos}
+
+
+def evaluate(
+    ranker: Ranker,
+    batches: Iterable[Batch],
+    hashtags: Hashtags,
+    candidates: tuple[str, ...] = CANDIDATES,
+) -> dict[str, dict[str, float]]:
+    """A ranker's metrics on all photos of all users, for each set of candidates.
+
+    Args:
+        ranker: (batch, candidates, k) -> (N, k) ids, best first.
+        batches: of `UserHistories`.
+        hashtags: the vocabulary.
+        candidates: of "seen", "unseen", "all".
+
+    Returns:
+        {"seen": {"A@1": …, "photos": …}, …}, in per cent.
+    """
+    metrics = {which: HashtagMetrics() for which in candidates}
+    for batch in batches:
+        for which, metric in metrics.items():
+            ids = hashtags.candidates(which)
+            ranked = ranker(batch, ids, max(metric.ks))
+            metric.update(
+                ranked,
+                batch.hashtag_ids.to(ranked.device),
+                batch.hashtag_offsets.to(ranked.device),
+                ids,
+            )
+    return {which: metric.compute() for which, metric in metrics.items()}

@@ -1,0 +1,241 @@
+"""A PhotoCollection: who posted which picture when, with which hashtags (§4, Datasets).
+
+On disk it is a folder of three files that any tool can open:
+
+    photos.parquet   photo_id, user, time, hashtags, image {bytes, path}, and any more
+    features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet
+    meta.json        where it came from, its licence, the ConvNet, and what was left out and why
+
+Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
+Shapes: P photos, U users, d_i image feature.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
+SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
+ROWS_PER_GROUP = 256  # pictures that one random access reads from photos.parquet
+
+
+@dataclass(frozen=True)
+class PhotoCollection:
+    """Photos in (user, time) order, their hashtags and their image features.
+
+    Attributes:
+        table: pyarrow Table of P rows: photo_id (string), user (string), time (timestamp, null
+            where unknown), hashtags (list<string>), and any column that the source added.
+            Pictures stay on disk until `picture` asks for one.
+        features: (P, d_i) float16, usually a memory map.
+        meta: what meta.json says.
+        folder: where the collection was loaded from, or None.
+    """
+
+    table: pa.Table
+    features: np.ndarray
+    meta: dict
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        _check_table(self.table, self.folder)
+        if self.features.ndim != 2 or len(self.features) != len(self.table):
+            raise InputError(
+                f"{self.folder or 'collection'}: features have shape {self.features.shape}, but "
+                f"there are {len(self.table)} photos. Extract the features again."
+            )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> PhotoCollection:
+        """Open a collection's folder; features become a memory map, pictures are not read.
+
+        Raises:
+            InputError: where the folder or one of its files is missing or does not fit.
+        """
+        import pyarrow.parquet as pq
+
+        folder = Path(folder)
+        for name in ("photos.parquet", "features.npy", "meta.json"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder}: no {name}. A photo collection is a folder made by "
+                    f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
+                )
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if meta.get("format_version") != FORMAT_VERSION:
+            raise InputError(
+                f"{folder}/meta.json: format version {meta.get('format_version')}, this "
+                f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
+            )
+        columns = [c for c in pq.read_schema(folder / "photos.parquet").names if c != "image"]
+        table = pq.read_table(folder / "photos.parquet", columns=columns)
+        features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        return cls(table, features, meta, folder)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def users(self) -> list[str]:
+        """The U user names, in row order."""
+        return self.table["user"].unique().to_pylist()
+
+    @cached_property
+    def user_offsets(self) -> np.ndarray:
+        """(U + 1,) int64: user u's photos are rows user_offsets[u] : user_offsets[u + 1]."""
+        codes = self.table["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        return np.append(starts, len(codes)).astype(np.int64)
+
+    @cached_property
+    def hashtag_offsets(self) -> np.ndarray:
+        """(P + 1,) int64: photo p's hashtags are hashtag_names[offsets[p] : offsets[p + 1]]."""
+        import pyarrow.compute as pc
+
+        counts = pc.list_value_length(self.table["hashtags"]).to_numpy()
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def hashtag_names(self) -> pa.DictionaryArray:
+        """All hashtags of all photos, one after the other, dictionary-encoded."""
+        return self.table["hashtags"].combine_chunks().flatten().dictionary_encode()
+
+    def rows_of(self, user: int) -> slice:
+        """The rows of user number `user`, oldest photo first."""
+        return slice(int(self.user_offsets[user]), int(self.user_offsets[user + 1]))
+
+    def hashtags_of(self, row: int) -> list[str]:
+        """The hashtags of the photo in this row."""
+        return self.table["hashtags"][row].as_py()
+
+    def picture(self, row: int) -> bytes:
+        """The encoded picture (WebP, JPEG, PNG …) of the photo in this row.
+
+        Raises:
+            InputError: where the collection holds no picture for it.
+        """
+        image = self._picture_at(row)
+        if image is None:
+            raise InputError(f"{self.folder or 'collection'}: row {row} has no picture.")
+        if image["bytes"] is not None:
+            return image["bytes"]
+        path = (self.folder / image["path"]).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise InputError(f"{self.folder}: row {row}: {image['path']} leaves the folder.")
+        return path.read_bytes()
+
+    @cached_property
+    def _picture_at(self) -> Callable[[int], dict | None]:
+        import pyarrow.parquet as pq
+
+        if self.folder is None:
+            return lambda row: None
+        file = pq.ParquetFile(self.folder / "photos.parquet")
+        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+
+        @lru_cache(maxsize=8)
+        def read_group(group: int) -> pa.ChunkedArray:
+            return file.read_row_group(group, columns=["image"])["image"]
+
+        def picture_at(row: int) -> dict | None:
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            return read_group(group)[row - int(starts[group])].as_py()
+
+        return picture_at
+
+
+def write_collection(
+    folder: str | Path,
+    table: pa.Table,
+    meta: dict,
+    extract: Callable[[list[bytes], Path], None],
+) -> PhotoCollection:
+    """Write a collection whole or not at all, and return it loaded.
+
+    Everything goes to `<folder>.partial`, which is renamed when complete. A run that was killed
+    leaves that folder behind; started again, `extract` finds the features it already has there.
+
+    Args:
+        folder: where the collection shall be. An older collection there is replaced at the end.
+        table: P rows with the columns of `COLUMNS` and any more, in any order of rows.
+        meta: what meta.json shall say; the format version and the counts are added.
+        extract: called with the P pictures and the path of features.npy, which it writes.
+
+    Raises:
+        InputError: where a column is missing or a row is not valid.
+    """
+    import pyarrow.parquet as pq
+
+    missing = [c for c in COLUMNS if c not in table.column_names]
+    if missing:
+        raise InputError(f"{folder}: the table lacks the column(s) {', '.join(missing)}.")
+    folder = Path(folder)
+    table = table.sort_by(SORT_KEYS)  # a time that is null comes last
+    _check_table(table, folder)
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        table, partial / "photos.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP
+    )
+    pictures = [image["bytes"] for image in table["image"].to_pylist()]
+    extract(pictures, partial / "features.npy")
+    counts = {"photos": len(table), "users": len(table["user"].unique())}
+    meta = {"format_version": FORMAT_VERSION, **meta, "counts": counts}
+    (partial / "meta.json").write_text(
+        json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    replaced = folder.with_name(folder.name + ".replaced")
+    if folder.exists():
+        folder.replace(replaced)
+    partial.replace(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+    return PhotoCollection.load(folder)
+
+
+def _check_table(table: pa.Table, where: Path | None) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def fail(what: str) -> None:
+        raise InputError(f"{where or 'collection'}: {what}")
+
+    types = {
+        "photo_id": pa.types.is_string,
+        "user": pa.types.is_string,
+        "time": pa.types.is_timestamp,
+        "hashtags": pa.types.is_list,
+    }
+    for name, fits in types.items():
+        if name not in table.column_names:
+            fail(f"photos.parquet has no column `{name}`.")
+        if not fits(table.schema.field(name).type):
+            fail(f"column `{name}` is of type {table.schema.field(name).type}.")
+        nulls = table[name].is_null().combine_chunks().to_numpy(zero_copy_only=False)
+        if name != "time" and nulls.any():
+            fail(f"row {int(nulls.argmax())}: column `{name}` is null.")
+    if len(table) == 0:
+        fail("there are no photos.")
+    without = (pc.list_value_length(table["hashtags"]).to_numpy() == 0).nonzero()[0]
+    if len(without):
+        fail(f"row {int(without[0])}: a photo without hashtags. Leave such photos out.")
+    if pc.count_distinct(table["photo_id"]).as_py() != len(table):
+        fail("column `photo_id` has the same value twice.")
+    order = pc.sort_indices(table.drop_columns("hashtags"), sort_keys=SORT_KEYS).to_numpy()
+    unsorted = np.flatnonzero(order != np.arange(len(order)))
+    if len(unsorted):
+        fail(f"row {int(unsorted[0])} is out of order. Sort by (user, time, photo_id).")

@@ -1,0 +1,113 @@
+"""Figures. Blue and orange are told apart with any colour vision (Okabe and Ito's palette)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.pictures import load_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture, seen through one user's history.
+
+    Attributes:
+        user: who.
+        history: the user's last photos before, (encoded picture, hashtags), oldest first.
+        history_length: of how many photos before.
+        picture: the encoded picture to label.
+        true: its hashtags; empty where this user did not post it.
+        predicted: the model's hashtags, best first.
+    """
+
+    user: str
+    history: list[tuple[bytes, list[str]]]
+    history_length: int
+    picture: bytes
+    true: list[str]
+    predicted: list[str]
+
+
+def plot_examples(sections: dict[str, list[Example]], path: str | Path) -> Figure:
+    """Draw examples, one a row, under the heading of their section, and save the figure."""
+    from matplotlib.figure import Figure
+
+    rows = sum(len(examples) for examples in sections.values())
+    heights = []
+    for examples in sections.values():
+        heights += [0.34] + [1.0] * len(examples)
+    figure = Figure(figsize=(13, 1.72 * rows + 0.6 * len(sections)), layout="constrained")
+    grid = figure.add_gridspec(
+        len(heights), 3, width_ratios=[5.2, 1.15, 5.4], height_ratios=heights
+    )
+    line = 0
+    for heading, examples in sections.items():
+        title = figure.add_subplot(grid[line, :])
+        title.axis("off")
+        title.text(0, 0.25, heading, fontsize=14, weight="bold", va="bottom")
+        line += 1
+        for example in examples:
+            _draw_history(figure.add_subplot(grid[line, 0]), example)
+            _draw_picture(figure.add_subplot(grid[line, 1]), example)
+            _draw_hashtags(figure.add_subplot(grid[line, 2]), example)
+            line += 1
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return figure
+
+
+def _draw_history(ax: Axes, example: Example) -> None:
+    shown = example.history
+    ax.axis("off")
+    ax.set(xlim=(0, max(6, len(shown))), ylim=(-0.42, 1.22), aspect="equal", anchor="W")
+    ax.text(
+        0, 1.2, f"{example.user}: the last {len(shown)} of {example.history_length} photos so far",
+        fontsize=10, color=GREY, va="top", parse_math=False,
+    )  # fmt: skip
+    for i, (picture, hashtags) in enumerate(shown):
+        ax.imshow(load_picture(picture), extent=(i + 0.05, i + 0.95, 0.05, 0.95))
+        for j, hashtag in enumerate(hashtags[:2]):
+            ax.text(
+                i + 0.5, -0.08 - 0.17 * j, _short(hashtag, 14),
+                fontsize=7.5, color=GREY, ha="center", va="center", parse_math=False,
+            )  # fmt: skip
+
+
+def _draw_picture(ax: Axes, example: Example) -> None:
+    ax.imshow(load_picture(example.picture))
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(color=BLUE if example.true else ORANGE, linewidth=2)
+
+
+def _draw_hashtags(ax: Axes, example: Example) -> None:
+    ax.axis("off")
+    ax.set(xlim=(0, 1), ylim=(0, 1))
+    if example.true:
+        text = "posted with  " + "  ".join(f"#{_short(h, 22)}" for h in example.true[:7])
+        if len(example.true) > 7:
+            text += f"  (+{len(example.true) - 7})"
+    else:
+        text = "this user did not post the picture; it is another's"
+    ax.text(0, 0.9, text, fontsize=10, color=GREY, va="center", parse_math=False)
+    for i, hashtag in enumerate(example.predicted[:10]):
+        hit = hashtag in example.true
+        column, row = divmod(i, 5)
+        ax.text(
+            0.5 * column, 0.7 - 0.165 * row,
+            f"{i + 1:>2d}  {'✓ ' if hit else ''}{_short(hashtag, 26)}",
+            fontsize=10.5, va="center", parse_math=False,
+            color=BLUE if hit else "black", weight="bold" if hit else "normal",
+        )  # fmt: skip
+
+
+def _short(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"

@@ -1,0 +1,207 @@
+"""A trained model in use: new pictures, new users, new hashtags, nothing retrained (§1).
+
+    predictor = HashtagPredictor.load("runs/quickstart/image+hashtag")
+    user = predictor.new_user()
+    user = predictor.add_photo(user, "monday.jpg", ["cat", "black+white"])
+    predictor.predict("tuesday.jpg", user)                          # [("cat", 7.1), ...]
+    predictor.predict("tuesday.jpg", user, candidates=["kitten", "sofa"])
+
+A user is nothing but the vector u of §3.1; adding a photo is one step of the GRU.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashtag_core.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
+from hashtag_core.errors import InputError
+from hashtag_core.hashtags import Hashtags
+from hashtag_core.model import HashtagModel
+from hashtag_core.pictures import load_picture
+from hashtag_core.ranking import top_hashtags
+from hashtag_core.training import choose_device, load_run
+from hashtag_core.words import load_word_vectors, psi
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+Picture = str | Path | bytes | np.ndarray
+
+
+class HashtagPredictor:
+    """Hashtags for a picture, given who posts it.
+
+    Args:
+        model: a trained model.
+        hashtags: its vocabulary.
+        convnet: the name of the ConvNet whose features it was trained on.
+        words: the path of its word vectors; None for the installed ones.
+        device: where to compute; chosen automatically where not given.
+    """
+
+    def __init__(
+        self,
+        model: HashtagModel,
+        hashtags: Hashtags,
+        convnet: str = DEFAULT_CONVNET,
+        words: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.model = model.eval().to(self.device)
+        self.hashtags = hashtags
+        self._convnet_name = convnet
+        self._words_path = words
+
+    @classmethod
+    def load(cls, run: str | Path, device: str | None = None) -> HashtagPredictor:
+        """Open the run folder of a trained model.
+
+        Raises:
+            InputError: where it is missing or incomplete.
+        """
+        model, hashtags, about = load_run(run)
+        data = about["data"]
+        return cls(model, hashtags, data.get("convnet", DEFAULT_CONVNET), data.get("words"), device)
+
+    @cached_property
+    def convnet(self) -> ConvNet:
+        """The ConvNet, loaded when the first picture comes."""
+        return load_convnet(self._convnet_name, self.device)
+
+    @cached_property
+    def vectors(self) -> KeyedVectors:
+        """The word vectors, loaded when the first hashtag outside the vocabulary comes."""
+        return load_word_vectors(self._words_path)
+
+    def feature(self, picture: Picture) -> Tensor:
+        """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself."""
+        if isinstance(picture, np.ndarray):
+            feature = torch.from_numpy(np.asarray(picture, dtype=np.float32)).reshape(1, -1)
+        else:  # float16 in between, as in features.npy
+            feature = self.convnet([load_picture(picture)]).half().float()
+        expected = self.model.config.d_v
+        if feature.shape[1] != expected:
+            raise InputError(
+                f"a feature vector of {feature.shape[1]} numbers; the model takes {expected}."
+            )
+        return feature.to(self.device)
+
+    def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
+        """The hashtags that have a word vector, and psi of each: (V, d_w)."""
+        names, rows = [], []
+        for name in _clean(hashtags):
+            if name in self.hashtags.ids:
+                vector = self.hashtags.psi[self.hashtags.ids[name]]
+            elif (array := psi(name, self.vectors)) is not None:
+                vector = torch.from_numpy(array)
+            else:
+                continue
+            names.append(name)
+            rows.append(vector)
+        d_w = self.hashtags.psi.shape[1]
+        matrix = torch.stack(rows) if rows else torch.empty(0, d_w)
+        return names, matrix.to(self.device)
+
+    def new_user(self) -> Tensor:
+        """U of a user without a history: zeros (d_u,)."""
+        return torch.zeros(self.model.config.d_u, device=self.device)
+
+    @torch.inference_mode()
+    def add_photo(self, user: Tensor, picture: Picture, hashtags: list[str]) -> Tensor:
+        """U after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
+
+        Raises:
+            InputError: where none of the hashtags has a word vector.
+            InputError: where the picture cannot be used.
+        """
+        names, vectors = self.represent(hashtags)
+        if not names:
+            raise InputError(f"no hashtag with a word vector among {hashtags}.")
+        y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
+        return self.model.user_encoder.update(user[None], self.feature(picture), y)[0]
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        picture: Picture,
+        user: Tensor | None = None,
+        candidates: list[str] | None = None,
+        k: int = 10,
+    ) -> list[tuple[str, float]]:
+        """The k best hashtags for a picture, with their scores f (Equation 7), best first.
+
+        Args:
+            picture: a path, encoded bytes, or a feature vector (d_v,).
+            user: (d_u,), from `new_user` and `add_photo`; None for nobody in particular.
+            candidates: hashtags to choose from, seen in training or not; None for the vocabulary.
+            k: how many at most.
+
+        Raises:
+            InputError: where a candidate has no word vector.
+            InputError: where the picture cannot be used.
+        """
+        if candidates is None:
+            names, vectors = self.hashtags.names, self.hashtags.psi.to(self.device)
+        else:
+            names, vectors = self.represent(candidates)
+            without = [name for name in _clean(candidates) if name not in names]
+            if without or not names:
+                missing = ", ".join(without) or "(none given)"
+                raise InputError(f"no word vector for the candidate(s) {missing}.")
+        user = self.new_user() if user is None else user
+        query = self.model.queries(self.feature(picture), user[None])  # (1, d)
+        k = min(k, len(names))
+        best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
+        scores, ids = (row[0].tolist() for row in best)
+        return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
+
+
+def _clean(hashtags: list[str]) -> list[str]:
+    """Lower case, without blanks around and `#` before, each once, none empty."""
+    return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip().lstrip("#").lower())))
+
+
+def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
+    """A user's history from a CSV file: (picture, hashtags) of each photo, oldest first.
+
+    The file has a header with the columns `image` and `hashtags`. Image paths are relative to the
+    file; the hashtags of a photo are separated by commas (then quoted) or semicolons.
+
+    Raises:
+        InputError: where the file, a column or a cell is missing, with the line.
+    """
+    table = Path(table)
+    if not table.is_file():
+        raise InputError(f"{table}: no such file.")
+    history = []
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = {"image", "hashtags"} - set(rows.fieldnames or ())
+        if missing:
+            raise InputError(
+                f"{table}, line 1: no column {' and no column '.join(sorted(missing))}; "
+                "the header must be `image,hashtags`."
+            )
+        try:
+            for row in rows:
+                where = f"{table}, line {rows.line_num}"
+                hashtags = [h for h in re.split(r"[,;]", row["hashtags"] or "") if h.strip()]
+                if not row["image"] or not hashtags:
+                    raise InputError(f"{where}: a photo needs an image and hashtags.")
+                if row.get(None):
+                    raise InputError(
+                        f"{where}: more than two cells; put hashtags with commas in quotes."
+                    )
+                history.append((table.parent / row["image"], hashtags))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None
+    return history

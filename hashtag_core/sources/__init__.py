@@ -1,0 +1,1 @@
+"""Ways into a PhotoCollection, one file each."""

@@ -1,0 +1,367 @@
+"""data/open_art: real pictures by real artists with their own keywords, openly licensed.
+
+Built from three packages (see `PACKAGES`): the drawings of openclipart.org as Debian ships them
+(public domain), and OpenMoji's emojis (CC BY-SA 4.0). An artist is a user, a keyword a hashtag.
+Pictures are trimmed, scaled to fill a white square of 128 pixels, and kept as WebP.
+
+Which pictures are kept, in this order; every other one is counted by its reason in meta.json:
+
+- It names an artist, at least one keyword, and a licence that lets everybody use it.
+- Keywords are lower-cased; an empty one, `unsorted`, and the traces of a script's error (`hash`,
+  `0x8963570`) are no hashtags.
+- Artists written in two ways are one person where the names agree after removing what stands in
+  brackets, accents, dots, hyphens, case, the domain of an e-mail address, the title "Architetto",
+  and the order of the words ("Rollandin Francesco" and "Architetto Francesco Rollandin").
+- Skin-tone variants of an emoji are the same drawing: left out.
+- Of an artist the first 200 pictures, and only artists with at least 10.
+
+OpenMoji gives dates; openclipart gives almost none, so its `time` is null and an artist's pictures
+stand in the order of their paths: what belongs together lies in one folder.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import posixpath
+import re
+import tarfile
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from hashtag_core.convnet import extract_features, load_convnet
+from hashtag_core.errors import InputError
+from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.pictures import load_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+PACKAGES = {  # file, and how to fetch it
+    "openclipart-svg": ("openclipart-svg_*.deb", "apt-get download openclipart-svg"),
+    "openclipart-png": ("openclipart-png_*.deb", "apt-get download openclipart-png"),
+    "openmoji": ("openmoji-*.tgz", "npm pack openmoji@17.0.0"),
+}
+CANVAS = 128  # pixels; the drawing fills the inner 7/8, which is what the ConvNet crops to
+DRAWING = CANVAS * 7 // 8
+MAX_PHOTOS_OF_USER = 200
+MIN_PHOTOS_OF_USER = 10
+NO_HASHTAG = re.compile(r"|unsorted|hash|0x[0-9a-f]+|hash\(.*")
+NO_ARTIST = re.compile(r"|anonymous|none|unknown|hash|0x.*|hash.*0x.*")
+OPENMOJI_INDEX = "package/data/openmoji.json"
+DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+
+
+def open_art_folder() -> Path:
+    """Where data/open_art lies: beside the package, in a checkout of the repository.
+
+    Raises:
+        InputError: where the package was installed without the repository.
+    """
+    folder = Path(__file__).parents[2] / "data" / "open_art"
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is not there: the data come with the repository, not with the installed "
+            "package. Clone the repository and install it with `pip install -e .`, or build the "
+            "data with `hashtag-core prepare open-art --help` and name its folder with `--data`."
+        )
+    return folder
+
+
+def prepare_open_art(packages: str | Path, out: str | Path, device: str = "cpu") -> PhotoCollection:
+    """Build data/open_art from its packages; the same packages give the same pictures and rows.
+
+    Args:
+        packages: a folder with the three files of `PACKAGES`.
+        out: the collection's folder.
+        device: where the ConvNet computes.
+
+    Raises:
+        InputError: where a package is missing.
+    """
+    import pyarrow as pa
+
+    files = _find_packages(Path(packages))
+    left_out: Counter[str] = Counter()
+    photos = [*_openclipart(files, left_out), *_openmoji(files, left_out)]
+    read = len(photos) + left_out.total()
+    photos = _by_artist(photos, left_out)
+    pictures = _draw(files, photos, left_out)
+    photos = [p for p in photos if p["photo_id"] in pictures]
+    photos = _enough_of_each_user(photos, left_out)
+    for photo in photos:
+        path = photo["photo_id"] + ".webp"
+        photo["image"] = {"bytes": pictures[photo["photo_id"]], "path": path}
+    schema = pa.schema(
+        [
+            ("photo_id", pa.string()),
+            ("user", pa.string()),
+            ("time", pa.timestamp("s")),
+            ("hashtags", pa.list_(pa.string())),
+            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("title", pa.string()),
+            ("licence", pa.string()),
+            ("attribution", pa.string()),
+        ]
+    )
+    convnet = load_convnet(device=device)
+    meta = {
+        "source": "open_art",
+        "inputs": {path.name: _sha256(path) for path in files.values()},
+        "licences": dict(sorted(Counter(p["licence"] for p in photos).items())),
+        "convnet": {"name": convnet.name, "weights": convnet.weights},
+        "read": read,
+        "left_out": dict(sorted(left_out.items())),
+    }
+    return write_collection(
+        out,
+        pa.Table.from_pylist(photos, schema=schema),
+        meta,
+        lambda pictures, path: extract_features(pictures, path, convnet),
+    )
+
+
+# ---- the packages
+
+
+def _find_packages(folder: Path) -> dict[str, Path]:
+    found = {}
+    for package, (pattern, command) in PACKAGES.items():
+        matches = sorted(folder.glob(pattern))
+        if len(matches) != 1:
+            raise InputError(
+                f"{folder}: {len(matches)} files {pattern}, exactly one is needed. "
+                f"Fetch it there with `{command}`."
+            )
+        found[package] = matches[0]
+    return found
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _members(package: Path) -> Iterator[tuple[str, bytes, bool]]:
+    """Name, content, is it a link: of all files in a .deb or a .tgz, never unpacked to disk."""
+    if package.suffix == ".deb":
+        from debian.debfile import DebFile
+
+        archive = DebFile(filename=str(package)).data.tgz()
+    else:
+        archive = tarfile.open(package)  # noqa: SIM115, closed below
+    contents: dict[str, bytes] = {}
+    links: dict[str, str] = {}
+    with archive:
+        for member in archive:
+            name = posixpath.normpath(str(member.name))
+            if member.isreg():
+                contents[name] = archive.extractfile(member).read()
+                yield name, contents[name], False
+            elif member.issym():
+                target = posixpath.join(posixpath.dirname(name), str(member.linkname))
+                links[name] = posixpath.normpath(target)
+    for name, target in links.items():
+        if target in contents:
+            yield name, contents[target], True
+
+
+# ---- openclipart: Dublin Core metadata in the SVG, the picture as PNG
+
+
+def _openclipart(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
+    for name, svg, is_link in _members(files["openclipart-svg"]):
+        if not name.endswith(".svg"):
+            continue
+        if is_link:
+            left_out["openclipart: a drawing that is filed twice"] += 1
+            continue
+        path = PurePosixPath(name.split("/svg/", 1)[1]).with_suffix("")
+        work = _dublin_core(svg)
+        if work is None:
+            left_out["openclipart: no readable metadata"] += 1
+            continue
+        creator, title = _text(work, "creator"), _text(work, "title")
+        subjects = work.find(f".//{DUBLIN_CORE}subject")
+        keywords = (
+            [] if subjects is None else ["".join(li.itertext()) for li in subjects.iter(f"{RDF}li")]
+        )
+        licences = [e.get(f"{RDF}resource", "") for e in work.iter() if e.tag.endswith("}license")]
+        if not any(url.lower().rstrip("/").endswith("publicdomain") for url in licences):
+            left_out["openclipart: not marked as public domain"] += 1
+            continue
+        artist = artist_name(creator)
+        yield {
+            "photo_id": f"openclipart/{path}",
+            "artist": artist,
+            "time": None,
+            "hashtags": clean_hashtags(keywords),
+            "title": title,
+            "licence": "public domain",
+            "attribution": f"{title or path.name}, by {artist} (openclipart.org, public domain)",
+        }
+
+
+def _dublin_core(svg: bytes) -> ElementTree.Element | None:
+    """The <metadata> element, without parsing the drawing behind it."""
+    try:
+        for _, element in ElementTree.iterparse(io.BytesIO(svg), events=("end",)):
+            if element.tag.rpartition("}")[2] == "metadata":
+                return element
+    except ElementTree.ParseError:
+        pass
+    return None
+
+
+def _text(work: ElementTree.Element, tag: str) -> str:
+    element = work.find(f".//{DUBLIN_CORE}{tag}")
+    return "" if element is None else " ".join("".join(element.itertext()).split())
+
+
+# ---- OpenMoji: one JSON file, the picture as SVG
+
+
+def _openmoji(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
+    index = next(d for n, d, _ in _members(files["openmoji"]) if n == OPENMOJI_INDEX)
+    for emoji in json.loads(index):
+        if emoji["skintone"]:
+            left_out["openmoji: a skin-tone variant"] += 1
+            continue
+        artist = artist_name(emoji["openmoji_author"])
+        keywords = f"{emoji['tags']},{emoji['openmoji_tags']}".split(",")
+        title = emoji["annotation"]
+        yield {
+            "photo_id": f"openmoji/{emoji['hexcode']}",
+            "artist": artist,
+            "time": datetime.fromisoformat(emoji["openmoji_date"]),
+            "hashtags": clean_hashtags(keywords),
+            "title": title,
+            "licence": "CC BY-SA 4.0",
+            "attribution": f"{title}, by {artist} (OpenMoji, CC BY-SA 4.0, resized)",
+        }
+
+
+# ---- which are kept
+
+
+def clean_hashtags(keywords: list[str]) -> list[str]:
+    """Keywords as hashtags: lower case, one space between words, each once, in their order."""
+    cleaned = (" ".join(html.unescape(k).lower().split()) for k in keywords)
+    return list(dict.fromkeys(k for k in cleaned if not NO_HASHTAG.fullmatch(k)))
+
+
+def artist_name(creator: str) -> str:
+    """The artist's name without e-mail and web addresses and other brackets."""
+    name = re.sub(r"[(\[<{].*?([)\]>}]|$)", " ", html.unescape(creator))
+    name = re.sub(r"^mailto:|@\S*", "", name)
+    return " ".join(name.split())
+
+
+def artist_key(artist: str) -> str:
+    """Two spellings with the same key are one person; the rule stands at the top of this file."""
+    letters = unicodedata.normalize("NFKD", artist)
+    letters = "".join(c for c in letters if not unicodedata.combining(c)).casefold()
+    words = re.findall(r"\w+", re.sub(r"[.'’-]", "", letters))
+    return " ".join(sorted(w for w in words if w != "architetto"))
+
+
+def _by_artist(photos: list[dict], left_out: Counter) -> list[dict]:
+    """Give each photo its user, the artist's most frequent spelling; keep whole photos."""
+    spellings: dict[str, Counter] = defaultdict(Counter)
+    kept = []
+    for photo in photos:
+        site = photo["photo_id"].split("/")[0]
+        key = artist_key(photo["artist"])
+        if NO_ARTIST.fullmatch(key):
+            left_out[f"{site}: no artist named"] += 1
+        elif not photo["hashtags"]:
+            left_out[f"{site}: no keyword"] += 1
+        else:
+            photo["user"] = key
+            spellings[key][photo["artist"]] += 1
+            kept.append(photo)
+    for photo in kept:
+        names = spellings[photo["user"]]
+        photo["user"] = min(names, key=lambda name: (-names[name], name))
+    return _enough_of_each_user(kept, left_out)
+
+
+def _enough_of_each_user(photos: list[dict], left_out: Counter) -> list[dict]:
+    of_user: dict[str, list[dict]] = defaultdict(list)
+    for photo in sorted(photos, key=lambda p: (p["time"] or datetime.min, p["photo_id"])):
+        of_user[photo["user"]].append(photo)
+    kept = []
+    for series in of_user.values():
+        if len(series) < MIN_PHOTOS_OF_USER:
+            left_out[f"artist with fewer than {MIN_PHOTOS_OF_USER} pictures"] += len(series)
+            continue
+        left_out[f"artist's pictures beyond {MAX_PHOTOS_OF_USER}"] += len(
+            series[MAX_PHOTOS_OF_USER:]
+        )
+        kept += series[:MAX_PHOTOS_OF_USER]
+    return kept
+
+
+# ---- the pictures
+
+
+def _draw(files: dict[str, Path], photos: list[dict], left_out: Counter) -> dict[str, bytes]:
+    """The WebP of each photo that can be drawn, by photo_id."""
+    import resvg_py
+    from tqdm.auto import tqdm
+
+    waiting = {photo["photo_id"] for photo in photos}
+    drawn = {}
+    with tqdm(total=len(waiting), desc="drawing") as bar:
+        for package, root in (
+            ("openclipart-png", "usr/share/openclipart/png/"),
+            ("openmoji", "package/color/svg/"),
+        ):
+            site = package.split("-")[0]
+            for name, data, _ in _members(files[package]):
+                photo_id = f"{site}/{PurePosixPath(name.removeprefix(root)).with_suffix('')}"
+                if not name.startswith(root) or photo_id not in waiting:
+                    continue
+                waiting.remove(photo_id)
+                bar.update()
+                if site == "openmoji":
+                    svg = data.decode("utf-8")
+                    data = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=DRAWING))
+                try:
+                    webp = _on_canvas(load_picture(data, name))
+                except InputError as error:
+                    reason = "too many pixels" if "pixels" in str(error) else "cannot be decoded"
+                    left_out[f"{site}: {reason}"] += 1
+                    continue
+                if webp is None:
+                    left_out[f"{site}: blank on white"] += 1
+                else:
+                    drawn[photo_id] = webp
+    for photo_id in waiting:
+        left_out[f"{photo_id.split('/')[0]}: the package has no picture"] += 1
+    return drawn
+
+
+def _on_canvas(picture: Image) -> bytes | None:
+    """The drawing without its margins, scaled to `DRAWING` pixels, amid a white square."""
+    from PIL import Image, ImageChops, ImageOps
+
+    white = Image.new("RGB", picture.size, "white")
+    margins = ImageChops.difference(picture, white).getbbox()
+    picture = ImageOps.contain(picture.crop(margins), (DRAWING, DRAWING), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (CANVAS, CANVAS), "white")
+    canvas.paste(picture, ((CANVAS - picture.width) // 2, (CANVAS - picture.height) // 2))
+    if all(low >= 250 for low, _ in canvas.getextrema()):
+        return None
+    webp = io.BytesIO()
+    canvas.save(webp, "WEBP", quality=80, method=6)
+    return webp.getvalue()

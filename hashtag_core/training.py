@@ -1,0 +1,209 @@
+"""Training: Adam, validation after each epoch, the best epoch kept (§3.3, §4)."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from hashtag_core.errors import InputError
+from hashtag_core.hashtags import Hashtags
+from hashtag_core.histories import Batch, UserHistories, batches
+from hashtag_core.loss import softmax_loss
+from hashtag_core.metrics import evaluate
+from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.ranking import top_hashtags
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        epochs: at most so many.
+        learning_rate: of Adam.
+        users_per_batch: the paper has one, "due to technical constraints".
+        patience: stop after so many epochs without a better R@10 on the validation users.
+        seed: of the first weights, the order of users and the drawn targets.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 5e-5
+    users_per_batch: int = 1
+    patience: int = 5
+    seed: int = 0
+
+    @classmethod
+    def paper(cls) -> TrainConfig:
+        """Adam, 5e-5, 20 epochs, one user a batch (§4)."""
+        return cls()
+
+    @classmethod
+    def small(cls, seed: int = 0) -> TrainConfig:
+        """For a small collection: larger steps."""
+        return cls(epochs=40, learning_rate=1e-3, users_per_batch=4, patience=6, seed=seed)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """The named device, or the best there is: CUDA, then MPS, then the CPU."""
+    if name is not None:
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def model_ranker(model: HashtagModel, hashtags: Hashtags, device: torch.device):
+    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores."""
+    psi = hashtags.psi.to(device)  # (V, d_w)
+
+    @torch.inference_mode()
+    def rank(batch: Batch, candidates: range, k: int) -> torch.Tensor:
+        model.eval()
+        with _autocast(device):
+            queries = model(batch.to(device), psi)  # (N, d)
+            return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
+
+    return rank
+
+
+def fit(
+    config: ModelConfig,
+    train: UserHistories,
+    valid: UserHistories,
+    hashtags: Hashtags,
+    train_config: TrainConfig | None = None,
+    folder: str | Path | None = None,
+    device: torch.device | str | None = None,
+    provenance: dict | None = None,
+    description: str = "training",
+) -> tuple[HashtagModel, list[dict]]:
+    """Train a model and return it as it was after its best epoch.
+
+    Args:
+        config: the model's sizes.
+        train: the training users' histories; every hashtag in them is seen.
+        valid: the validation users' histories.
+        hashtags: the vocabulary.
+        train_config: how to train; `TrainConfig.paper()` where not given.
+        folder: where to keep the best model so far, `save_run`'s format; None keeps nothing.
+        device: where to compute; chosen automatically where not given.
+        provenance: what run.json shall say about where the data come from.
+        description: what the progress bar says.
+
+    Returns:
+        (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
+    """
+    from tqdm.auto import tqdm
+
+    settings = train_config or TrainConfig.paper()
+    device = choose_device() if device is None else torch.device(device)
+    torch.manual_seed(settings.seed)  # first weights
+    generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
+    model = HashtagModel(config).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    train_batches = batches(train, settings.users_per_batch, shuffle=True, generator=generator)
+    valid_batches = batches(valid, users_per_batch=16)
+    seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
+    ranker = model_ranker(model, hashtags, device)
+    log: list[dict] = []
+    best, best_weights = None, {}
+
+    for epoch in (bar := tqdm(range(1, settings.epochs + 1), desc=description)):
+        model.train()
+        losses = []
+        for batch in train_batches:
+            targets = batch.draw_targets(generator).to(device)  # (N,)
+            batch = batch.to(device)
+            with _autocast(device):
+                queries = model(batch, seen)  # (N, d)
+                loss = softmax_loss(queries, seen, model.phi_tag, targets, batch.photo_weights())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        result = evaluate(ranker, valid_batches, hashtags, ("seen",))["seen"]
+        log.append(
+            {
+                "epoch": epoch,
+                "loss": float(torch.stack(losses).mean()),
+                "valid R@10": result["R@10"],
+                "valid A@1": result["A@1"],
+            }
+        )
+        bar.set_postfix(loss=f"{log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
+        if best is None or result["R@10"] > best["valid R@10"]:
+            best = log[-1]
+            best_weights = {name: w.detach().clone() for name, w in model.state_dict().items()}
+            if folder is not None:
+                save_run(folder, model, hashtags, settings, log, provenance)
+        elif epoch - best["epoch"] >= settings.patience:
+            break
+    model.load_state_dict(best_weights)
+    return model.eval(), log
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where it helps: on a GPU that has it."""
+    helps = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=helps)
+
+
+def save_run(
+    folder: str | Path,
+    model: HashtagModel,
+    hashtags: Hashtags,
+    settings: TrainConfig,
+    log: list[dict],
+    provenance: dict | None = None,
+) -> None:
+    """Write model.safetensors, hashtags.parquet and run.json, each of them whole or not at all."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: w.detach().cpu().contiguous() for name, w in model.state_dict().items()}
+    run = {
+        "model": asdict(model.config),
+        "training": asdict(settings),
+        "data": provenance or {},
+        "log": log,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+
+    def write_json(path: Path) -> None:
+        path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+
+    writers = {
+        "model.safetensors": lambda path: save_file(weights, path),
+        "hashtags.parquet": hashtags.save,
+        "run.json": write_json,
+    }
+    for name, write in writers.items():
+        partial = folder / (name + ".partial")
+        write(partial)
+        partial.replace(folder / name)
+
+
+def load_run(folder: str | Path) -> tuple[HashtagModel, Hashtags, dict]:
+    """Read what `save_run` wrote: (model in evaluation mode, hashtags, run.json).
+
+    Raises:
+        InputError: where the folder or a file in it is missing or does not fit.
+    """
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    for name in ("model.safetensors", "hashtags.parquet", "run.json"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    try:
+        model = HashtagModel(ModelConfig(**run["model"]))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{folder}: the model does not fit this version ({error}).") from None
+    return model.eval(), Hashtags.load(folder / "hashtags.parquet"), run

