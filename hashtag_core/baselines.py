@@ -33,11 +33,26 @@ def repeat_recent(batch: Batch, candidates: range, k: int) -> Tensor:
         local = torch.unique(torch.cat([ids, torch.tensor(candidates[:k], dtype=torch.long)]))
         used = torch.zeros(length, len(local), dtype=torch.float64)  # (T, L)
         used[photos, torch.searchsorted(local, ids)] = 1.0
-        steps = torch.arange(length)[:, None] - torch.arange(length)[None] - 1  # (T, T), back
-        weights = torch.where(steps >= 0, 0.5 ** steps.clamp(min=0).double(), 0.0)  # (T, T)
-        order = (weights @ used).sort(dim=1, descending=True, stable=True).indices[:, :k]
+        order = _by_recency(used)[:, :k]
         best = torch.full((length, k), -1)
         best[:, : order.shape[1]] = local[order]
         ranked.append(best)
         first += length
     return torch.cat(ranked)  # (N, k)
+
+
+def _by_recency(used: Tensor) -> Tensor:
+    """(T, L) used or not -> (T, L): before each photo, the columns by falling sum of weights.
+
+    A float64 adds up 50 steps of 1, 1/2, 1/4, … without rounding, and 50 newer steps outweigh all
+    older ones. So the columns are sorted by the oldest 50 steps first, and stably by newer ones.
+    """
+    length = len(used)
+    steps = torch.arange(length)[:, None] - torch.arange(length)[None] - 1  # (T, T), steps back
+    order = torch.arange(used.shape[1]).expand_as(used)  # (T, L)
+    for newest in reversed(range(0, max(length - 1, 1), 50)):
+        inside = (steps >= newest) & (steps < newest + 50)
+        weights = torch.where(inside, 0.5 ** (steps - newest).clamp(0, 50).double(), 0.0)
+        score = (weights @ used).gather(1, order)  # (T, L)
+        order = order.gather(1, score.sort(dim=1, descending=True, stable=True).indices)
+    return order

@@ -77,16 +77,18 @@ def _quickstart(options: argparse.Namespace) -> None:
     photos = PhotoCollection.load(options.data or open_art_folder())
     out = Path(options.out)
     print(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
-    rows, fold = quickstart(photos, out, options.folds, options.seed, options.device, options.words)
+    table, fold = quickstart(
+        photos, out, options.folds, options.seed, options.device, options.words
+    )
     figure = out / "examples.png"
     plot_examples(pick_examples(photos, fold, out / "image+hashtag", options.seed), figure)
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
-    print(as_text(rows))
+    print(as_text(table))
     print(f"Figure:      {figure}")
     print(f"Checkpoint:  {out / 'image+hashtag'}")
     print(f"Time:        {time.perf_counter() - start:.0f} s")
     print(f"Next:        hashtag-core predict --image YOUR.jpg --run {out / 'image+hashtag'}")
-    _write_json(options, rows)
+    _write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
 
 
 def _prepare_open_art(options: argparse.Namespace) -> None:
@@ -109,6 +111,7 @@ def _predict(options: argparse.Namespace) -> None:
         raise InputError(f"-k {options.k}: ask for at least one hashtag.")
     predictor = HashtagPredictor.load(options.run, options.device)
     history = read_history(options.history) if options.history else []
+    feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
     user, without = predictor.new_user(), 0
     for image, hashtags in tqdm(history, desc="history", disable=not history):
         if predictor.represent(hashtags)[0]:
@@ -116,7 +119,7 @@ def _predict(options: argparse.Namespace) -> None:
         else:
             without += 1
     candidates = options.hashtags.split(",") if options.hashtags is not None else None
-    best = predictor.predict(options.image, user, candidates, options.k)
+    best = predictor.predict(feature, user, candidates, options.k)
     if without:
         print(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
     for name, score in best:

@@ -6,6 +6,7 @@ import random
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hashtag_core.baselines import frequency, repeat_recent
 from hashtag_core.hashtags import CANDIDATES, Hashtags, build_hashtags
@@ -18,6 +19,10 @@ from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.splits import Split, split_users, user_folds
 from hashtag_core.training import TrainConfig, choose_device, fit, model_ranker
 from hashtag_core.words import load_word_vectors
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from gensim.models import KeyedVectors
 
 METRICS = ("A@1", "A@10", "P@10", "R@1", "R@10")
 HISTORY_OF = {  # the trained models and what their user encoder reads
@@ -38,7 +43,7 @@ class Fold:
     test: UserHistories
 
 
-def make_fold(photos: PhotoCollection, split: Split, vectors) -> Fold:
+def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
     """The vocabulary and the histories of one split; the training users decide what is seen."""
     hashtags = build_hashtags(photos, split.train, vectors)
     sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
@@ -52,7 +57,7 @@ def quickstart(
     seed: int = 0,
     device: str | None = None,
     words: str | Path | None = None,
-) -> tuple[list[dict], Fold]:
+) -> tuple[pd.DataFrame, Fold]:
     """Train and compare five models on the test users, to see what the history is worth.
 
     Args:
@@ -64,10 +69,12 @@ def quickstart(
         words: a file of word vectors; None for the installed ones.
 
     Returns:
-        (rows, fold): a row per model and set of candidates, {"model", "candidates", the metrics
-        in per cent, "photos"}; with several folds the means over folds, "A@1 std" and so on, and
-        the photos of all folds; and the first fold.
+        (table, fold): a row per model and set of candidates, with the columns model, candidates,
+        the metrics in per cent, photos and left_out; with several folds the means, columns
+        "A@1 std" and so on, and the photos of all folds. The first fold comes with it.
     """
+    import pandas as pd
+
     target = choose_device(device)
     vectors = load_word_vectors(words)
     results: dict[tuple[str, str], list[dict]] = {}
@@ -103,7 +110,8 @@ def quickstart(
             result = evaluate(ranker, batches(fold.test, 8), fold.hashtags)
             for which, values in result.items():
                 results.setdefault((name, which), []).append(values)
-    return [_row(name, which, values) for (name, which), values in results.items()], first
+    rows = [_row(name, which, values) for (name, which), values in results.items()]
+    return pd.DataFrame(rows), first
 
 
 def _row(model: str, candidates: str, folds: list[dict]) -> dict:
@@ -113,18 +121,21 @@ def _row(model: str, candidates: str, folds: list[dict]) -> dict:
         row[metric] = statistics.fmean(values)
         if len(folds) > 1:
             row[f"{metric} std"] = statistics.stdev(values)
-    row["photos"] = sum(fold["photos"] for fold in folds)
+    for count in ("photos", "left_out"):
+        row[count] = sum(fold[count] for fold in folds)
     return row
 
 
-def as_text(rows: list[dict]) -> str:
-    """Rows of `quickstart` as a table to read, a block for each set of candidates."""
-    with_std = any(f"{METRICS[0]} std" in row for row in rows)
+def as_text(table: pd.DataFrame) -> str:
+    """The table of `quickstart` to read, a block for each set of candidates."""
+    with_std = f"{METRICS[0]} std" in table
     width = 14 if with_std else 8
     lines = []
     for which in CANDIDATES:
-        block = [row for row in rows if row["candidates"] == which]
+        block = table[table["candidates"] == which].to_dict("records")
         head = f"{which} hashtags, {block[0]['photos']:,} photos"
+        if block[0]["left_out"]:
+            lines.append(f"({block[0]['left_out']:,} photos without any {which} hashtag left out)")
         lines.append(f"{head:34s}" + "".join(f"{metric:>{width}s}" for metric in METRICS))
         for row in block:
             cells = (

@@ -26,7 +26,7 @@ class HashtagMetrics:
 
     def __init__(self, ks: tuple[int, ...] = (1, 10)) -> None:
         self.ks = ks
-        self.sums: dict[str, Tensor] = {}
+        self.sums = {f"{name}@{k}": 0.0 for k in ks for name in "APR"}
         self.photos = 0
         self.left_out = 0
 
@@ -53,20 +53,20 @@ class HashtagMetrics:
         self.left_out += int((~counted).sum())
         for k in self.ks:
             hits = hit[counted, :k].sum(dim=1)  # |R & G|
-            self._add(f"A@{k}", (hits > 0).sum())
-            self._add(f"P@{k}", hits.sum() / k)
-            self._add(f"R@{k}", (hits / num_true[counted]).sum())
-
-    def _add(self, name: str, value: Tensor) -> None:
-        self.sums[name] = self.sums.get(name, 0.0) + float(value)
+            self.sums[f"A@{k}"] += float((hits > 0).sum())
+            self.sums[f"P@{k}"] += float(hits.sum()) / k
+            self.sums[f"R@{k}"] += float((hits / num_true[counted]).sum())
 
     def compute(self) -> dict[str, float]:
-        """{"A@1": …, "P@1": …, …, "photos": …}, in per cent; NaN where no photo counted."""
+        """{"A@1": …, "P@1": …, …, "photos": …, "left_out": …}, in per cent.
+
+        NaN where no photo counted.
+        """
         means = {
             name: 100 * total / self.photos if self.photos else float("nan")
             for name, total in self.sums.items()
         }
-        return {**means, "photos": self.photos}
+        return {**means, "photos": self.photos, "left_out": self.left_out}
 
 
 def evaluate(

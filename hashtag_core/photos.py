@@ -233,6 +233,13 @@ def _check_table(table: pa.Table, where: Path | None) -> None:
     without = (pc.list_value_length(table["hashtags"]).to_numpy() == 0).nonzero()[0]
     if len(without):
         fail(f"row {int(without[0])}: a photo without hashtags. Leave such photos out.")
+    photo_of = pc.list_parent_indices(table["hashtags"]).to_numpy()
+    codes = table["hashtags"].combine_chunks().flatten().dictionary_encode()
+    pairs = photo_of * max(len(codes.dictionary), 1) + codes.indices.to_numpy()
+    first = np.unique(pairs, return_index=True)[1]
+    if len(first) < len(pairs):
+        twice = np.setdiff1d(np.arange(len(pairs)), first)[0]
+        fail(f"row {int(photo_of[twice])}: the same hashtag twice. List each hashtag once.")
     if pc.count_distinct(table["photo_id"]).as_py() != len(table):
         fail("column `photo_id` has the same value twice.")
     order = pc.sort_indices(table.drop_columns("hashtags"), sort_keys=SORT_KEYS).to_numpy()

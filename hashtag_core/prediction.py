@@ -33,7 +33,7 @@ from hashtag_core.words import load_word_vectors, psi
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-Picture = str | Path | bytes | np.ndarray
+Picture = str | Path | bytes | np.ndarray | Tensor  # the last two: its feature vector
 
 
 class HashtagPredictor:
@@ -84,8 +84,8 @@ class HashtagPredictor:
 
     def feature(self, picture: Picture) -> Tensor:
         """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself."""
-        if isinstance(picture, np.ndarray):
-            feature = torch.from_numpy(np.asarray(picture, dtype=np.float32)).reshape(1, -1)
+        if isinstance(picture, np.ndarray | Tensor):
+            feature = torch.as_tensor(picture, dtype=torch.float32).reshape(1, -1)
         else:  # float16 in between, as in features.npy
             feature = self.convnet([load_picture(picture)]).half().float()
         expected = self.model.config.d_v

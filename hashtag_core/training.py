@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class TrainConfig:
 
     Attributes:
         epochs: at most so many.
-        learning_rate: of Adam.
+        learning_rate: of Adam at the start (the paper's words); it falls to 0 along a cosine.
         users_per_batch: the paper has one, "due to technical constraints".
         patience: stop after so many epochs without a better R@10 on the validation users.
         seed: of the first weights, the order of users and the drawn targets.
@@ -96,10 +97,18 @@ def fit(
 
     Returns:
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
+
+    Raises:
+        InputError: where there is nothing to train on or to validate with, or the loss overflows.
     """
     from tqdm.auto import tqdm
 
     settings = train_config or TrainConfig.paper()
+    if not len(train) or not len(valid) or settings.epochs < 1:
+        raise InputError(
+            f"{len(train)} training users, {len(valid)} validation users, {settings.epochs} "
+            "epochs: training needs at least one of each."
+        )
     device = choose_device() if device is None else torch.device(device)
     torch.manual_seed(settings.seed)  # first weights
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
@@ -107,6 +116,9 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     train_batches = batches(train, settings.users_per_batch, shuffle=True, generator=generator)
     valid_batches = batches(valid, users_per_batch=16)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=settings.epochs * len(train_batches)
+    )
     seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
     ranker = model_ranker(model, hashtags, device)
     log: list[dict] = []
@@ -124,8 +136,10 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
             losses.append(loss.detach())
         result = evaluate(ranker, valid_batches, hashtags, ("seen",))["seen"]
+        _check_finite(float(torch.stack(losses).mean()), result, epoch)
         log.append(
             {
                 "epoch": epoch,
@@ -143,7 +157,16 @@ def fit(
         elif epoch - best["epoch"] >= settings.patience:
             break
     model.load_state_dict(best_weights)
+    if folder is not None:
+        save_run(folder, model, hashtags, settings, log, provenance)  # now with the whole log
     return model.eval(), log
+
+
+def _check_finite(loss: float, result: dict[str, float], epoch: int) -> None:
+    if result["photos"] == 0:
+        raise InputError("no photo of the validation users has a hashtag of the training users.")
+    if not math.isfinite(loss):
+        raise InputError(f"the loss is {loss} in epoch {epoch}: lower the learning rate.")
 
 
 def _autocast(device: torch.device) -> torch.autocast:
@@ -200,10 +223,12 @@ def load_run(folder: str | Path) -> tuple[HashtagModel, Hashtags, dict]:
     for name in ("model.safetensors", "hashtags.parquet", "run.json"):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         model = HashtagModel(ModelConfig(**run["model"]))
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{folder}: the model does not fit this version ({error}).") from None
-    return model.eval(), Hashtags.load(folder / "hashtags.parquet"), run
+        hashtags = Hashtags.load(folder / "hashtags.parquet")
+    except Exception as error:  # each format has exceptions of its own
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder}: a file is damaged or of another version ({reason}).") from None
+    return model.eval(), hashtags, run

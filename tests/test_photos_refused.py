@@ -1,0 +1,96 @@
+"""A PhotoCollection that does not fit is refused: one line says what is wrong, and where."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from photo_tables import GOOD, fake_features, table_of
+
+from hashtag_core.errors import InputError
+from hashtag_core.photos import PhotoCollection, write_collection
+
+
+def error_of(action, *arguments) -> str:
+    """The message of the InputError that is raised."""
+    with pytest.raises(InputError) as raised:
+        action(*arguments)
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
+
+
+BAD_TABLES = {
+    "a missing column": (table_of(GOOD).drop_columns("user"), "user"),
+    "a user that is a number": (table_of(GOOD, user=[1, 1, 2]), "column `user` is of type int64"),
+    "a time that is text": (table_of(GOOD, time=["1", "2", "3"]), "column `time` is of type"),
+    "hashtags that are text": (table_of(GOOD, hashtags=["a", "b", "c"]), "column `hashtags`"),
+    "a user that is null": (table_of([*GOOD, ("p3", None, 1)]), "`user` is null"),
+    "hashtags that are null": (table_of(GOOD, hashtags=[["a"], None, ["b"]]), "`hashtags` is null"),
+    "a hashtag that is null": (table_of(GOOD, hashtags=[["a"], [None], ["b"]]), "hashtag"),
+    "a photo without hashtags": (
+        table_of(GOOD, hashtags=[["a"], [], ["b"]]),
+        "row 1: a photo with",
+    ),
+    "the same photo_id twice": (table_of([*GOOD, ("p0", "cat", 1)]), "`photo_id`"),
+    "no photos": (table_of([], user=pa.array([], pa.string())), "photo"),
+}
+
+
+@pytest.mark.parametrize("what", BAD_TABLES)
+def test_writing_refuses(what, tmp_path):
+    table, words = BAD_TABLES[what]
+    message = error_of(write_collection, tmp_path / "c", table, {}, fake_features)
+    assert words in message
+    assert str(tmp_path / "c") in message
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("what", BAD_TABLES)
+def test_loading_refuses(what, folder):
+    table, words = BAD_TABLES[what]
+    pq.write_table(table, folder / "photos.parquet")
+    np.save(folder / "features.npy", np.zeros((len(table), 2), dtype=np.float16))
+    message = error_of(PhotoCollection.load, folder)
+    assert words in message
+    assert str(folder) in message
+
+
+@pytest.mark.parametrize("first", [("p1", "ann", 3), ("p1", "zoe", 1), ("p9", "ann", 2)])
+def test_loading_refuses_rows_out_of_order(first, folder):
+    table = table_of([first, ("p2", "ann", 2), ("p3", "bea", 1)])
+    pq.write_table(table, folder / "photos.parquet")
+    np.save(folder / "features.npy", np.zeros((3, 2), dtype=np.float16))
+    assert "row 0 is out of order" in error_of(PhotoCollection.load, folder)
+
+
+@pytest.mark.parametrize("name", ["photos.parquet", "features.npy", "meta.json"])
+def test_loading_names_a_missing_file(name, folder):
+    (folder / name).unlink()
+    assert f"no {name}" in error_of(PhotoCollection.load, folder)
+
+
+def test_loading_names_a_missing_folder(tmp_path):
+    assert "nowhere" in error_of(PhotoCollection.load, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["photos.parquet", "features.npy", "meta.json"])
+def test_loading_names_a_broken_file(name, folder):
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    assert name in error_of(PhotoCollection.load, folder)
+
+
+def test_loading_refuses_another_format_version(folder):
+    (folder / "meta.json").write_text('{"format_version": 99}')
+    assert "format version 99" in error_of(PhotoCollection.load, folder)
+
+
+@pytest.mark.parametrize("shape", [(7, 2), (9, 2), (8,)])
+def test_loading_refuses_features_of_another_length(shape, folder):
+    np.save(folder / "features.npy", np.zeros(shape, dtype=np.float16))
+    assert "there are 8 photos" in error_of(PhotoCollection.load, folder)
+
+
+def test_loading_never_unpickles_features(folder):
+    np.save(folder / "features.npy", np.array([[print, {}]] * 8), allow_pickle=True)
+    assert "features.npy" in error_of(PhotoCollection.load, folder)
