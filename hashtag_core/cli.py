@@ -18,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        folder = Path(getattr(options, "json", None) or ".").parent
+        if not folder.is_dir():  # better said before the work than after it
+            raise InputError(f"--json {options.json}: there is no folder {folder}.")
         options.command(options)
     except InputError as error:
         print(f"hashtag-core: {error}", file=sys.stderr)
@@ -129,8 +132,8 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _write_json(options: argparse.Namespace, data: list[dict]) -> None:
     if options.json:
-        path = Path(options.json)
-        path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+        Path(options.json).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

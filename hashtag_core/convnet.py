@@ -97,17 +97,18 @@ def _from_torchvision(name: str) -> tuple[str, nn.Module, Callable]:
     weights = models.get_model_weights(name).DEFAULT
     network = models.get_model(name, weights=weights)
     head = next(n for n, _ in reversed(list(network.named_children())))  # fc, classifier, head(s)
-    setattr(network, head, nn.Identity())
+    pools = any(isinstance(m, nn.AdaptiveAvgPool2d) for m in getattr(network, head).modules())
+    setattr(network, head, nn.AdaptiveAvgPool2d(1) if pools else nn.Identity())
     return str(weights), network, weights.transforms()
 
 
 def extract_features(
-    pictures: Sequence[bytes], path: Path, convnet: ConvNet, batch_size: int = 32
+    pictures: Sequence[bytes | None], path: Path, convnet: ConvNet, batch_size: int = 32
 ) -> None:
     """Write the features of N pictures to `path` as float16 (N, d_i); resumable.
 
     Rows are NaN until computed. A run that was stopped goes on at the first such row, if
-    it was about the same pictures and the same ConvNet (noted beside the file meanwhile).
+    it was about the same pictures and the same ConvNet (a note beside the file tells).
 
     Args:
         pictures: N encoded pictures.
@@ -116,18 +117,21 @@ def extract_features(
         batch_size: pictures at a time.
 
     Raises:
-        InputError: where a picture cannot be decoded; sources leave those out beforehand.
+        InputError: where a picture is missing or broken; sources leave those out beforehand.
     """
     import hashlib
 
     from tqdm.auto import tqdm
 
+    for row, picture in enumerate(pictures):
+        if picture is None:
+            raise InputError(f"row {row}: no picture to extract features from.")
     digest = hashlib.sha256()
     for picture in pictures:
         digest.update(hashlib.sha256(picture).digest())
     job = {"convnet": convnet.name, "weights": convnet.weights, "pictures": digest.hexdigest()}
     note = path.with_name(path.name + ".job.json")
-    if path.exists() and note.exists() and json.loads(note.read_text()) == job:
+    if path.exists() and note.exists() and note.read_text() == json.dumps(job):
         features = np.lib.format.open_memmap(path, mode="r+")
     else:
         size = convnet([load_picture(pictures[0])]).shape[1]
@@ -144,4 +148,3 @@ def extract_features(
             features[rows] = convnet(batch).numpy().astype(np.float16)
             bar.update(len(rows))
     features.flush()
-    note.unlink()

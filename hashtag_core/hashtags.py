@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.words import psi
 
@@ -106,6 +107,9 @@ def build_hashtags(
 
     Returns:
         The vocabulary; `left_out` counts hashtags none of whose words has a vector.
+
+    Raises:
+        InputError: where that leaves none.
     """
     encoded = photos.hashtag_names
     names = encoded.dictionary.to_pylist()
@@ -116,6 +120,8 @@ def build_hashtags(
     counts = np.bincount(encoded.indices.to_numpy()[in_training], minlength=len(names))
 
     represented = {name: vector for name in names if (vector := psi(name, vectors)) is not None}
+    if not represented:
+        raise InputError("no hashtag of the collection has a word vector.")
     count_of = dict(zip(names, counts.tolist(), strict=True))
     order = sorted(represented, key=lambda name: (-count_of[name], name))
     return Hashtags(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,15 +75,18 @@ class PhotoCollection:
                     f"{folder}: no {name}. A photo collection is a folder made by "
                     f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
                 )
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        with reading(folder / "meta.json") as path:
+            meta = json.loads(path.read_text(encoding="utf-8"))
+        with reading(folder / "photos.parquet") as path:
+            columns = [name for name in pq.read_schema(path).names if name != "image"]
+            table = pq.read_table(path, columns=columns)
+        with reading(folder / "features.npy") as path:
+            features = np.load(path, mmap_mode="r", allow_pickle=False)
         if meta.get("format_version") != FORMAT_VERSION:
             raise InputError(
                 f"{folder}/meta.json: format version {meta.get('format_version')}, this "
                 f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
             )
-        columns = [c for c in pq.read_schema(folder / "photos.parquet").names if c != "image"]
-        table = pq.read_table(folder / "photos.parquet", columns=columns)
-        features = np.load(folder / "features.npy", mmap_mode="r", allow_pickle=False)
         return cls(table, features, meta, folder)
 
     def __len__(self) -> int:
@@ -142,9 +145,10 @@ class PhotoCollection:
     def _picture_at(self) -> Callable[[int], dict | None]:
         import pyarrow.parquet as pq
 
-        if self.folder is None:
+        path = None if self.folder is None else self.folder / "photos.parquet"
+        if path is None or "image" not in pq.read_schema(path).names:
             return lambda row: None
-        file = pq.ParquetFile(self.folder / "photos.parquet")
+        file = pq.ParquetFile(path)
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         starts = np.concatenate([[0], np.cumsum(sizes)])
 
@@ -163,7 +167,7 @@ def write_collection(
     folder: str | Path,
     table: pa.Table,
     meta: dict,
-    extract: Callable[[list[bytes], Path], None],
+    extract: Callable[[list[bytes | None], Path], None],
 ) -> PhotoCollection:
     """Write a collection whole or not at all, and return it loaded.
 
@@ -174,7 +178,8 @@ def write_collection(
         folder: where the collection shall be. An older collection there is replaced at the end.
         table: P rows with the columns of `COLUMNS` and any more, in any order of rows.
         meta: what meta.json shall say; the format version and the counts are added.
-        extract: called with the P pictures and the path of features.npy, which it writes.
+        extract: called with the P pictures, None where there is none, and the path of
+            features.npy, which it writes.
 
     Raises:
         InputError: where a column is missing or a row is not valid.
@@ -185,6 +190,7 @@ def write_collection(
     if missing:
         raise InputError(f"{folder}: the table lacks the column(s) {', '.join(missing)}.")
     folder = Path(folder)
+    _check_columns(table, folder)
     table = table.sort_by(SORT_KEYS)  # a time that is null comes last
     _check_table(table, folder)
     partial = folder.with_name(folder.name + ".partial")
@@ -192,7 +198,7 @@ def write_collection(
     pq.write_table(
         table, partial / "photos.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP
     )
-    pictures = [image["bytes"] for image in table["image"].to_pylist()]
+    pictures = [image and image["bytes"] for image in table["image"].to_pylist()]
     extract(pictures, partial / "features.npy")
     counts = {"photos": len(table), "users": len(table["user"].unique())}
     meta = {"format_version": FORMAT_VERSION, **meta, "counts": counts}
@@ -200,33 +206,50 @@ def write_collection(
         json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     replaced = folder.with_name(folder.name + ".replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
     if folder.exists():
         folder.replace(replaced)
+    for note in partial.glob("*.job.json"):  # what `extract` may have kept for a second start
+        note.unlink()
     partial.replace(folder)
     shutil.rmtree(replaced, ignore_errors=True)
     return PhotoCollection.load(folder)
 
 
+def _check_columns(table: pa.Table, where: Path | None) -> None:
+    import pyarrow.types as types
+
+    def is_text(kind: pa.DataType) -> bool:
+        return types.is_string(kind) or types.is_large_string(kind)
+
+    def is_texts(kind: pa.DataType) -> bool:
+        return (types.is_list(kind) or types.is_large_list(kind)) and is_text(kind.value_type)
+
+    wanted = {
+        "photo_id": (is_text, "text"),
+        "user": (is_text, "text"),
+        "time": (types.is_timestamp, "timestamps"),
+        "hashtags": (is_texts, "lists of text"),
+    }
+    where = where or "collection"
+    for name, (fits, what) in wanted.items():
+        if name not in table.column_names:
+            raise InputError(f"{where}: photos.parquet has no column `{name}`.")
+        kind = table.schema.field(name).type
+        if not fits(kind):
+            raise InputError(f"{where}: column `{name}` is of type {kind}; it must be {what}.")
+
+
 def _check_table(table: pa.Table, where: Path | None) -> None:
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     def fail(what: str) -> None:
         raise InputError(f"{where or 'collection'}: {what}")
 
-    types = {
-        "photo_id": pa.types.is_string,
-        "user": pa.types.is_string,
-        "time": pa.types.is_timestamp,
-        "hashtags": pa.types.is_list,
-    }
-    for name, fits in types.items():
-        if name not in table.column_names:
-            fail(f"photos.parquet has no column `{name}`.")
-        if not fits(table.schema.field(name).type):
-            fail(f"column `{name}` is of type {table.schema.field(name).type}.")
+    _check_columns(table, where)
+    for name in ("photo_id", "user", "hashtags"):
         nulls = table[name].is_null().combine_chunks().to_numpy(zero_copy_only=False)
-        if name != "time" and nulls.any():
+        if nulls.any():
             fail(f"row {int(nulls.argmax())}: column `{name}` is null.")
     if len(table) == 0:
         fail("there are no photos.")
@@ -234,7 +257,11 @@ def _check_table(table: pa.Table, where: Path | None) -> None:
     if len(without):
         fail(f"row {int(without[0])}: a photo without hashtags. Leave such photos out.")
     photo_of = pc.list_parent_indices(table["hashtags"]).to_numpy()
-    codes = table["hashtags"].combine_chunks().flatten().dictionary_encode()
+    texts = table["hashtags"].combine_chunks().flatten()
+    if texts.null_count:
+        null = texts.is_null().to_numpy(zero_copy_only=False).argmax()
+        fail(f"row {int(photo_of[null])}: a hashtag is null.")
+    codes = texts.dictionary_encode()
     pairs = photo_of * max(len(codes.dictionary), 1) + codes.indices.to_numpy()
     first = np.unique(pairs, return_index=True)[1]
     if len(first) < len(pairs):

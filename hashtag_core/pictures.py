@@ -11,7 +11,7 @@ from hashtag_core.errors import InputError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 100_000_000
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
 
@@ -41,8 +41,8 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
     if len(data) > MAX_BYTES:
         raise InputError(f"{name}: {len(data):,} bytes, at most {MAX_BYTES:,} are read.")
     try:
-        with warnings.catch_warnings():  # the limit below says the same, as an error
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with warnings.catch_warnings():  # what matters of them is an error below
+            warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)  # reads no more than the header
     except Image.DecompressionBombError as error:
         raise InputError(f"{name}: too large to decode ({error}).") from None
@@ -54,8 +54,9 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded."
         )
     try:
-        image = ImageOps.exif_transpose(image)
-        return _on_white(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _on_white(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise whatever a broken file makes them raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{name}: the picture is broken ({reason}).") from None

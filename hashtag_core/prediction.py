@@ -84,8 +84,10 @@ class HashtagPredictor:
 
     def feature(self, picture: Picture) -> Tensor:
         """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself."""
-        if isinstance(picture, np.ndarray | Tensor):
-            feature = torch.as_tensor(picture, dtype=torch.float32).reshape(1, -1)
+        if isinstance(picture, np.ndarray):
+            picture = torch.from_numpy(picture.astype(np.float32))
+        if isinstance(picture, Tensor):
+            feature = picture.float().reshape(1, -1)
         else:  # float16 in between, as in features.npy
             feature = self.convnet([load_picture(picture)]).half().float()
         expected = self.model.config.d_v
@@ -166,8 +168,8 @@ class HashtagPredictor:
 
 
 def _clean(hashtags: list[str]) -> list[str]:
-    """Lower case, without blanks around and `#` before, each once, none empty."""
-    return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip().lstrip("#").lower())))
+    """Lower case, without blanks and `#` around them, each once, none empty."""
+    return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip(" \t\n\r#").lower())))
 
 
 def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
@@ -183,25 +185,25 @@ def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
     if not table.is_file():
         raise InputError(f"{table}: no such file.")
     history = []
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {"image", "hashtags"} - set(rows.fieldnames or ())
-        if missing:
-            raise InputError(
-                f"{table}, line 1: no column {' and no column '.join(sorted(missing))}; "
-                "the header must be `image,hashtags`."
-            )
-        try:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file, skipinitialspace=True)
+            missing = {"image", "hashtags"} - set(rows.fieldnames or ())
+            if missing:
+                raise InputError(
+                    f"{table}, line 1: no column {' and no column '.join(sorted(missing))}; "
+                    "the header must be `image,hashtags`."
+                )
             for row in rows:
                 where = f"{table}, line {rows.line_num}"
                 hashtags = [h for h in re.split(r"[,;]", row["hashtags"] or "") if h.strip()]
-                if not row["image"] or not hashtags:
+                if not (row["image"] or "").strip() or not hashtags:
                     raise InputError(f"{where}: a photo needs an image and hashtags.")
                 if row.get(None):
                     raise InputError(
                         f"{where}: more than two cells; put hashtags with commas in quotes."
                     )
                 history.append((table.parent / row["image"], hashtags))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None
     return history

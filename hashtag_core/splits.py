@@ -34,14 +34,14 @@ def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
     """
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed.")
-    if num_users < max(folds, 3):
-        raise InputError(f"{num_users} users are too few for {folds} folds of three sets each.")
     order = np.random.default_rng(seed).permutation(num_users)
     parts = np.array_split(order, folds)
     splits = []
     for fold, test in enumerate(parts):
         rest = np.concatenate(parts[fold + 1 :] + parts[:fold])
         valid, train = np.split(rest, [max(1, round(len(rest) / 8))])
+        if not len(train) or not len(test):
+            raise InputError(f"{num_users} users are too few for {folds} folds of three sets each.")
         splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
     return splits
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, reading
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import Batch, UserHistories, batches
 from hashtag_core.loss import softmax_loss
@@ -45,13 +45,24 @@ class TrainConfig:
     @classmethod
     def small(cls, seed: int = 0) -> TrainConfig:
         """For a small collection: larger steps."""
-        return cls(epochs=40, learning_rate=1e-3, users_per_batch=4, patience=6, seed=seed)
+        return cls(epochs=20, learning_rate=1e-3, users_per_batch=4, patience=10, seed=seed)
 
 
-def choose_device(name: str | None = None) -> torch.device:
-    """The named device, or the best there is: CUDA, then MPS, then the CPU."""
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """The named device, or the best there is: CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: where this machine has no such device.
+    """
     if name is not None:
-        return torch.device(name)
+        try:
+            device = torch.device(name)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError):
+            raise InputError(
+                f"device {str(name)!r} is not there: choose cpu, cuda or mps."
+            ) from None
+        return device
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -109,7 +120,7 @@ def fit(
             f"{len(train)} training users, {len(valid)} validation users, {settings.epochs} "
             "epochs: training needs at least one of each."
         )
-    device = choose_device() if device is None else torch.device(device)
+    device = choose_device(device)
     torch.manual_seed(settings.seed)  # first weights
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
     model = HashtagModel(config).to(device)
@@ -223,12 +234,11 @@ def load_run(folder: str | Path) -> tuple[HashtagModel, Hashtags, dict]:
     for name in ("model.safetensors", "hashtags.parquet", "run.json"):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
-    try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    with reading(folder / "run.json") as path:
+        run = json.loads(path.read_text(encoding="utf-8"))
         model = HashtagModel(ModelConfig(**run["model"]))
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-        hashtags = Hashtags.load(folder / "hashtags.parquet")
-    except Exception as error:  # each format has exceptions of its own
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: a file is damaged or of another version ({reason}).") from None
+    with reading(folder / "model.safetensors") as path:
+        model.load_state_dict(load_file(path))
+    with reading(folder / "hashtags.parquet") as path:
+        hashtags = Hashtags.load(path)
     return model.eval(), hashtags, run

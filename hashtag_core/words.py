@@ -70,7 +70,7 @@ def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
         for number, line in enumerate(tqdm(file, desc=path.name, unit=" words"), start=1):
             if size is None:
                 size = line.rstrip().count(" ")
-                if size == 1:  # word2vec's text format begins with "words dimensions"
+                if re.fullmatch(r"\d+ \d+", line.strip()):  # word2vec's "words dimensions"
                     size = int(line.split()[1])
                     continue
             word, *numbers = line.rstrip("\n ").rsplit(" ", size)  # GloVe has words with blanks
@@ -78,8 +78,8 @@ def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
                 vector = np.array(numbers, dtype=np.float32)
             except ValueError:
                 vector = np.empty(0)
-            if len(vector) != size or not np.isfinite(vector).all():
-                raise InputError(f"{path}, line {number}: not a word and {size} numbers.")
+            if size < 2 or len(vector) != size or not np.isfinite(vector).all():
+                raise InputError(f"{path}, line {number}: not a word and its {size or ''} numbers.")
             if word not in words:
                 words[word] = None
                 rows.append(vector)

@@ -52,12 +52,6 @@ def test_counts_are_those_of_a_naive_loop_over_training_photos(photos, hashtags)
     assert hashtags.counts.tolist() == [counted[name] for name in hashtags.names]
 
 
-def test_a_hashtag_written_twice_on_one_photo_counts_once():
-    photos = collection({"a": [["sun", "sun", "sea"], ["sun"]]})
-    hashtags = build_hashtags(photos, np.array([0]), tiny_vectors())
-    assert dict(zip(hashtags.names, hashtags.counts.tolist(), strict=True)) == {"sun": 2, "sea": 1}
-
-
 def test_the_order_is_by_count_and_then_by_name(hashtags):
     keys = [(-count, name) for name, count in zip(hashtags.names, hashtags.counts, strict=True)]
     assert keys == sorted(keys)

@@ -31,6 +31,10 @@ BAD_TABLES = {
         table_of(GOOD, hashtags=[["a"], [], ["b"]]),
         "row 1: a photo with",
     ),
+    "the same hashtag twice": (
+        table_of(GOOD, hashtags=[["a", "b"], ["b", "a"], ["a", "b", "a"]]),
+        "row 2: the same hashtag twice",
+    ),
     "the same photo_id twice": (table_of([*GOOD, ("p0", "cat", 1)]), "`photo_id`"),
     "no photos": (table_of([], user=pa.array([], pa.string())), "photo"),
 }

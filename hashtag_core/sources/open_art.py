@@ -31,6 +31,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -117,6 +118,7 @@ def prepare_open_art(packages: str | Path, out: str | Path, device: str = "cpu")
         "inputs": {path.name: _sha256(path) for path in files.values()},
         "licences": dict(sorted(Counter(p["licence"] for p in photos).items())),
         "convnet": {"name": convnet.name, "weights": convnet.weights},
+        "built_with": {name: version(name) for name in ("pillow", "pyarrow", "resvg-py")},
         "read": read,
         "left_out": dict(sorted(left_out.items())),
     }
