@@ -75,9 +75,8 @@ def model_ranker(model: HashtagModel, hashtags: Hashtags, device: torch.device):
     @torch.inference_mode()
     def rank(batch: Batch, candidates: range, k: int) -> torch.Tensor:
         model.eval()
-        with _autocast(device):
-            queries = model(batch.to(device), psi)  # (N, d)
-            return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
+        queries = model(batch.to(device), psi)  # (N, d), in float32: bfloat16 would make ties
+        return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
 
     return rank
 
@@ -150,16 +149,11 @@ def fit(
             schedule.step()
             losses.append(loss.detach())
         result = evaluate(ranker, valid_batches, hashtags, ("seen",))["seen"]
-        _check_finite(float(torch.stack(losses).mean()), result, epoch)
-        log.append(
-            {
-                "epoch": epoch,
-                "loss": float(torch.stack(losses).mean()),
-                "valid R@10": result["R@10"],
-                "valid A@1": result["A@1"],
-            }
-        )
-        bar.set_postfix(loss=f"{log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
+        mean_loss = float(torch.stack(losses).mean())
+        _check_finite(mean_loss, result, epoch)
+        valid_results = {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
+        log.append({"epoch": epoch, "loss": mean_loss, **valid_results})
+        bar.set_postfix(loss=f"{mean_loss:.2f}", R10=f"{result['R@10']:.1f}")
         if best is None or result["R@10"] > best["valid R@10"]:
             best = log[-1]
             best_weights = {name: w.detach().clone() for name, w in model.state_dict().items()}
