@@ -77,6 +77,7 @@ def quickstart(
 
     target = choose_device(device)
     vectors = load_word_vectors(words)
+    checksum = photos.checksum()
     results: dict[tuple[str, str], list[dict]] = {}
     first = None
     num_users = len(photos.users)
@@ -92,7 +93,8 @@ def quickstart(
                 "source": photos.meta.get("source"),
                 "convnet": photos.meta.get("convnet", {}).get("name"),
                 "words": None if words is None else str(words),
-                "split_seed": seed,
+                "sha256": checksum,
+                "split": {"folds": folds, "seed": seed},
             }
             model, _ = fit(
                 config,

@@ -71,7 +71,7 @@ class HashtagModel(nn.Module):
         self.phi_tag = nn.Sequential(nn.Linear(c.d_w, c.d), nn.ReLU(), nn.Linear(c.d, c.d))
 
     def users(self, batch: Batch, psi: Tensor) -> Tensor:
-        """U before each photo of each user, (B, T, d_u), from psi of all hashtags, (V, d_w)."""
+        """Each user before each photo, (B, T, d_u), from psi of all hashtags, (V, d_w)."""
         sums = F.embedding_bag(
             batch.hashtag_ids, psi, batch.hashtag_offsets, mode="sum", include_last_offset=True
         )  # Eq. 3, y_t: (N, d_w)
@@ -90,5 +90,5 @@ class HashtagModel(nn.Module):
         return self.queries(batch.query_images[batch.mask], users)  # (N, d)
 
     def scores(self, queries: Tensor, psi: Tensor) -> Tensor:
-        """F of every query and hashtag (Equation 7): (N, d), (V, d_w) -> (N, V)."""
+        """Equation 7's f of every query and hashtag: (N, d), (V, d_w) -> (N, V)."""
         return queries @ self.phi_tag(psi).T

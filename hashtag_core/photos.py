@@ -117,6 +117,15 @@ class PhotoCollection:
         """All hashtags of all photos, one after the other, dictionary-encoded."""
         return self.table["hashtags"].combine_chunks().flatten().dictionary_encode()
 
+    def checksum(self) -> str:
+        """SHA-256 over photo ids, users and hashtags in their order, and the features."""
+        import hashlib
+
+        digest = hashlib.sha256(np.ascontiguousarray(self.features))
+        for name in ("photo_id", "user", "hashtags"):
+            digest.update(json.dumps(self.table[name].to_pylist()).encode())
+        return digest.hexdigest()
+
     def rows_of(self, user: int) -> slice:
         """The rows of user number `user`, oldest photo first."""
         return slice(int(self.user_offsets[user]), int(self.user_offsets[user + 1]))

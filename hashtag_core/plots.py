@@ -48,6 +48,9 @@ def plot_examples(sections: dict[str, list[Example]], path: str | Path) -> Figur
     grid = figure.add_gridspec(
         len(heights), 3, width_ratios=[5.2, 1.15, 5.4], height_ratios=heights
     )
+    note = "✓ posted with this hashtag.   Blue frame: the user's own next picture.   "
+    note += "Orange frame: somebody else's picture, as this user would label it."
+    figure.supxlabel(note, fontsize=10, color=GREY)
     line = 0
     for heading, examples in sections.items():
         title = figure.add_subplot(grid[line, :])
@@ -76,7 +79,7 @@ def _draw_history(ax: Axes, example: Example) -> None:
         ax.imshow(load_picture(picture), extent=(i + 0.05, i + 0.95, 0.05, 0.95))
         for j, hashtag in enumerate(hashtags[:2]):
             ax.text(
-                i + 0.5, -0.08 - 0.17 * j, _short(hashtag, 14),
+                i + 0.5, -0.08 - 0.17 * j, _short(hashtag, 11),
                 fontsize=7.5, color=GREY, ha="center", va="center", parse_math=False,
             )  # fmt: skip
 
@@ -103,7 +106,7 @@ def _draw_hashtags(ax: Axes, example: Example) -> None:
         column, row = divmod(i, 5)
         ax.text(
             0.5 * column, 0.7 - 0.165 * row,
-            f"{i + 1:>2d}  {'✓ ' if hit else ''}{_short(hashtag, 26)}",
+            f"{i + 1}  {'✓ ' if hit else ''}{_short(hashtag, 26)}",
             fontsize=10.5, va="center", parse_math=False,
             color=BLUE if hit else "black", weight="bold" if hit else "normal",
         )  # fmt: skip

@@ -70,7 +70,8 @@ class HashtagPredictor:
         """
         model, hashtags, about = load_run(run)
         data = about["data"]
-        return cls(model, hashtags, data.get("convnet", DEFAULT_CONVNET), data.get("words"), device)
+        convnet = data.get("convnet") or DEFAULT_CONVNET
+        return cls(model, hashtags, convnet, data.get("words"), device)
 
     @cached_property
     def convnet(self) -> ConvNet:
@@ -114,16 +115,15 @@ class HashtagPredictor:
         return names, matrix.to(self.device)
 
     def new_user(self) -> Tensor:
-        """U of a user without a history: zeros (d_u,)."""
+        """The vector of a user without a history: zeros (d_u,)."""
         return torch.zeros(self.model.config.d_u, device=self.device)
 
     @torch.inference_mode()
     def add_photo(self, user: Tensor, picture: Picture, hashtags: list[str]) -> Tensor:
-        """U after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
+        """The user after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
 
         Raises:
-            InputError: where none of the hashtags has a word vector.
-            InputError: where the picture cannot be used.
+            InputError: where the picture cannot be used, or no hashtag has a word vector.
         """
         names, vectors = self.represent(hashtags)
         if not names:
@@ -148,8 +148,7 @@ class HashtagPredictor:
             k: how many at most.
 
         Raises:
-            InputError: where a candidate has no word vector.
-            InputError: where the picture cannot be used.
+            InputError: where the picture cannot be used, or a candidate has no word vector.
         """
         if candidates is None:
             names, vectors = self.hashtags.names, self.hashtags.psi.to(self.device)

@@ -1,0 +1,102 @@
+"""From a photo collection to numbers, a figure and a checkpoint: the quickstart, made tiny."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hashtag_core import cli
+from hashtag_core.experiments import HISTORY_OF, METRICS, quickstart
+from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.training import TrainConfig
+
+MODELS = ["frequency", "repeat recent", *HISTORY_OF]
+
+
+@pytest.fixture(scope="module")
+def small_art(open_art, tmp_path_factory):
+    """Real photos of some of the artists: those with 12 to 22 pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    counts = np.diff(open_art.user_offsets)
+    few = np.flatnonzero((counts >= 12) & (counts <= 22))[:20]
+    rows = np.concatenate([np.arange(len(open_art))[open_art.rows_of(user)] for user in few])
+    table = pq.read_table(open_art.folder / "photos.parquet").take(pa.array(rows))
+    folder = tmp_path_factory.mktemp("data") / "small_art"
+    features = np.asarray(open_art.features)[rows]
+    write_collection(folder, table, open_art.meta, lambda pictures, path: np.save(path, features))
+    return folder
+
+
+@pytest.fixture
+def two_epochs(monkeypatch):
+    settings = replace(TrainConfig.small(), epochs=2)
+    monkeypatch.setattr(
+        TrainConfig, "small", classmethod(lambda cls, seed=0: replace(settings, seed=seed))
+    )
+
+
+@pytest.fixture
+def run(small_art, two_epochs, tmp_path, capsys):
+    def run(*more):
+        arguments = ["quickstart", "--data", str(small_art), "--out", str(tmp_path / "runs")]
+        code = cli.main([*arguments, "--device", "cpu", "--json", str(tmp_path / "f.json"), *more])
+        return code, capsys.readouterr().out, json.loads((tmp_path / "f.json").read_text())
+
+    return run
+
+
+def test_quickstart_ends_with_numbers_a_figure_and_a_checkpoint(run, tmp_path):
+    code, out, rows = run()
+    assert code == 0
+    keys = {(row["model"], row["candidates"]) for row in rows}
+    assert keys == {(model, which) for model in MODELS for which in ("seen", "unseen", "all")}
+    for row in rows:
+        assert all(0 <= row[metric] <= 100 for metric in METRICS)
+        assert f"{row['A@1']:.1f}" in out and row["photos"] > 0
+    figure = tmp_path / "runs" / "examples.png"
+    assert figure.read_bytes().startswith(b"\x89PNG") and str(figure) in out
+    assert str(tmp_path / "runs" / "image+hashtag") in out and "hashtag-core predict" in out
+
+
+def test_the_checkpoint_of_quickstart_predicts(run, open_art, tmp_path, capsys):
+    run()
+    picture = tmp_path / "p.webp"
+    picture.write_bytes(open_art.picture(0))
+    model = str(tmp_path / "runs" / "image+hashtag")
+    assert cli.main(["predict", "--image", str(picture), "--run", model, "-k", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_the_run_folder_says_how_it_was_made(run, tmp_path):
+    run("--seed", "3")
+    about = json.loads((tmp_path / "runs" / "hashtag" / "run.json").read_text())
+    assert about["training"]["seed"] == 3 and about["model"]["history"] == "hashtag"
+    assert about["data"]["source"] == "open_art" and len(about["log"]) == 2
+    assert len(about["data"]["sha256"]) == 64 and about["versions"]["torch"]
+
+
+def test_several_folds_give_mean_and_spread_and_count_every_photo(run, small_art):
+    _, out, rows = run("--folds", "3")
+    assert "±" in out
+    every = [row for row in rows if row["candidates"] == "all"]
+    photos = len(PhotoCollection.load(small_art))
+    assert {row["photos"] + row["left_out"] for row in every} == {photos}
+    assert all(row["A@1 std"] >= 0 for row in rows)
+
+
+def test_the_same_seed_gives_the_same_table(small_art, two_epochs, tmp_path):
+    photos = PhotoCollection.load(small_art)
+    tables = [quickstart(photos, tmp_path, seed=1, device="cpu")[0] for _ in range(2)]
+    assert tables[0].equals(tables[1])
+
+
+def test_without_the_data_folder_the_error_says_what_to_do(monkeypatch, capsys, tmp_path):
+    from hashtag_core.sources import open_art
+
+    monkeypatch.setattr(open_art, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    assert cli.main(["quickstart", "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1 and "Clone the repository" in error
