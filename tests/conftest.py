@@ -1,12 +1,19 @@
 """What several files of tests use; what takes seconds to load is loaded once."""
 
 import pytest
+import torch
 from photo_tables import SHUFFLED, fake_features, table_of
 
 from hashtag_core.convnet import load_convnet
 from hashtag_core.photos import PhotoCollection, write_collection
 from hashtag_core.sources.open_art import open_art_folder
 from hashtag_core.words import load_word_vectors
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tensors this small take longer to share among threads than to compute."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

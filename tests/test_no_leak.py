@@ -27,15 +27,6 @@ each_history = pytest.mark.parametrize("history", HISTORIES)
 each_photo = pytest.mark.parametrize("t", range(T))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tensors this small take longer to share among threads than to compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def fold():
     return tiny_fold()

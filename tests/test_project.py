@@ -159,3 +159,27 @@ def test_equations_are_found_in_text():
 @pytest.mark.parametrize("number", range(2, 10))
 def test_every_equation_of_the_paper_stands_in_the_code(number):
     assert [name for name in NAMES if number in equations_in((ROOT / name).read_text("utf-8"))]
+
+
+def test_the_numbers_in_the_readme_are_the_measured_ones():
+    rows = json.loads((ROOT / "data/results/quickstart-folds5.json").read_text(encoding="utf-8"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    found = {row["model"]: row for row in rows if row["candidates"] == "seen"}
+    assert len(found) == 5
+    for model in found:
+        cells = next(line for line in readme if line.startswith(f"| {model} |")).split(" | ")[1:]
+        measured = [
+            f"{row[metric]:.1f} ± {row[f'{metric} std']:.1f}"
+            for row in rows
+            if row["model"] == model
+            for metric in ("A@1", "R@10")
+        ]
+        assert [cell.strip(" |") for cell in cells] == measured
+
+
+def test_the_history_is_worth_what_the_readme_says():
+    rows = json.loads((ROOT / "data/results/quickstart-folds5.json").read_text(encoding="utf-8"))
+    first = {row["model"]: row["A@1"] for row in rows if row["candidates"] == "seen"}
+    assert first["frequency"] < first["user agnostic"] < first["ours (hashtag)"]
+    assert first["ours (hashtag)"] < first["ours (image+hashtag)"] < first["repeat recent"]
+    assert first["ours (image+hashtag)"] >= 1.3 * first["user agnostic"]

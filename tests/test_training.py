@@ -26,15 +26,6 @@ FILES = ["model.safetensors", "hashtags.parquet", "run.json"]
 SETTINGS = TrainConfig(epochs=10, learning_rate=1e-2, users_per_batch=2, patience=10, seed=0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Tensors this small take longer to share among threads than to compute."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def fold():
     """(hashtags, the training users' histories, the validation users' histories)."""
