@@ -9,7 +9,10 @@ from hashtag_core.histories import Batch
 
 
 def frequency(batch: Batch, candidates: range, k: int) -> Tensor:
-    """[A]: always the most frequent training hashtags, which are the lowest ids."""
+    """[A]: always the most frequent training hashtags, which are the lowest ids.
+
+    Unseen hashtags all have the frequency 0; among them the order is that of their names.
+    """
     ids = torch.full((k,), -1)
     found = torch.tensor(candidates[:k])
     ids[: len(found)] = found

@@ -17,6 +17,9 @@ DEFAULT_RUN = DEFAULT_RUNS / "image+hashtag"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         folder = Path(getattr(options, "json", None) or ".").parent
         if not folder.is_dir():  # better said before the work than after it
@@ -86,6 +89,10 @@ def _quickstart(options: argparse.Namespace) -> None:
     _write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
     print(as_text(table))
+    print(
+        f"{len(fold.hashtags):,} hashtags, {fold.hashtags.num_seen:,} of them seen; "
+        f"{fold.hashtags.left_out['no word vector']:,} have no word vector and are left out."
+    )
     best = table[table["candidates"] == "seen"].set_index("model")["A@1"]
     print(
         f"The user's history is worth {best['ours (image+hashtag)']:.1f} against "
@@ -93,8 +100,11 @@ def _quickstart(options: argparse.Namespace) -> None:
         f"looking at the picture reaches {best['repeat recent']:.1f}:\npeople post in series. "
         "The paper has no such row; it is the line to beat.\n"
     )
-    figure = out / "examples.png"
-    plot_examples(pick_examples(photos, fold, out / "image+hashtag", options.seed), figure)
+    try:
+        figure = out / "examples.png"
+        plot_examples(pick_examples(photos, fold, out / "image+hashtag", options.seed), figure)
+    except InputError as error:  # a collection may come without pictures
+        figure = f"none ({error})"
     print(f"Figure:      {figure}")
     print(f"Checkpoint:  {out / 'image+hashtag'}")
     print(f"Time:        {time.perf_counter() - start:.0f} s")
@@ -103,8 +113,10 @@ def _quickstart(options: argparse.Namespace) -> None:
 
 def _prepare_open_art(options: argparse.Namespace) -> None:
     from hashtag_core.sources.open_art import prepare_open_art
+    from hashtag_core.training import choose_device
 
-    photos = prepare_open_art(options.packages, options.out, options.device)
+    device = choose_device(options.device)
+    photos = prepare_open_art(options.packages, options.out, device)
     meta = photos.meta
     print(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
     for reason, count in meta["left_out"].items():

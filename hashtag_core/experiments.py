@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from hashtag_core.baselines import frequency, repeat_recent
 from hashtag_core.hashtags import CANDIDATES, Hashtags, build_hashtags
 from hashtag_core.histories import UserHistories, batches
 from hashtag_core.metrics import Ranker, evaluate
-from hashtag_core.model import ModelConfig
+from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.plots import Example
 from hashtag_core.prediction import HashtagPredictor
@@ -71,7 +74,8 @@ def quickstart(
     Returns:
         (table, fold): a row per model and set of candidates, with the columns model, candidates,
         the metrics in per cent, photos and left_out; with several folds the means, columns
-        "A@1 std" and so on, and the photos of all folds. The first fold comes with it.
+        "A@1 std" and so on, and the photos of all folds; a fold without any photo to count
+        is not in the mean. And the first fold.
     """
     import pandas as pd
 
@@ -88,16 +92,17 @@ def quickstart(
         rankers: dict[str, Ranker] = {"frequency": frequency, "repeat recent": repeat_recent}
         for name, history in HISTORY_OF.items():
             d_i, d_w = photos.features.shape[1], fold.hashtags.psi.shape[1]
-            config = ModelConfig.small(d_i, d_w, history)
+            torch.manual_seed(seed)  # the first weights
+            untrained = HashtagModel(ModelConfig.small(d_i, d_w, history))
             provenance = {
                 "source": photos.meta.get("source"),
                 "convnet": photos.meta.get("convnet", {}).get("name"),
-                "words": None if words is None else str(words),
+                "words": None if words is None else str(Path(words).resolve()),
                 "sha256": checksum,
                 "split": {"folds": folds, "seed": seed},
             }
             model, _ = fit(
-                config,
+                untrained,
                 fold.train,
                 fold.valid,
                 fold.hashtags,
@@ -119,10 +124,10 @@ def quickstart(
 def _row(model: str, candidates: str, folds: list[dict]) -> dict:
     row: dict = {"model": model, "candidates": candidates}
     for metric in METRICS:
-        values = [fold[metric] for fold in folds]
-        row[metric] = statistics.fmean(values)
+        values = [fold[metric] for fold in folds if fold["photos"]]
+        row[metric] = statistics.fmean(values) if values else math.nan
         if len(folds) > 1:
-            row[f"{metric} std"] = statistics.stdev(values)
+            row[f"{metric} std"] = statistics.stdev(values) if len(values) > 1 else math.nan
     for count in ("photos", "left_out"):
         row[count] = sum(fold[count] for fold in folds)
     return row

@@ -26,7 +26,7 @@ class Mutan(nn.Module):
 
     z = sum over r = 1..R of (A_r v~) * (B_r u~), v~ = tanh(W_v v), u~ = tanh(W_u u).
 
-    The full tensor of Equation 6 has d_v d_u d_c entries; this has R d_h matrices instead. Every
+    v~ and u~ have size d_c, where the full tensor of Equation 6 has d_v d_u d_c entries. Every
     linear map has a bias, so that u = 0 (a user without a history) leaves a working function of v.
 
     Args:
@@ -34,19 +34,17 @@ class Mutan(nn.Module):
         d_u: size of the second input.
         d_c: size of the output.
         rank: R.
-        d_h: size of v~ and u~; d_c where not given.
     """
 
     branch_activation = nn.ReLU
 
-    def __init__(self, d_v: int, d_u: int, d_c: int, rank: int, d_h: int | None = None) -> None:
+    def __init__(self, d_v: int, d_u: int, d_c: int, rank: int) -> None:
         super().__init__()
-        d_h = d_h or d_c
         self.rank = rank
-        self.W_v = nn.Linear(d_v, d_h)
-        self.W_u = nn.Linear(d_u, d_h)
-        self.A = nn.Linear(d_h, rank * d_c)
-        self.B = nn.Linear(d_h, rank * d_c)
+        self.W_v = nn.Linear(d_v, d_c)
+        self.W_u = nn.Linear(d_u, d_c)
+        self.A = nn.Linear(d_c, rank * d_c)
+        self.B = nn.Linear(d_c, rank * d_c)
 
     def forward(self, v: Tensor, u: Tensor) -> Tensor:
         """(..., d_v), (..., d_u) -> (..., d_c)."""

@@ -93,7 +93,7 @@ class UserHistories(Dataset):
         self.rows: list[np.ndarray] = []
         self.left_out = {"photos": 0, "users": 0}
         for user in users:
-            rows = np.arange(len(photos))[photos.rows_of(user)]
+            rows = np.arange(photos.user_offsets[user], photos.user_offsets[user + 1])
             kept = rows[counts[rows] > 0]
             self.left_out["photos"] += len(rows) - len(kept)
             if len(kept) == 0:

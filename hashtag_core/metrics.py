@@ -40,7 +40,15 @@ class HashtagMetrics:
             hashtag_ids: (M,) int64, the true hashtags of all photos, one photo after the other.
             hashtag_offsets: (N + 1,) int64, where each photo's begin.
             candidates: the ids that were ranked; true hashtags outside do not count.
+
+        Raises:
+            ValueError: where `ranked` has an id twice for a photo, or one outside the candidates.
         """
+        in_order = ranked.sort(dim=1).values
+        twice = (in_order.diff(dim=1) == 0) & (in_order[:, 1:] >= 0)
+        outside = (ranked != -1) & ((ranked < candidates.start) | (ranked >= candidates.stop))
+        if twice.any() or outside.any():
+            raise ValueError("a ranking has a hashtag twice, or one outside the candidates.")
         photos = torch.arange(len(ranked), device=ranked.device)  # (N,)
         photo_of = photos.repeat_interleave(hashtag_offsets.diff())  # (M,)
         inside = (hashtag_ids >= candidates.start) & (hashtag_ids < candidates.stop)  # (M,)

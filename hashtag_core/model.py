@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from hashtag_core.fusion import Mutan
 from hashtag_core.histories import Batch
@@ -44,7 +44,7 @@ class ModelConfig:
 
     @classmethod
     def paper(cls, history: str = "image+hashtag") -> ModelConfig:
-        """ResNet-50, GloVe 840B and d_u = 1024 as in §4; d_x, d_c, d and the rank are ours."""
+        """ResNet-50, GloVe (300 numbers) and d_u = 1024 as in §4; d_x, d_c, d, rank are ours."""
         return cls(2048, 2048, 300, d_x=1024, d_u=1024, d_c=1024, d=1024, rank=5, history=history)
 
     @classmethod
@@ -58,13 +58,19 @@ class HashtagModel(nn.Module):
 
     A hashtag enters through psi(y) alone, so the model has no parameter per hashtag and ranks
     hashtags that it has never seen.
+
+    Args:
+        config: its sizes, and which of the library's user encoders it has.
+        user_encoder: another one instead: a module with the `forward` and `update` of `GRUEncoder`.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, user_encoder: nn.Module | None = None) -> None:
         super().__init__()
         c = config
         self.config = config
-        self.user_encoder = build_user_encoder(c.history, c.d_i, c.d_w, c.d_x, c.d_u)
+        self.user_encoder = user_encoder or build_user_encoder(
+            c.history, c.d_i, c.d_w, c.d_x, c.d_u
+        )
         self.image_norm = nn.LayerNorm(c.d_v)
         self.g = Mutan(c.d_v, c.d_u, c.d_c, c.rank)  # Eq. 6
         self.phi_iu = nn.Sequential(nn.ReLU(), nn.Linear(c.d_c, c.d))
@@ -72,9 +78,10 @@ class HashtagModel(nn.Module):
 
     def users(self, batch: Batch, psi: Tensor) -> Tensor:
         """Each user before each photo, (B, T, d_u), from psi of all hashtags, (V, d_w)."""
-        sums = F.embedding_bag(
-            batch.hashtag_ids, psi, batch.hashtag_offsets, mode="sum", include_last_offset=True
-        )  # Eq. 3, y_t: (N, d_w)
+        photos = torch.arange(len(batch.rows), device=psi.device)
+        photo_of = photos.repeat_interleave(batch.hashtag_offsets.diff())  # (M,)
+        sums = psi.new_zeros(len(photos), psi.shape[1])  # (N, d_w)
+        sums = sums.index_add(0, photo_of, psi[batch.hashtag_ids])  # Eq. 3, y_t: (N, d_w)
         padded = sums.new_zeros(*batch.mask.shape, sums.shape[1])  # (B, T, d_w)
         padded[batch.mask] = sums
         return self.user_encoder(batch.history_images, padded)  # (B, T, d_u)

@@ -82,9 +82,10 @@ class PhotoCollection:
             table = pq.read_table(path, columns=columns)
         with reading(folder / "features.npy") as path:
             features = np.load(path, mmap_mode="r", allow_pickle=False)
-        if meta.get("format_version") != FORMAT_VERSION:
+        version = meta.get("format_version") if isinstance(meta, dict) else None
+        if version != FORMAT_VERSION:
             raise InputError(
-                f"{folder}/meta.json: format version {meta.get('format_version')}, this "
+                f"{folder}/meta.json: format version {version}, this "
                 f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
             )
         return cls(table, features, meta, folder)
@@ -141,14 +142,15 @@ class PhotoCollection:
             InputError: where the collection holds no picture for it.
         """
         image = self._picture_at(row)
-        if image is None:
+        if image is None or (image["bytes"] is None and image["path"] is None):
             raise InputError(f"{self.folder or 'collection'}: row {row} has no picture.")
         if image["bytes"] is not None:
             return image["bytes"]
         path = (self.folder / image["path"]).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             raise InputError(f"{self.folder}: row {row}: {image['path']} leaves the folder.")
-        return path.read_bytes()
+        with reading(path):
+            return path.read_bytes()
 
     @cached_property
     def _picture_at(self) -> Callable[[int], dict | None]:
@@ -184,7 +186,8 @@ def write_collection(
     leaves that folder behind; started again, `extract` finds the features it already has there.
 
     Args:
-        folder: where the collection shall be. An older collection there is replaced at the end.
+        folder: where the collection shall be. An older collection there is replaced at the end;
+            a folder with anything else in it is refused.
         table: P rows with the columns of `COLUMNS` and any more, in any order of rows.
         meta: what meta.json shall say; the format version and the counts are added.
         extract: called with the P pictures, None where there is none, and the path of
@@ -195,10 +198,12 @@ def write_collection(
     """
     import pyarrow.parquet as pq
 
+    folder = Path(folder).resolve()
+    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
+        raise InputError(f"{folder} holds something else than a photo collection. Name another.")
     missing = [c for c in COLUMNS if c not in table.column_names]
     if missing:
         raise InputError(f"{folder}: the table lacks the column(s) {', '.join(missing)}.")
-    folder = Path(folder)
     _check_columns(table, folder)
     table = table.sort_by(SORT_KEYS)  # a time that is null comes last
     _check_table(table, folder)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 100_000_000
+MAX_ASPECT = 50  # a strip of one pixel's height would be blown up before the ConvNet crops it
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
 
 
@@ -28,7 +29,7 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
 
     Raises:
         InputError: where it is missing, empty, broken, of another format, or over
-            `MAX_BYTES` or `MAX_PIXELS`.
+            `MAX_BYTES`, `MAX_PIXELS` or `MAX_ASPECT`.
     """
     import warnings
 
@@ -52,6 +53,10 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
     if width * height > MAX_PIXELS:
         raise InputError(
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded."
+        )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise InputError(
+            f"{name}: {width} x {height} pixels: more than {MAX_ASPECT} times as long as wide."
         )
     try:
         with warnings.catch_warnings():

@@ -42,22 +42,29 @@ class HashtagPredictor:
     Args:
         model: a trained model.
         hashtags: its vocabulary.
-        convnet: the name of the ConvNet whose features it was trained on.
+        convnet: the name of the ConvNet whose features it was trained on; None where unknown, and
+            then only feature vectors can be given, no pictures.
         words: the path of its word vectors; None for the installed ones.
         device: where to compute; chosen automatically where not given.
+
+    Raises:
+        InputError: where the model reads two different ConvNets, which this class does not.
     """
 
     def __init__(
         self,
         model: HashtagModel,
         hashtags: Hashtags,
-        convnet: str = DEFAULT_CONVNET,
+        convnet: str | None = DEFAULT_CONVNET,
         words: str | Path | None = None,
         device: str | None = None,
     ) -> None:
+        if model.config.d_i != model.config.d_v:
+            raise InputError("the model reads features of two ConvNets; prediction has one.")
         self.device = choose_device(device)
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
+        self.psi = hashtags.psi.to(self.device)  # (V, d_w)
         self._convnet_name = convnet
         self._words_path = words
 
@@ -70,12 +77,13 @@ class HashtagPredictor:
         """
         model, hashtags, about = load_run(run)
         data = about["data"]
-        convnet = data.get("convnet") or DEFAULT_CONVNET
-        return cls(model, hashtags, convnet, data.get("words"), device)
+        return cls(model, hashtags, data.get("convnet"), data.get("words"), device)
 
     @cached_property
     def convnet(self) -> ConvNet:
         """The ConvNet, loaded when the first picture comes."""
+        if self._convnet_name is None:
+            raise InputError("run.json does not say which ConvNet; give feature vectors instead.")
         return load_convnet(self._convnet_name, self.device)
 
     @cached_property
@@ -101,18 +109,21 @@ class HashtagPredictor:
     def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
         """The hashtags that have a word vector, and psi of each: (V, d_w)."""
         names, rows = [], []
+        d_w = self.psi.shape[1]
         for name in _clean(hashtags):
             if name in self.hashtags.ids:
-                vector = self.hashtags.psi[self.hashtags.ids[name]]
+                vector = self.psi[self.hashtags.ids[name]]
             elif (array := psi(name, self.vectors)) is not None:
-                vector = torch.from_numpy(array)
+                vector = torch.from_numpy(array).to(self.device)
             else:
                 continue
+            if len(vector) != d_w:
+                raise InputError(
+                    f"word vectors of {len(vector)} numbers; the model was trained with {d_w}."
+                )
             names.append(name)
             rows.append(vector)
-        d_w = self.hashtags.psi.shape[1]
-        matrix = torch.stack(rows) if rows else torch.empty(0, d_w)
-        return names, matrix.to(self.device)
+        return names, torch.stack(rows) if rows else self.psi[:0]
 
     def new_user(self) -> Tensor:
         """The vector of a user without a history: zeros (d_u,)."""
@@ -151,10 +162,10 @@ class HashtagPredictor:
             InputError: where the picture cannot be used, or a candidate has no word vector.
         """
         if candidates is None:
-            names, vectors = self.hashtags.names, self.hashtags.psi.to(self.device)
+            names, vectors = self.hashtags.names, self.psi
         else:
             names, vectors = self.represent(candidates)
-            without = [name for name in _clean(candidates) if name not in names]
+            without = sorted(set(_clean(candidates)) - set(names))
             if without or not names:
                 missing = ", ".join(without) or "(none given)"
                 raise InputError(f"no word vector for the candidate(s) {missing}.")
@@ -202,7 +213,7 @@ def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
                     raise InputError(
                         f"{where}: more than two cells; put hashtags with commas in quotes."
                     )
-                history.append((table.parent / row["image"], hashtags))
+                history.append((table.parent / row["image"].strip(), hashtags))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None
     return history

@@ -28,7 +28,7 @@ class TrainConfig:
         learning_rate: of Adam at the start (the paper's words); it falls to 0 along a cosine.
         users_per_batch: the paper has one, "due to technical constraints".
         patience: stop after so many epochs without a better R@10 on the validation users.
-        seed: of the first weights, the order of users and the drawn targets.
+        seed: of the order of users and the drawn targets.
     """
 
     epochs: int = 20
@@ -39,8 +39,8 @@ class TrainConfig:
 
     @classmethod
     def paper(cls) -> TrainConfig:
-        """Adam, 5e-5, 20 epochs, one user a batch (§4)."""
-        return cls()
+        """Adam from 5e-5, 20 epochs, one user a batch (§4), and never stopping early."""
+        return cls(patience=20)
 
     @classmethod
     def small(cls, seed: int = 0) -> TrainConfig:
@@ -82,7 +82,7 @@ def model_ranker(model: HashtagModel, hashtags: Hashtags, device: torch.device):
 
 
 def fit(
-    config: ModelConfig,
+    model: HashtagModel,
     train: UserHistories,
     valid: UserHistories,
     hashtags: Hashtags,
@@ -95,7 +95,8 @@ def fit(
     """Train a model and return it as it was after its best epoch.
 
     Args:
-        config: the model's sizes.
+        model: what to train; it is changed in place. Its first weights are the caller's: seed
+            with `torch.manual_seed` before making it.
         train: the training users' histories; every hashtag in them is seen.
         valid: the validation users' histories.
         hashtags: the vocabulary.
@@ -120,9 +121,8 @@ def fit(
             "epochs: training needs at least one of each."
         )
     device = choose_device(device)
-    torch.manual_seed(settings.seed)  # first weights
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
-    model = HashtagModel(config).to(device)
+    model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
     train_batches = batches(train, settings.users_per_batch, shuffle=True, generator=generator)
     valid_batches = batches(valid, users_per_batch=16)
@@ -176,7 +176,7 @@ def _check_finite(loss: float, result: dict[str, float], epoch: int) -> None:
 
 def _autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where it helps: on a GPU that has it."""
-    helps = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=helps)
 
 
@@ -216,8 +216,15 @@ def save_run(
         partial.replace(folder / name)
 
 
-def load_run(folder: str | Path) -> tuple[HashtagModel, Hashtags, dict]:
+def load_run(
+    folder: str | Path, model: HashtagModel | None = None
+) -> tuple[HashtagModel, Hashtags, dict]:
     """Read what `save_run` wrote: (model in evaluation mode, hashtags, run.json).
+
+    Args:
+        folder: the run folder.
+        model: whose weights to read; made from run.json where not given. A model with a part of
+            one's own has to be made by oneself.
 
     Raises:
         InputError: where the folder or a file in it is missing or does not fit.
@@ -230,7 +237,7 @@ def load_run(folder: str | Path) -> tuple[HashtagModel, Hashtags, dict]:
             raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
     with reading(folder / "run.json") as path:
         run = json.loads(path.read_text(encoding="utf-8"))
-        model = HashtagModel(ModelConfig(**run["model"]))
+        model = model or HashtagModel(ModelConfig(**run["model"]))
     with reading(folder / "model.safetensors") as path:
         model.load_state_dict(load_file(path))
     with reading(folder / "hashtags.parquet") as path:

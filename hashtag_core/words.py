@@ -30,9 +30,9 @@ def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
     """GloVe vectors, from a file as Stanford publishes them or from the installed package.
 
     Args:
-        path: a text file, one word and its numbers a line (glove.840B.300d.txt, say, which is what
-            the paper uses); None for GloVe 6B of 50 dimensions, which is installed with
-            hashtag_core (400,000 words, public domain).
+        path: a text file, one word and its numbers a line (glove.42B.300d.txt, say, whose 1.9
+            million words are those of the paper); None for GloVe 6B of 50 dimensions, which is
+            installed with hashtag_core (400,000 words, public domain).
 
     Returns:
         KeyedVectors in the file's order, which for GloVe is the order of frequency.

@@ -211,3 +211,9 @@ def test_evaluate_ranks_and_counts_the_named_candidates_only(fold, which):
     for k in (1, 10):
         ours = [result[which][f"{name}@{k}"] for name in "APR"]
         assert ours == pytest.approx(naive(ranked, truth, candidates, k), rel=1e-5)
+
+
+@pytest.mark.parametrize("ranked", [[3, 3], [3, 10], [-2, 3]])
+def test_a_ranking_that_is_none_is_refused(ranked):
+    with pytest.raises(ValueError, match="twice, or one outside"):
+        update(HashtagMetrics((1,)), [ranked], [[3]], range(10))

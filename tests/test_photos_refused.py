@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from photo_tables import GOOD, fake_features, table_of
+from photo_tables import GOOD, SHUFFLED, fake_features, table_of
 
 from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection, write_collection
@@ -98,3 +98,11 @@ def test_loading_refuses_features_of_another_length(shape, folder):
 def test_loading_never_unpickles_features(folder):
     np.save(folder / "features.npy", np.array([[print, {}]] * 8), allow_pickle=True)
     assert "features.npy" in error_of(PhotoCollection.load, folder)
+
+
+def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    message = error_of(write_collection, tmp_path / "mine", table_of(SHUFFLED), {}, fake_features)
+    assert "something else" in message
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"

@@ -197,3 +197,8 @@ def test_as_many_pixels_as_allowed_are_decoded(monkeypatch):
     monkeypatch.setattr(pictures, "MAX_PIXELS", 800)
     assert load_picture(encode(red_and_blue(40, 20), "PNG")).size == (40, 20)
     assert "pixels" in error_of(encode(red_and_blue(41, 20), "PNG"))
+
+
+def test_a_thin_strip_is_refused_before_it_is_blown_up():
+    assert "times as long" in error_of(encode(red_and_blue(20_000, 1), "PNG"))
+    assert load_picture(encode(red_and_blue(50, 1), "PNG")).size == (50, 1)

@@ -23,7 +23,14 @@ def run(tmp_path_factory, glove):
     hashtags = Hashtags(WORDS, vectors, torch.arange(len(WORDS), 0, -1))
     model = HashtagModel(ModelConfig.small(d_i=1280, d_w=50))
     folder = tmp_path_factory.mktemp("run")
-    save_run(folder, model, hashtags, TrainConfig.small(), log=[])
+    save_run(
+        folder,
+        model,
+        hashtags,
+        TrainConfig.small(),
+        log=[],
+        provenance={"convnet": "efficientnet_lite0"},
+    )
     return folder
 
 

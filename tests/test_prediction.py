@@ -1,8 +1,11 @@
 """A model in use: pictures of one's own, users who grow photo by photo, hashtags never seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from helpers import tiny_config, tiny_fold, tiny_model
 from picture_files import encode, lying_on_its_side, noise, red_and_blue
 
 from hashtag_core.errors import InputError
@@ -186,3 +189,26 @@ def test_a_hashtag_is_cleaned_of_blanks_case_and_its_hash(written, predictor, gl
 
 def test_a_hashtag_given_twice_counts_once(predictor):
     assert predictor.represent(["cat", "Cat", "dog"])[0] == ["cat", "dog"]
+
+
+def test_a_model_of_two_convnets_is_refused():
+    _, hashtags, _ = tiny_fold()
+    model = HashtagModel(replace(tiny_config(), d_v=7))
+    with pytest.raises(InputError, match="two ConvNets"):
+        HashtagPredictor(model, hashtags, device="cpu")
+
+
+def test_word_vectors_of_another_size_are_refused():
+    _, hashtags, _ = tiny_fold()
+    predictor = HashtagPredictor(tiny_model(), hashtags, device="cpu")  # 8 numbers, GloVe has 50
+    with pytest.raises(
+        InputError, match="word vectors of 50 numbers; the model was trained with 8"
+    ):
+        predictor.represent(["bulldozer"])
+
+
+def test_a_picture_needs_to_know_its_convnet(tmp_path):
+    _, hashtags, _ = tiny_fold()
+    predictor = HashtagPredictor(tiny_model(), hashtags, convnet=None, device="cpu")
+    with pytest.raises(InputError, match="does not say which ConvNet"):
+        predictor.feature(tmp_path / "p.jpg")

@@ -213,7 +213,7 @@ split = split_users(len(photos.users))
 hashtags = build_hashtags(photos, split.train, vectors)
 train, valid = (UserHistories(photos, hashtags, users) for users in (split.train, split.valid))
 config = ModelConfig(d_i=8, d_v=8, d_w=6, d_x=4, d_u=4, d_c=4, d=4, rank=2)
-_, log = fit(config, train, valid, hashtags, TrainConfig(epochs=2), device="cpu")
+_, log = fit(HashtagModel(config), train, valid, hashtags, TrainConfig(epochs=2), device="cpu")
 assert len(log) == 2
 """
 

@@ -1,13 +1,14 @@
 """From a photo collection to numbers, a figure and a checkpoint: the quickstart, made tiny."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hashtag_core import cli
-from hashtag_core.experiments import HISTORY_OF, METRICS, quickstart
+from hashtag_core.experiments import HISTORY_OF, METRICS, _row, quickstart
 from hashtag_core.photos import PhotoCollection, write_collection
 from hashtag_core.training import TrainConfig
 
@@ -100,3 +101,11 @@ def test_without_the_data_folder_the_error_says_what_to_do(monkeypatch, capsys, 
     assert cli.main(["quickstart", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and "Clone the repository" in error
+
+
+def test_a_fold_without_a_photo_to_count_is_not_in_the_mean():
+    counted = dict.fromkeys(METRICS, 40.0) | {"photos": 3, "left_out": 1}
+    empty = dict.fromkeys(METRICS, math.nan) | {"photos": 0, "left_out": 4}
+    row = _row("model", "unseen", [counted, empty])
+    assert row["A@1"] == 40.0 and math.isnan(row["A@1 std"])
+    assert (row["photos"], row["left_out"]) == (3, 5)

@@ -20,6 +20,7 @@ from hashtag_core import training
 from hashtag_core.errors import InputError
 from hashtag_core.histories import UserHistories, batches
 from hashtag_core.metrics import evaluate
+from hashtag_core.model import HashtagModel
 from hashtag_core.training import TrainConfig, fit, load_run, model_ranker, save_run
 
 FILES = ["model.safetensors", "hashtags.parquet", "run.json"]
@@ -37,7 +38,9 @@ def fold():
 def tiny_fit(fold, folder=None, **changes):
     hashtags, train, valid = fold
     settings = replace(SETTINGS, **changes)
-    return fit(tiny_config(), train, valid, hashtags, settings, folder, device="cpu")
+    torch.manual_seed(settings.seed)
+    model = HashtagModel(tiny_config())
+    return fit(model, train, valid, hashtags, settings, folder, device="cpu")
 
 
 def same_weights(one, other):
@@ -53,7 +56,8 @@ def test_the_loss_falls(fold, history):
     hashtags, train, valid = fold
     config = replace(tiny_config(history), d_x=16, d_u=16, d_c=16, d=16)
     settings = replace(SETTINGS, epochs=40, patience=40)
-    _, log = fit(config, train, valid, hashtags, settings, device="cpu")
+    torch.manual_seed(0)
+    _, log = fit(HashtagModel(config), train, valid, hashtags, settings, device="cpu")
     assert [entry["epoch"] for entry in log] == list(range(1, 41))
     losses = [entry["loss"] for entry in log]  # targets are drawn anew, so they go up and down
     assert sum(losses[:5]) / 5 == pytest.approx(math.log(hashtags.num_seen), rel=0.05)
@@ -198,7 +202,7 @@ def test_nothing_to_train_on_is_an_input_error(fold):
     nobody = UserHistories(train.photos, hashtags, [])
     for sets in [(nobody, valid), (train, nobody)]:
         with pytest.raises(InputError, match="at least one of each"):
-            fit(tiny_config(), *sets, hashtags, SETTINGS, device="cpu")
+            fit(tiny_model(), *sets, hashtags, SETTINGS, device="cpu")
     with pytest.raises(InputError, match="at least one of each"):
         tiny_fit(fold, epochs=0)
 
@@ -220,3 +224,30 @@ def test_the_learning_rate_falls_to_zero(fold, monkeypatch):
     tiny_fit(fold, epochs=4, learning_rate=0.5, patience=9)
     assert rates[0] == 0.5 and rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] < 0.1
+
+
+# --- a part of one's own ---
+
+
+class LastHashtags(torch.nn.Module):
+    """A user encoder of one's own: the user is the last photo's hashtags."""
+
+    def __init__(self, d_w, d_u):
+        super().__init__()
+        self.linear = torch.nn.Linear(d_w, d_u)
+
+    def forward(self, images, hashtag_sums):
+        users = self.linear(hashtag_sums)
+        return torch.cat([torch.zeros_like(users[:, :1]), users[:, :-1]], dim=1)
+
+    def update(self, users, images, hashtag_sums):
+        return self.linear(hashtag_sums)
+
+
+def test_a_user_encoder_of_ones_own_trains_and_comes_back(fold, tmp_path):
+    hashtags, train, valid = fold
+    config = tiny_config()
+    model = HashtagModel(config, LastHashtags(config.d_w, config.d_u))
+    model, _ = fit(model, train, valid, hashtags, SETTINGS, tmp_path, device="cpu")
+    other = HashtagModel(config, LastHashtags(config.d_w, config.d_u))
+    assert same_weights(load_run(tmp_path, other)[0], model)

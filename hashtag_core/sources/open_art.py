@@ -4,8 +4,10 @@ Built from three packages (see `PACKAGES`): the drawings of openclipart.org as D
 (public domain), and OpenMoji's emojis (CC BY-SA 4.0). An artist is a user, a keyword a hashtag.
 Pictures are trimmed, scaled to fill a white square of 128 pixels, and kept as WebP.
 
-Which pictures are kept, in this order; every other one is counted by its reason in meta.json:
+Which pictures are kept; every other one is counted by its reason in meta.json:
 
+- A drawing that the package files under a second name (a symbolic link) counts once. (Some are
+  there twice as files, too: those stay, as two posts.)
 - It names an artist, at least one keyword, and a licence that lets everybody use it.
 - Keywords are lower-cased; an empty one, `unsorted`, and the traces of a script's error (`hash`,
   `0x8963570`) are no hashtags.
@@ -14,6 +16,7 @@ Which pictures are kept, in this order; every other one is counted by its reason
   and the order of the words ("Rollandin Francesco" and "Architetto Francesco Rollandin").
 - Skin-tone variants of an emoji are the same drawing: left out.
 - Of an artist the first 200 pictures, and only artists with at least 10.
+- It can be drawn: it is not blank on white, and has no more pixels than `load_picture` decodes.
 
 OpenMoji gives dates; openclipart gives almost none, so its `time` is null and an artist's pictures
 stand in the order of their paths: what belongs together lies in one folder.
@@ -42,6 +45,7 @@ from hashtag_core.photos import PhotoCollection, write_collection
 from hashtag_core.pictures import load_picture
 
 if TYPE_CHECKING:
+    import torch
     from PIL.Image import Image
 
 PACKAGES = {  # file, and how to fetch it
@@ -76,7 +80,9 @@ def open_art_folder() -> Path:
     return folder
 
 
-def prepare_open_art(packages: str | Path, out: str | Path, device: str = "cpu") -> PhotoCollection:
+def prepare_open_art(
+    packages: str | Path, out: str | Path, device: str | torch.device = "cpu"
+) -> PhotoCollection:
     """Build data/open_art from its packages; the same packages give the same pictures and rows.
 
     Args:
