@@ -1,12 +1,15 @@
 """How data/open_art is made: clean hashtags, one name for one artist, the same bytes again."""
 
 import os
+import sys
+import types
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hashtag_core.cli import main
 from hashtag_core.errors import InputError
 from hashtag_core.sources.open_art import (
     PACKAGES,
@@ -15,6 +18,7 @@ from hashtag_core.sources.open_art import (
     clean_hashtags,
     prepare_open_art,
 )
+from hashtag_core.sources.packages import find_packages
 
 # ---- hashtags
 
@@ -137,3 +141,16 @@ def test_a_rebuild_gives_the_same_features(rebuilt, open_art):
     shipped, anew = (np.asarray(c.features, dtype=np.float32) for c in (open_art, rebuilt))
     errors = np.linalg.norm(anew - shipped, axis=1) / np.linalg.norm(shipped, axis=1)
     assert errors.max() < 1e-2
+
+
+def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    monkeypatch.setitem(sys.modules, "debian", types.ModuleType("debian"))
+    monkeypatch.setitem(sys.modules, "debian.debfile", types.ModuleType("debian.debfile"))
+    assert main(["prepare", "open-art", str(tmp_path)]) == 2
+    assert ".[prepare]" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named_with_the_command_that_fetches_it(tmp_path):
+    with pytest.raises(InputError, match="apt-get download openclipart-svg"):
+        find_packages(tmp_path, PACKAGES)

@@ -27,9 +27,7 @@ from __future__ import annotations
 import html
 import io
 import json
-import posixpath
 import re
-import tarfile
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -43,6 +41,7 @@ from hashtag_core.convnet import extract_features, load_convnet
 from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection, write_collection
 from hashtag_core.pictures import load_picture
+from hashtag_core.sources.packages import find_packages, members, sha256
 
 if TYPE_CHECKING:
     import torch
@@ -91,11 +90,16 @@ def prepare_open_art(
         device: where the ConvNet computes.
 
     Raises:
-        InputError: where a package is missing.
+        InputError: where a package is missing, or the extra `prepare` is not installed.
     """
     import pyarrow as pa
 
-    files = _find_packages(Path(packages))
+    try:
+        import debian.debfile  # noqa: F401
+        import resvg_py  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"{error.name} is missing: `pip install -e '.[prepare]'`.") from None
+    files = find_packages(Path(packages), PACKAGES)
     left_out: Counter[str] = Counter()
     photos = [*_openclipart(files, left_out), *_openmoji(files, left_out)]
     read = len(photos) + left_out.total()
@@ -121,7 +125,7 @@ def prepare_open_art(
     convnet = load_convnet(device=device)
     meta = {
         "source": "open_art",
-        "inputs": {path.name: _sha256(path) for path in files.values()},
+        "inputs": {path.name: sha256(path) for path in files.values()},
         "licences": dict(sorted(Counter(p["licence"] for p in photos).items())),
         "convnet": {"name": convnet.name, "weights": convnet.weights},
         "built_with": {name: version(name) for name in ("pillow", "pyarrow", "resvg-py")},
@@ -136,58 +140,11 @@ def prepare_open_art(
     )
 
 
-# ---- the packages
-
-
-def _find_packages(folder: Path) -> dict[str, Path]:
-    found = {}
-    for package, (pattern, command) in PACKAGES.items():
-        matches = sorted(folder.glob(pattern))
-        if len(matches) != 1:
-            raise InputError(
-                f"{folder}: {len(matches)} files {pattern}, exactly one is needed. "
-                f"Fetch it there with `{command}`."
-            )
-        found[package] = matches[0]
-    return found
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _members(package: Path) -> Iterator[tuple[str, bytes, bool]]:
-    """Name, content, is it a link: of all files in a .deb or a .tgz, never unpacked to disk."""
-    if package.suffix == ".deb":
-        from debian.debfile import DebFile
-
-        archive = DebFile(filename=str(package)).data.tgz()
-    else:
-        archive = tarfile.open(package)  # noqa: SIM115, closed below
-    contents: dict[str, bytes] = {}
-    links: dict[str, str] = {}
-    with archive:
-        for member in archive:
-            name = posixpath.normpath(str(member.name))
-            if member.isreg():
-                contents[name] = archive.extractfile(member).read()
-                yield name, contents[name], False
-            elif member.issym():
-                target = posixpath.join(posixpath.dirname(name), str(member.linkname))
-                links[name] = posixpath.normpath(target)
-    for name, target in links.items():
-        if target in contents:
-            yield name, contents[target], True
-
-
 # ---- openclipart: Dublin Core metadata in the SVG, the picture as PNG
 
 
 def _openclipart(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
-    for name, svg, is_link in _members(files["openclipart-svg"]):
+    for name, svg, is_link in members(files["openclipart-svg"]):
         if not name.endswith(".svg"):
             continue
         if is_link:
@@ -239,7 +196,7 @@ def _text(work: ElementTree.Element, tag: str) -> str:
 
 
 def _openmoji(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
-    index = next(d for n, d, _ in _members(files["openmoji"]) if n == OPENMOJI_INDEX)
+    index = next(d for n, d, _ in members(files["openmoji"]) if n == OPENMOJI_INDEX)
     for emoji in json.loads(index):
         if emoji["skintone"]:
             left_out["openmoji: a skin-tone variant"] += 1
@@ -335,7 +292,7 @@ def _draw(files: dict[str, Path], photos: list[dict], left_out: Counter) -> dict
             ("openmoji", "package/color/svg/"),
         ):
             site = package.split("-")[0]
-            for name, data, _ in _members(files[package]):
+            for name, data, _ in members(files[package]):
                 photo_id = f"{site}/{PurePosixPath(name.removeprefix(root)).with_suffix('')}"
                 if not name.startswith(root) or photo_id not in waiting:
                     continue
