@@ -147,6 +147,8 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     monkeypatch.setitem(sys.modules, "debian", types.ModuleType("debian"))
     monkeypatch.setitem(sys.modules, "debian.debfile", types.ModuleType("debian.debfile"))
+    for name in ("openclipart-svg_1.deb", "openclipart-png_1.deb", "openmoji-1.tgz"):
+        (tmp_path / name).touch()
     assert main(["prepare", "open-art", str(tmp_path)]) == 2
     assert ".[prepare]" in capsys.readouterr().err
 

@@ -94,12 +94,12 @@ def prepare_open_art(
     """
     import pyarrow as pa
 
+    files = find_packages(Path(packages), PACKAGES)
     try:
         import debian.debfile  # noqa: F401
         import resvg_py  # noqa: F401
     except ImportError as error:
         raise InputError(f"{error.name} is missing: `pip install -e '.[prepare]'`.") from None
-    files = find_packages(Path(packages), PACKAGES)
     left_out: Counter[str] = Counter()
     photos = [*_openclipart(files, left_out), *_openmoji(files, left_out)]
     read = len(photos) + left_out.total()
