@@ -5,7 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hashtag_core.errors import InputError
+from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import Batch
+from hashtag_core.metrics import Ranker
+from hashtag_core.photos import PhotoCollection
 
 
 def frequency(batch: Batch, candidates: range, k: int) -> Tensor:
@@ -59,3 +63,33 @@ def _by_recency(used: Tensor) -> Tensor:
         score = (weights @ used).gather(1, order)  # (T, L)
         order = order.gather(1, score.sort(dim=1, descending=True, stable=True).indices)
     return order
+
+
+def oracle(photos: PhotoCollection, hashtags: Hashtags) -> Ranker:
+    """The best possible ranking, where the truth is known: for simulated collections.
+
+    They have a column `oracle`: each photo's hashtags by falling probability, given everything
+    but the photo's own draw. The rest is by frequency.
+
+    Args:
+        photos: the collection, with that column.
+        hashtags: the vocabulary.
+
+    Raises:
+        InputError: where the collection has no such column.
+    """
+    if "oracle" not in photos.table.column_names:
+        raise InputError("only a simulated collection knows the truth: no column `oracle`.")
+    column = photos.table["oracle"]
+
+    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
+        ranked = frequency(batch, candidates, k).clone()  # (N, k)
+        for n, row in enumerate(batch.rows.tolist()):
+            known = (hashtags.ids.get(name, -1) for name in column[row].as_py())
+            first = [i for i in known if i in candidates]
+            rest = [i for i in candidates[: k + len(first)] if i not in first]
+            best = (first + rest)[:k]
+            ranked[n, : len(best)] = torch.tensor(best)
+        return ranked
+
+    return rank

@@ -1,4 +1,4 @@
-"""The command line: `hashtag-core quickstart | prepare | predict`, each one library call."""
+"""The command line: `hashtag-core quickstart | prepare | table | figure | predict`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hashtag_core.errors import InputError
+from hashtag_core.table_commands import add_commands
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_RUNS = Path("runs/quickstart")
-DEFAULT_RUN = DEFAULT_RUNS / "image+hashtag"
+DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,6 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     art.add_argument("--device", default="cpu", help="for the ConvNet; default: %(default)s")
     art.set_defaults(command=_prepare_open_art)
 
+    sim = prepare.add_parser("simulated", help="make up users whose true tastes are known")
+    sim.add_argument("--users", type=int, default=2000, help="default: %(default)s")
+    sim.add_argument("--photos", type=int, default=50, help="a user, on average; default: 50")
+    sim.add_argument("--hashtags", type=int, default=5000, help="about; default: %(default)s")
+    sim.add_argument("--seed", type=int, default=0)
+    sim.add_argument("--out", metavar="DIR", default="data/simulated", help="default: %(default)s")
+    sim.set_defaults(command=_prepare_simulated)
+
+    add_commands(commands, common)
+
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
     predict.add_argument("--image", metavar="FILE", required=True, help="the picture")
     predict.add_argument("--history", metavar="TABLE", help="CSV: columns image, hashtags")
@@ -74,24 +89,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _quickstart(options: argparse.Namespace) -> None:
-    from hashtag_core.experiments import as_text, pick_examples, quickstart
+    from hashtag_core.experiments import METRICS, quickstart
+    from hashtag_core.figures import MODEL, predictions
     from hashtag_core.photos import PhotoCollection
-    from hashtag_core.plots import plot_examples
+    from hashtag_core.picture_plots import plot_examples
     from hashtag_core.sources.open_art import open_art_folder
+    from hashtag_core.study import Study
 
     start = time.perf_counter()
     photos = PhotoCollection.load(options.data or open_art_folder())
-    out = Path(options.out)
     print(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
-    table, fold = quickstart(
-        photos, out, options.folds, options.seed, options.device, options.words
-    )
+    study = Study(photos, options.out, options.folds, options.seed, options.device, options.words)
+    table = quickstart(study)
     _write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
-    print(as_text(table))
+    print(_as_text(table, METRICS))
+    hashtags = study.fold(0, "open").hashtags
     print(
-        f"{len(fold.hashtags):,} hashtags, {fold.hashtags.num_seen:,} of them seen; "
-        f"{fold.hashtags.left_out['no word vector']:,} have no word vector and are left out."
+        f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; "
+        f"{hashtags.left_out['no word vector']:,} have no word vector and are left out."
     )
     best = table[table["candidates"] == "seen"].set_index("model")["A@1"]
     print(
@@ -101,14 +117,47 @@ def _quickstart(options: argparse.Namespace) -> None:
         "The paper has no such row; it is the line to beat.\n"
     )
     try:
-        figure = out / "examples.png"
-        plot_examples(pick_examples(photos, fold, out / "image+hashtag", options.seed), figure)
+        figure = Path(options.out) / "examples.png"
+        plot_examples(predictions(study), figure)
     except InputError as error:  # a collection may come without pictures
         figure = f"none ({error})"
+    run = study.path(0, "open", MODEL)
     print(f"Figure:      {figure}")
-    print(f"Checkpoint:  {out / 'image+hashtag'}")
+    print(f"Checkpoint:  {run}")
     print(f"Time:        {time.perf_counter() - start:.0f} s")
-    print(f"Next:        hashtag-core predict --image YOUR.jpg --run {out / 'image+hashtag'}")
+    print(f"Next:        hashtag-core predict --image YOUR.jpg --run {run}")
+
+
+def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
+    """The table of `quickstart` to read, a block for each set of candidates."""
+    with_std = f"{metrics[0]} std" in table
+    width = 14 if with_std else 8
+    lines = []
+    for which, block in table.groupby("candidates", sort=False):
+        rows = block.to_dict("records")
+        if rows[0]["left_out"]:
+            lines.append(f"({rows[0]['left_out']:,} photos without any {which} hashtag left out)")
+        head = f"{which} hashtags, {rows[0]['photos']:,} photos"
+        lines.append(f"{head:34s}" + "".join(f"{metric:>{width}s}" for metric in metrics))
+        for row in rows:
+            cells = (
+                f"{row[m]:.1f} ± {row[f'{m} std']:.1f}" if with_std else f"{row[m]:.1f}"
+                for m in metrics
+            )
+            lines.append(f"  {row['model']:32s}" + "".join(f"{cell:>{width}s}" for cell in cells))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _prepare_simulated(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.simulated import prepare_simulated
+
+    photos = prepare_simulated(
+        options.out, options.users, options.photos, options.hashtags, options.seed
+    )
+    hashtags = len(photos.hashtag_names.dictionary)
+    print(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
+    print(f"Written: {photos.folder}\nNext:    hashtag-core table 1 --data {options.out}")
 
 
 def _prepare_open_art(options: argparse.Namespace) -> None:

@@ -1,198 +1,440 @@
-"""Experiments: each a function from a photo collection to a table of numbers (§4)."""
+"""The paper's tables and figures of numbers, each a function from a study to a table of ours.
+
+    study = Study(PhotoCollection.load("data/open_art"), "runs/tables/open_art", folds=5)
+    table_1(study)
+
+Every row of every table is named in the lists below as the paper names it. Two rows are not the
+paper's: `repeat recent`, the line to beat, and on simulated collections `oracle`, the best possible
+ranking. The paper's numbers stand beside ours; they are of other data and do not compare.
+"""
 
 from __future__ import annotations
 
 import math
-import random
-import statistics
-from dataclasses import dataclass
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from hashtag_core.baselines import frequency, repeat_recent
-from hashtag_core.hashtags import CANDIDATES, Hashtags, build_hashtags
-from hashtag_core.histories import UserHistories, batches
-from hashtag_core.metrics import Ranker, evaluate
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.plots import Example
-from hashtag_core.prediction import HashtagPredictor
-from hashtag_core.splits import Split, split_users, user_folds
-from hashtag_core.training import TrainConfig, choose_device, fit, model_ranker
-from hashtag_core.words import load_word_vectors
+from hashtag_core.errors import InputError
+from hashtag_core.histories import Batch, batches
+from hashtag_core.image_retrieval import evaluate_retrieval, make_pool
+from hashtag_core.metrics import evaluate
+from hashtag_core.model import HashtagModel
+from hashtag_core.paper import with_paper
+from hashtag_core.study import MODELS, Study
+from hashtag_core.training import model_ranker
+from hashtag_core.user_encoders import hashtag_sums, users_of_last_photos
+from hashtag_core.user_retrieval import hashtag_vectors, pieces_of, represent, retrieval_metrics
 
 if TYPE_CHECKING:
     import pandas as pd
-    from gensim.models import KeyedVectors
 
 METRICS = ("A@1", "A@10", "P@10", "R@1", "R@10")
-HISTORY_OF = {  # the trained models and what their user encoder reads
-    "user agnostic": "none",
-    "ours (hashtag)": "hashtag",
-    "ours (image+hashtag)": "image+hashtag",
+QUICKSTART = (
+    "frequency",
+    "repeat recent",
+    "user agnostic",
+    "ours (hashtag)",
+    "ours (image+hashtag)",
+)
+TABLE_1 = {
+    "fixed": (
+        "frequency",  # [A]
+        "user agnostic",  # [B]
+        "used hashtags",  # [C]
+        "hashtag occurrences",  # [D]
+        "tensor (MCLL)",  # [43]
+        "ours (hashtag)",
+        "ours (image+hashtag)",
+        "repeat recent",
+    ),
+    "open": (
+        "frequency",  # [A]
+        "user agnostic",  # [B]
+        "hashtag sum",  # [E]
+        "tensor (MCLL)",  # [43]
+        "ours (hashtag)",
+        "ours w/o GloVe",
+        "ours (image+hashtag)",
+        "repeat recent",
+    ),
 }
+TABLE_2 = {
+    "open": (
+        "user agnostic",
+        "hashtag sum",
+        "ours (hashtag)",
+        "ours (image+hashtag)",
+        "repeat recent",
+    )
+}
+TABLE_3 = {"transductive": ("tensor (MCLL)", "ours-FH", "ours", "repeat recent")}
+TABLE_4 = {
+    "open": (
+        "only hashtags",
+        "sum",
+        "concatenation",
+        "bilinear",
+        "GLU",
+        "TIRG",
+        "element-wise product",
+    )
+}
+TABLE_5 = {
+    "fixed": ("used hashtags", "hashtag occurrences", "ours (hashtag)", "ours (image+hashtag)"),
+    "open": ("hashtag sum", "ours (hashtag)", "ours (image+hashtag)"),
+}
+TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
+SAME_AS = {  # rows that are a model of Table 1 under another name
+    "ours": "ours (image+hashtag)",
+    "ours-FH": "ours (image+hashtag)",
+    "GRU": "ours (image+hashtag)",
+    "element-wise product": "ours (image+hashtag)",
+    "only hashtags": "ours (hashtag)",
+}
+Measure = Callable[[int, str, str], list[dict]]  # fold, setting, model -> rows of numbers
 
 
-@dataclass(frozen=True)
-class Fold:
-    """One split of the users and what follows from it."""
-
-    split: Split
-    hashtags: Hashtags
-    train: UserHistories
-    valid: UserHistories
-    test: UserHistories
-
-
-def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
-    """The vocabulary and the histories of one split; the training users decide what is seen."""
-    hashtags = build_hashtags(photos, split.train, vectors)
-    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
-    return Fold(split, hashtags, *sets)
-
-
-def quickstart(
-    photos: PhotoCollection,
-    runs: str | Path = "runs/quickstart",
-    folds: int = 1,
-    seed: int = 0,
-    device: str | None = None,
-    words: str | Path | None = None,
-) -> tuple[pd.DataFrame, Fold]:
-    """Train and compare five models on the test users, to see what the history is worth.
-
-    Args:
-        photos: the collection.
-        runs: trained models of the first fold go to a folder in it for each.
-        folds: 1 for one split, 70 / 10 / 20; more for as many splits, each user tested once.
-        seed: of the split and of all training.
-        device: where to compute; chosen automatically where not given.
-        words: a file of word vectors; None for the installed ones.
+def quickstart(study: Study) -> pd.DataFrame:
+    """Five models on the open vocabulary, to see what the user's history is worth.
 
     Returns:
-        (table, fold): a row per model and set of candidates, with the columns model, candidates,
-        the metrics in per cent, photos and left_out; with several folds the means, columns
-        "A@1 std" and so on, and the photos of all folds; a fold without any photo to count
-        is not in the mean. And the first fold.
+        A row per model and set of candidates: model, candidates, the metrics in per cent, photos
+        and left_out; with several folds the means, columns "A@1 std" and so on, and the photos of
+        all folds; a fold without any photo to count is not in the mean.
+    """
+    rows = measure(study, {"open": QUICKSTART}, study.prediction)
+    return summarise(rows, ["model", "candidates"])
+
+
+def table_1(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 1, hashtag prediction: fixed and open vocabulary, ranked among the seen hashtags.
+
+    Args:
+        study: the collection, folds, seed and folder.
+        models: only these rows; any other key of `MODELS` is added. None for the paper's.
+
+    Returns:
+        A row per vocabulary and model: the metrics' means over folds in per cent, "… std" with
+        several folds, "… paper", photos and left_out. The other tables are like it.
+    """
+    rows = prediction_by_fold(study, TABLE_1, models)
+    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+    return with_paper(table, "table 1", "vocabulary")
+
+
+def table_2(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 2, hashtags that no training user has used: ranked among the unseen, and among all."""
+    rows = prediction_by_fold(study, TABLE_2, models)
+    rows = rows[rows["candidates"] != "seen"].sort_values(
+        "candidates", key=lambda column: column == "all", kind="stable"
+    )
+    return with_paper(summarise(rows, ["candidates", "model"]), "table 2", "candidates")
+
+
+def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 3, the same users in training and test (transductive), fixed vocabulary.
+
+    Ours-FH has the fixed history of the training photos; ours also reads the test photos before
+    the one to predict.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        if row != "ours-FH":
+            return study.prediction(number, setting, SAME_AS.get(row, row))
+
+        def compute() -> list[dict]:
+            model = study.model(number, setting, SAME_AS[row])
+            fold = study.fold(number, setting)
+            ranker = model_ranker(model, fold.hashtags, study.device, fixed_history(model))
+            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
+            return [{"candidates": "seen", **result["seen"]}]
+
+        return study.kept(number, setting, SAME_AS[row], "fixed-history", compute)
+
+    rows = measure(study, with_oracle(study, choose(TABLE_3, models)), one)
+    return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
+
+
+def table_4(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 4, the fusion of images and hashtags in the user encoder (Equation 4)."""
+    rows = prediction_by_fold(study, TABLE_4, models)
+    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+    return with_paper(table, "table 4", "vocabulary")
+
+
+def table_encoders(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Not a table of the paper: what §3.1 says in words, pooling and a TCN in place of the GRU."""
+    rows = prediction_by_fold(study, TABLE_ENCODERS, models)
+    return summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+
+
+def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20) -> pd.DataFrame:
+    """Table 5, user retrieval: the nearest user representation should be of the same user.
+
+    Args:
+        study: as in `table_1`.
+        models: as in `table_1`.
+        history: photos of each history; test users with fewer than two such are left out.
+
+    Returns:
+        A row per vocabulary and model: A@1, A@10 (per cent), MR (median rank), dim (size of the
+        representation), queries (histories) and users.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        def compute() -> list[dict]:
+            fold = study.fold(number, setting)
+            pieces = pieces_of(fold.test, history)
+            if len(pieces) == 0:
+                raise InputError(f"no test user has two histories of {history} photos.")
+            if row in ("used hashtags", "hashtag occurrences"):
+                vectors = hashtag_vectors(pieces, len(fold.hashtags), row == "used hashtags")
+            else:
+                model = study.model(number, setting, row)
+                vectors = represent(model, pieces, fold.hashtags.psi.to(study.device))
+            found = retrieval_metrics(vectors, torch.tensor(pieces.users))
+            return [{**found, "dim": vectors.shape[1]}]
+
+        return study.kept(number, setting, row, f"user-retrieval-{history}", compute)
+
+    rows = measure(study, choose(TABLE_5, models), one)
+    table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
+    table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
+    return with_paper(table, "table 5", "vocabulary")
+
+
+def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user."""
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        def compute() -> list[dict]:
+            fold = study.fold(number, setting)
+            pool = make_pool(fold.test, seed=study.seed)
+            model = study.model(number, setting, row)
+            return evaluate_retrieval(model, fold.hashtags, pool, study.device)
+
+        return study.kept(number, setting, row, "image-retrieval", compute)
+
+    names = {"open": ("user agnostic", "ours (hashtag)", "ours (image+hashtag)")}
+    rows = measure(study, choose(names, models), one)
+    by = ["relevant", "model", "reading"]
+    return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
+
+
+def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024)) -> pd.DataFrame:
+    """Figure 3: metrics, and the time of the user representation, against its size d_u.
+
+    Args:
+        study: as in `table_1`.
+        sizes: the d_u to train with; the paper has 32 to 8192.
+
+    Returns:
+        A row per d_u: the metrics, and "ms per photo", the user encoder's time on the test users.
+    """
+
+    def one(number: int, setting: str, name: str) -> list[dict]:
+        d_u = int(name.rsplit(" ", 1)[1])
+
+        def compute() -> list[dict]:
+            model = study.model(number, setting, name, {"d_u": d_u})
+            fold = study.fold(number, setting)
+            ranker = model_ranker(model, fold.hashtags, study.device)
+            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))["seen"]
+            return [{"d_u": d_u, **result, "ms per photo": encoder_time(model, study, number)}]
+
+        return study.kept(number, setting, name, "prediction", compute)
+
+    rows = measure(study, {"open": [f"ours (image+hashtag), d_u = {size}" for size in sizes]}, one)
+    return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
+
+
+def figure_history(
+    study: Study,
+    models: Iterable[str] | None = None,
+    lengths: Iterable[int] = (0, 1, 2, 5, 10, 20, 50, 100),
+) -> pd.DataFrame:
+    """A.6: metrics against the length of the history, the newest photos of it.
+
+    Args:
+        study: as in `table_1`.
+        models: as in `table_1`, those with a GRU.
+        lengths: at most so many photos are read before each photo; all photos are predicted,
+            also those that have fewer before them.
+
+    Returns:
+        A row per model and number of photos.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        found = []
+        for length in lengths:
+
+            def compute(length: int = length) -> list[dict]:
+                model = study.model(number, setting, row)
+                fold = study.fold(number, setting)
+                users = last_photos(model, length)
+                ranker = model_ranker(model, fold.hashtags, study.device, users)
+                result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
+                return [{"photos of history": length, **result["seen"]}]
+
+            found += study.kept(number, setting, row, f"history-{length}", compute)
+        return found
+
+    names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
+    rows = measure(study, choose(names, models), one)
+    return summarise(rows, ["model", "photos of history"])
+
+
+# --- what the tables share ---
+
+
+def prediction_by_fold(
+    study: Study, rows: dict[str, tuple[str, ...]], models: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Hashtag prediction, a row per fold, vocabulary, model and candidates: not yet summarised."""
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        return study.prediction(number, setting, SAME_AS.get(row, row))
+
+    return measure(study, with_oracle(study, choose(rows, models)), one)
+
+
+def choose(
+    rows: dict[str, tuple[str, ...]], models: Iterable[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """A table's rows, or those of them that are named; trained models of other tables are added.
+
+    Raises:
+        InputError: where there is no row of such a name.
+    """
+    if models is None:
+        return rows
+    models = list(models)
+    of_table = {name for names in rows.values() for name in names}
+    for name in models:
+        if name not in of_table | set(MODELS):
+            raise InputError(
+                f"no row {name!r}. There are: {', '.join([*sorted(of_table), *MODELS])}."
+            )
+    more = tuple(name for name in models if name not in of_table)
+    chosen = {
+        setting: tuple(name for name in names if name in models) + more
+        for setting, names in rows.items()
+    }
+    return {setting: names for setting, names in chosen.items() if names}
+
+
+def with_oracle(study: Study, rows: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The same rows and, on a simulated collection, the oracle as the last one."""
+    if "oracle" not in study.photos.table.column_names:
+        return rows
+    return {setting: (*names, "oracle") for setting, names in rows.items()}
+
+
+def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
+    """Measure every row in every fold, with a progress bar: columns vocabulary, model, fold, …."""
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    jobs = [(n, setting, row) for n in study.numbers for setting in rows for row in rows[setting]]
+    found = []
+    for number, setting, row in (bar := tqdm(jobs, desc="rows")):
+        bar.set_postfix_str(f"fold {number + 1}: {setting}, {row}")
+        for values in one(number, setting, row):
+            found.append({"vocabulary": setting, "model": row, "fold": number + 1, **values})
+    return pd.DataFrame(found)
+
+
+def summarise(
+    rows: pd.DataFrame,
+    by: list[str],
+    metrics: tuple[str, ...] = METRICS,
+    counts: tuple[str, ...] = ("photos", "left_out"),
+) -> pd.DataFrame:
+    """The mean and standard deviation over folds of each group of rows, in their order.
+
+    A fold in which no photo counted is not in the mean. Counts are added up over folds.
     """
     import pandas as pd
 
-    target = choose_device(device)
-    vectors = load_word_vectors(words)
-    checksum = photos.checksum()
-    results: dict[tuple[str, str], list[dict]] = {}
-    first = None
-    num_users = len(photos.users)
-    splits = [split_users(num_users, seed)] if folds == 1 else user_folds(num_users, folds, seed)
-    for number, split in enumerate(splits):
-        fold = make_fold(photos, split, vectors)
-        first = first or fold
-        rankers: dict[str, Ranker] = {"frequency": frequency, "repeat recent": repeat_recent}
-        for name, history in HISTORY_OF.items():
-            d_i, d_w = photos.features.shape[1], fold.hashtags.psi.shape[1]
-            torch.manual_seed(seed)  # the first weights
-            untrained = HashtagModel(ModelConfig.small(d_i, d_w, history))
-            provenance = {
-                "source": photos.meta.get("source"),
-                "convnet": photos.meta.get("convnet", {}).get("name"),
-                "words": None if words is None else str(Path(words).resolve()),
-                "sha256": checksum,
-                "split": {"folds": folds, "seed": seed},
-            }
-            model, _ = fit(
-                untrained,
-                fold.train,
-                fold.valid,
-                fold.hashtags,
-                TrainConfig.small(seed),
-                folder=Path(runs) / history if number == 0 else None,
-                device=target,
-                provenance=provenance,
-                description=name if folds == 1 else f"fold {number + 1}/{folds} {name}",
-            )
-            rankers[name] = model_ranker(model, fold.hashtags, target)
-        for name, ranker in rankers.items():
-            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags)
-            for which, values in result.items():
-                results.setdefault((name, which), []).append(values)
-    rows = [_row(name, which, values) for (name, which), values in results.items()]
-    return pd.DataFrame(rows), first
+    folds = rows["fold"].nunique()
+    table = []
+    for key, group in rows.groupby(by, sort=False):
+        row = dict(zip(by, key, strict=True))
+        for metric in metrics:
+            row[metric] = group[metric].mean()
+            if folds > 1:
+                row[f"{metric} std"] = group[metric].std()  # with n - 1
+        table.append({**row, **{count: int(group[count].sum()) for count in counts}})
+    return pd.DataFrame(table)
 
 
-def _row(model: str, candidates: str, folds: list[dict]) -> dict:
-    row: dict = {"model": model, "candidates": candidates}
-    for metric in METRICS:
-        values = [fold[metric] for fold in folds if fold["photos"]]
-        row[metric] = statistics.fmean(values) if values else math.nan
-        if len(folds) > 1:
-            row[f"{metric} std"] = statistics.stdev(values) if len(values) > 1 else math.nan
-    for count in ("photos", "left_out"):
-        row[count] = sum(fold[count] for fold in folds)
-    return row
-
-
-def as_text(table: pd.DataFrame) -> str:
-    """The table of `quickstart` to read, a block for each set of candidates."""
-    with_std = f"{METRICS[0]} std" in table
-    width = 14 if with_std else 8
-    lines = []
-    for which in CANDIDATES:
-        block = table[table["candidates"] == which].to_dict("records")
-        head = f"{which} hashtags, {block[0]['photos']:,} photos"
-        if block[0]["left_out"]:
-            lines.append(f"({block[0]['left_out']:,} photos without any {which} hashtag left out)")
-        lines.append(f"{head:34s}" + "".join(f"{metric:>{width}s}" for metric in METRICS))
-        for row in block:
-            cells = (
-                f"{row[m]:.1f} ± {row[f'{m} std']:.1f}" if with_std else f"{row[m]:.1f}"
-                for m in METRICS
-            )
-            lines.append(f"  {row['model']:32s}" + "".join(f"{cell:>{width}s}" for cell in cells))
-        lines.append("")
-    return "\n".join(lines)
-
-
-def pick_examples(
-    photos: PhotoCollection, fold: Fold, run: str | Path, seed: int = 0
-) -> dict[str, list[Example]]:
-    """Examples for `plots.plot_examples` from test users, drawn at random, not chosen.
+def in_pairs(rows: pd.DataFrame, first: str, second: str, metric: str) -> dict[str, float]:
+    """By how much one row is ahead of another, fold by fold (rows of one vocabulary).
 
     Args:
-        photos: the collection.
-        fold: whose test users.
-        run: the run folder of the model that predicts.
-        seed: of the draw.
+        rows: a row per fold and model, of `prediction_by_fold`.
+        first: a model.
+        second: another.
+        metric: in which metric.
+
+    Returns:
+        {"mean": …, "std": …, "ahead": in how many folds, "folds": …}; std is NaN for one fold.
     """
-    predictor = HashtagPredictor.load(run, device="cpu")
-    rng = random.Random(seed)
-    long_enough = [i for i, rows in enumerate(fold.test.rows) if len(rows) >= 12]
-    drawn = rng.sample(long_enough, min(5, len(long_enough)))
-    times = {i: rng.randrange(8, len(fold.test.rows[i])) for i in drawn}
-
-    def example(user: int, picture_of: int) -> Example:
-        history = fold.test.rows[user][: times[user]]
-        row = fold.test.rows[picture_of][times[picture_of]]
-        state = predictor.new_user()
-        for past in history:
-            state = predictor.add_photo(state, photos.features[past], photos.hashtags_of(past))
-        return Example(
-            user=photos.users[fold.test.users[user]],
-            history=[(photos.picture(past), photos.hashtags_of(past)) for past in history[-6:]],
-            history_length=len(history),
-            picture=photos.picture(row),
-            true=photos.hashtags_of(row) if user == picture_of else [],
-            predicted=[name for name, _ in predictor.predict(photos.features[row], state)],
-        )
-
-    alone, pair = drawn[:-2], drawn[-2:]
-    same = [
-        example(user, owner) for owner in pair for user in sorted(pair, key=lambda u: u != owner)
-    ]
+    of = rows.set_index(["model", "fold"])[metric]
+    difference = of[first] - of[second]
     return {
-        "The next picture of held-out users, and the hashtags the model expects": [
-            example(user, user) for user in alone
-        ],
-        "The same picture under two users' histories": same,
+        "mean": float(difference.mean()),
+        "std": float(difference.std()) if len(difference) > 1 else math.nan,
+        "ahead": int((difference > 0).sum()),
+        "folds": len(difference),
     }
+
+
+def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
+    """Ours-FH: every photo is predicted from the photos before the first one to predict."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        states = model.users(batch, psi)  # (B, T + 1, d_u)
+        wanted = torch.zeros_like(batch.mask)
+        wanted[batch.mask] = batch.predict
+        first = wanted.int().argmax(dim=1)  # (B,)
+        fixed = states[torch.arange(len(states), device=states.device), first]  # (B, d_u)
+        return fixed[:, None].expand(-1, batch.mask.shape[1], -1)[batch.mask]  # (N, d_u)
+
+    return users
+
+
+def last_photos(model: HashtagModel, photos: int) -> Callable[[Batch, Tensor], Tensor]:
+    """Every photo is predicted from no more than the last `photos` photos before it."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        sums = hashtag_sums(batch, psi)  # (B, T, d_w)
+        found = []
+        for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
+            found.append(users_of_last_photos(model.user_encoder, images[mask], y[mask], photos))
+        return torch.cat(found)  # (N, d_u)
+
+    return users
+
+
+@torch.inference_mode()
+def encoder_time(model: HashtagModel, study: Study, number: int) -> float:
+    """Milliseconds per photo that the user encoder takes on the test users, the best of three."""
+    fold = study.fold(number, "open")
+    psi = fold.hashtags.psi.to(study.device)
+    seconds = []
+    for _ in range(3):
+        total = photos = 0
+        for batch in batches(fold.test, 8):
+            batch = batch.to(study.device)
+            start = time.perf_counter()
+            model.users(batch, psi).sum().item()  # .item() waits for the device
+            total += time.perf_counter() - start
+            photos += len(batch.rows)
+        seconds.append(total / photos)
+    return 1000 * min(seconds)

@@ -1,14 +1,43 @@
-"""Fusion operators: two vectors -> one, all with the signature fusion(a, b) -> c (Equations 4, 6).
+"""Fusion operators: two vectors -> one, all of the form fusion(a, b) -> c (Eq. 4, 6, Table 4).
 
-`branch_activation` is the non-linearity that the layers before the operator should end with:
-the paper takes ReLU, and SELU before the element-wise product, where ReLU would leave too many
-zeros (§4.2).
+In Equation 4 a is the image branch and b the hashtag branch. `branch_activation` is the
+non-linearity that both branches end with: the paper takes ReLU, and SELU before the element-wise
+product, where ReLU would leave too many zeros (§4.2). `d_out` is the size of c.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Sum(nn.Module):
+    """c = a + b."""
+
+    branch_activation = nn.ReLU
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d_out = d
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(..., d), (..., d) -> (..., d)."""
+        return a + b
+
+
+class Concatenation(nn.Module):
+    """c = [a; b]."""
+
+    branch_activation = nn.ReLU
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d_out = 2 * d
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(..., d), (..., d) -> (..., 2 d)."""
+        return torch.cat([a, b], dim=-1)
 
 
 class ElementwiseProduct(nn.Module):
@@ -16,9 +45,57 @@ class ElementwiseProduct(nn.Module):
 
     branch_activation = nn.SELU
 
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d_out = d
+
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(..., d), (..., d) -> (..., d)."""
         return a * b
+
+
+class GLU(nn.Module):
+    """Gated linear unit [11]: c = (W x + p) * sigmoid(V x + q) with x = [a; b]."""
+
+    branch_activation = nn.ReLU
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d_out = d
+        self.W_and_V = nn.Linear(2 * d, 2 * d)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(..., d), (..., d) -> (..., d)."""
+        return F.glu(self.W_and_V(torch.cat([a, b], dim=-1)), dim=-1)
+
+
+class TIRG(nn.Module):
+    """Text-image residual gating [44]: c = w_0 sigmoid(gate(a, b)) * a + w_1 res(a, b).
+
+    Gate and residual are two-layer networks on [a; b]. They have layer norm where the original
+    has batch norm: over the photos of one user, batch norm would let later photos change the
+    representation of earlier ones.
+    """
+
+    branch_activation = nn.ReLU
+
+    def __init__(self, d: int) -> None:
+        super().__init__()
+        self.d_out = d
+        self.gate = self._network(d)
+        self.residual = self._network(d)
+        self.w = nn.Parameter(torch.tensor([1.0, 1.0]))
+
+    @staticmethod
+    def _network(d: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.LayerNorm(2 * d), nn.ReLU(), nn.Linear(2 * d, 2 * d), nn.ReLU(), nn.Linear(2 * d, d)
+        )
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """(..., d), (..., d) -> (..., d)."""
+        both = torch.cat([a, b], dim=-1)  # (..., 2 d)
+        return self.w[0] * self.gate(both).sigmoid() * a + self.w[1] * self.residual(both)
 
 
 class Mutan(nn.Module):
@@ -40,6 +117,7 @@ class Mutan(nn.Module):
 
     def __init__(self, d_v: int, d_u: int, d_c: int, rank: int) -> None:
         super().__init__()
+        self.d_out = d_c
         self.rank = rank
         self.W_v = nn.Linear(d_v, d_c)
         self.W_u = nn.Linear(d_u, d_c)
@@ -51,3 +129,21 @@ class Mutan(nn.Module):
         a = self.A(torch.tanh(self.W_v(v)))  # (..., R d_c)
         b = self.B(torch.tanh(self.W_u(u)))  # (..., R d_c)
         return (a * b).unflatten(-1, (self.rank, -1)).sum(dim=-2)  # (..., d_c)
+
+
+FUSIONS = {  # Table 4's rows; "only hashtags" has no image branch, hence no fusion
+    "only hashtags": lambda d, rank: None,
+    "sum": lambda d, rank: Sum(d),
+    "concatenation": lambda d, rank: Concatenation(d),
+    "bilinear": lambda d, rank: Mutan(d, d, d, rank),
+    "GLU": lambda d, rank: GLU(d),
+    "TIRG": lambda d, rank: TIRG(d),
+    "element-wise product": lambda d, rank: ElementwiseProduct(d),
+}
+
+
+def build_fusion(name: str, d: int, rank: int) -> nn.Module | None:
+    """A row of Table 4 by its name, for two branches of size d; rank is for "bilinear"."""
+    if name not in FUSIONS:
+        raise ValueError(f"fusion {name!r}: choose one of {', '.join(FUSIONS)}.")
+    return FUSIONS[name](d, rank)

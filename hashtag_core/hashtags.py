@@ -76,7 +76,8 @@ class Hashtags:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        vectors = pa.FixedSizeListArray.from_arrays(self.psi.flatten().numpy(), self.psi.shape[1])
+        offsets = pa.array(np.arange(len(self) + 1, dtype=np.int32) * self.psi.shape[1])
+        vectors = pa.ListArray.from_arrays(offsets, self.psi.flatten().numpy())
         columns = {"name": self.names, "count": self.counts.numpy(), "psi": vectors}
         pq.write_table(pa.table(columns), path)
 
@@ -111,22 +112,47 @@ def build_hashtags(
     Raises:
         InputError: where that leaves none.
     """
-    encoded = photos.hashtag_names
-    names = encoded.dictionary.to_pylist()
-    train_photos = np.zeros(len(photos), dtype=bool)
-    for user in train_users:
-        train_photos[photos.rows_of(user)] = True
-    in_training = np.repeat(train_photos, np.diff(photos.hashtag_offsets))  # one per hashtag
-    counts = np.bincount(encoded.indices.to_numpy()[in_training], minlength=len(names))
-
-    represented = {name: vector for name in names if (vector := psi(name, vectors)) is not None}
+    count_of = _counts(photos, photos.of_users(train_users))
+    represented = {n: vector for n in count_of if (vector := psi(n, vectors)) is not None}
     if not represented:
         raise InputError("no hashtag of the collection has a word vector.")
-    count_of = dict(zip(names, counts.tolist(), strict=True))
     order = sorted(represented, key=lambda name: (-count_of[name], name))
     return Hashtags(
         names=order,
         psi=torch.from_numpy(np.stack([represented[name] for name in order])),  # (V, d_w)
         counts=torch.tensor([count_of[name] for name in order]),  # (V,)
-        left_out={"no word vector": len(names) - len(represented)},
+        left_out={"no word vector": len(count_of) - len(represented)},
     )
+
+
+def build_fixed_hashtags(photos: PhotoCollection, train: np.ndarray, size: int) -> Hashtags:
+    """A fixed vocabulary: the `size` most frequent hashtags of the training photos, all seen.
+
+    The paper gives its rule in a supplement that is not at hand; this one is ours. There are no
+    word vectors here (psi has no column): models learn a vector for each hashtag.
+
+    Args:
+        photos: the whole collection, P photos.
+        train: (P,) bool, the training photos.
+        size: how many hashtags; the paper has 18,583. Ties go to the lower name.
+
+    Returns:
+        The vocabulary; `left_out` counts the less frequent hashtags.
+    """
+    count_of = _counts(photos, train)
+    in_training = [name for name, count in count_of.items() if count]
+    order = sorted(in_training, key=lambda name: (-count_of[name], name))[:size]
+    return Hashtags(
+        names=order,
+        psi=torch.empty(len(order), 0),
+        counts=torch.tensor([count_of[name] for name in order]),  # (V,)
+        left_out={"not frequent enough in training": len(count_of) - len(order)},
+    )
+
+
+def _counts(photos: PhotoCollection, train: np.ndarray) -> dict[str, int]:
+    """On how many of the training photos, (P,) bool, each hashtag of the collection stands."""
+    encoded = photos.hashtag_names
+    in_training = np.repeat(train, np.diff(photos.hashtag_offsets))  # one per hashtag
+    counts = np.bincount(encoded.indices.to_numpy()[in_training], minlength=len(encoded.dictionary))
+    return dict(zip(encoded.dictionary.to_pylist(), counts.tolist(), strict=True))

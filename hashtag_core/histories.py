@@ -7,6 +7,7 @@ side / query side.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
@@ -33,6 +34,9 @@ class Batch:
         hashtag_ids: (M,) int64, the hashtags of all photos, one photo after the other.
         hashtag_offsets: (N + 1,) int64: photo n has hashtag_ids[offsets[n] : offsets[n + 1]].
         rows: (N,) int64, the photos' rows in the collection.
+        users: (B,) int64, the users' numbers in the collection.
+        predict: (N,) bool, which photos are learned from or evaluated; the others are history
+            and nothing else.
     """
 
     history_images: Tensor
@@ -41,15 +45,24 @@ class Batch:
     hashtag_ids: Tensor
     hashtag_offsets: Tensor
     rows: Tensor
+    users: Tensor
+    predict: Tensor
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
+    def photo_of_hashtags(self) -> Tensor:
+        """(M,) int64: which of the N photos each hashtag stands on."""
+        photos = torch.arange(len(self.rows), device=self.rows.device)
+        return photos.repeat_interleave(self.hashtag_offsets.diff())
+
     def photo_weights(self) -> Tensor:
         """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9."""
-        photos = self.mask.sum(dim=1, keepdim=True)  # (B, 1), N_u
-        return (self.mask / photos / len(self.mask))[self.mask]  # (N,)
+        counted = self.mask.clone()  # (B, T)
+        counted[self.mask] = self.predict
+        photos = counted.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1), N_u
+        return (counted / photos / len(self.mask))[self.mask]  # (N,)
 
     def draw_targets(self, generator: torch.Generator | None = None) -> Tensor:
         """(N,) int64: one hashtag of each photo, uniformly at random (§3.3)."""
@@ -67,6 +80,8 @@ class UserHistories(Dataset):
         photos: the collection.
         hashtags: the vocabulary.
         users: user numbers; a user left with no photo is left out, and counted.
+        keep: (P,) bool, which photos to read at all; None for all.
+        predict: (P,) bool, which of them to learn from or to evaluate; None for all.
         query_features: (P, d_v) features of a second ConvNet for the query side (§3.2.1); None
             takes the collection's own for both sides.
 
@@ -79,10 +94,15 @@ class UserHistories(Dataset):
         photos: PhotoCollection,
         hashtags: Hashtags,
         users: Sequence[int] | np.ndarray,
+        keep: np.ndarray | None = None,
+        predict: np.ndarray | None = None,
         query_features: np.ndarray | None = None,
     ) -> None:
         self.photos = photos
         self.query_features = query_features
+        everything = np.ones(len(photos), dtype=bool)
+        keep = everything if keep is None else keep
+        self.predict = everything if predict is None else predict
         ids = hashtags.ids_in(photos)
         known = ids >= 0
         photo_of = np.repeat(np.arange(len(photos)), np.diff(photos.hashtag_offsets))
@@ -94,6 +114,7 @@ class UserHistories(Dataset):
         self.left_out = {"photos": 0, "users": 0}
         for user in users:
             rows = np.arange(photos.user_offsets[user], photos.user_offsets[user + 1])
+            rows = rows[keep[rows]]
             kept = rows[counts[rows] > 0]
             self.left_out["photos"] += len(rows) - len(kept)
             if len(kept) == 0:
@@ -120,7 +141,28 @@ class UserHistories(Dataset):
             "hashtag_ids": np.concatenate(ids),
             "hashtag_counts": ends - starts,
             "rows": rows,
+            "user": self.users[item],
+            "predict": self.predict[rows],
         }
+
+    def only(self, items: Sequence[int]) -> UserHistories:
+        """These items alone, in this order."""
+        chosen = copy.copy(self)
+        chosen.users = [self.users[item] for item in items]
+        chosen.rows = [self.rows[item] for item in items]
+        return chosen
+
+    def in_pieces(self, photos: int) -> UserHistories:
+        """The same users cut into histories of `photos` photos that do not overlap (§4.3).
+
+        One item is one piece; what remains at the end of a user is left out.
+        """
+        pieces = self.only([])
+        for user, rows in zip(self.users, self.rows, strict=True):
+            for start in range(0, len(rows) - photos + 1, photos):
+                pieces.users.append(user)
+                pieces.rows.append(rows[start : start + photos])
+        return pieces
 
 
 def collate(users: list[dict[str, np.ndarray]]) -> Batch:
@@ -143,6 +185,8 @@ def collate(users: list[dict[str, np.ndarray]]) -> Batch:
         hashtag_ids=torch.from_numpy(np.concatenate([user["hashtag_ids"] for user in users])),
         hashtag_offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
         rows=torch.from_numpy(np.concatenate([user["rows"] for user in users])),
+        users=torch.tensor([user["user"] for user in users]),
+        predict=torch.from_numpy(np.concatenate([user["predict"] for user in users])),
     )
 
 

@@ -31,7 +31,12 @@ class HashtagMetrics:
         self.left_out = 0
 
     def update(
-        self, ranked: Tensor, hashtag_ids: Tensor, hashtag_offsets: Tensor, candidates: range
+        self,
+        ranked: Tensor,
+        hashtag_ids: Tensor,
+        hashtag_offsets: Tensor,
+        candidates: range,
+        predict: Tensor | None = None,
     ) -> None:
         """Add N photos.
 
@@ -40,6 +45,7 @@ class HashtagMetrics:
             hashtag_ids: (M,) int64, the true hashtags of all photos, one photo after the other.
             hashtag_offsets: (N + 1,) int64, where each photo's begin.
             candidates: the ids that were ranked; true hashtags outside do not count.
+            predict: (N,) bool, the photos to evaluate; None for all of them.
 
         Raises:
             ValueError: where `ranked` has an id twice for a photo, or one outside the candidates.
@@ -56,9 +62,10 @@ class HashtagMetrics:
         guess = photos[:, None] * candidates.stop + ranked  # (N, k), one number per photo and id
         hit = torch.isin(guess, truth) & (ranked >= 0)  # (N, k)
         num_true = torch.bincount(photo_of[inside], minlength=len(ranked))  # (N,), |G|
-        counted = num_true > 0
+        wanted = torch.ones_like(num_true).bool() if predict is None else predict
+        counted = wanted & (num_true > 0)
         self.photos += int(counted.sum())
-        self.left_out += int((~counted).sum())
+        self.left_out += int((wanted & ~counted).sum())
         for k in self.ks:
             hits = hit[counted, :k].sum(dim=1)  # |R & G|
             self.sums[f"A@{k}"] += float((hits > 0).sum())
@@ -104,5 +111,6 @@ def evaluate(
                 batch.hashtag_ids.to(ranked.device),
                 batch.hashtag_offsets.to(ranked.device),
                 ids,
+                batch.predict.to(ranked.device),
             )
     return {which: metric.compute() for which, metric in metrics.items()}

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from hashtag_core.fusion import Mutan
+from hashtag_core.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
+from hashtag_core.fusion import Mutan, build_fusion
 from hashtag_core.histories import Batch
-from hashtag_core.user_encoders import build_user_encoder
+from hashtag_core.user_encoders import GRUEncoder, PoolingEncoder, TCNEncoder
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of a model. The paper gives d_i, d_v, d_w and d_u; the others are our choice.
+    """What a model is made of. The paper gives d_i, d_v, d_w and d_u; other sizes are our choice.
 
     Attributes:
         d_i: image feature, user side.
@@ -29,7 +29,12 @@ class ModelConfig:
         d_c: user conditional image representation.
         d: joint space.
         rank: R of MUTAN.
-        history: what the user encoder reads: "image+hashtag", "hashtag", "none" (user agnostic).
+        encoder: which user encoder, of `ENCODERS`.
+        fusion: of images and hashtags in the user encoder, of `fusion.FUSIONS`.
+        num_hashtags: V; only where the model has parameters for each hashtag.
+        num_users: U; only for the learned user vectors of [43].
+        learned_psi: learn a vector for each hashtag, from random ones, instead of taking word
+            vectors ("ours w/o GloVe", and the fixed vocabulary).
     """
 
     d_i: int
@@ -40,51 +45,81 @@ class ModelConfig:
     d_c: int
     d: int
     rank: int
-    history: str = "image+hashtag"
+    encoder: str = "GRU"
+    fusion: str = "element-wise product"
+    num_hashtags: int = 0
+    num_users: int = 0
+    learned_psi: bool = False
 
     @classmethod
-    def paper(cls, history: str = "image+hashtag") -> ModelConfig:
-        """ResNet-50, GloVe (300 numbers) and d_u = 1024 as in §4; d_x, d_c, d, rank are ours."""
-        return cls(2048, 2048, 300, d_x=1024, d_u=1024, d_c=1024, d=1024, rank=5, history=history)
+    def paper(cls, **parts) -> ModelConfig:
+        """ResNet-50, GloVe (300 numbers) and d_u = 1024 as in §4; d_x, d_c, d, rank are ours.
+
+        `parts` replaces or adds any attribute.
+        """
+        sizes = {"d_i": 2048, "d_v": 2048, "d_w": 300, "d_x": 1024, "d_u": 1024, "d_c": 1024}
+        return cls(**{**sizes, "d": 1024, "rank": 5, **parts})
 
     @classmethod
-    def small(cls, d_i: int, d_w: int, history: str = "image+hashtag") -> ModelConfig:
-        """For two CPU cores and a small collection."""
-        return cls(d_i, d_i, d_w, d_x=256, d_u=256, d_c=256, d=256, rank=3, history=history)
+    def small(cls, d_i: int, d_w: int, **parts) -> ModelConfig:
+        """For two CPU cores and a small collection; `parts` as in `paper`."""
+        sizes = {"d_i": d_i, "d_v": d_i, "d_w": d_w, "d_x": 256, "d_u": 256, "d_c": 256}
+        return cls(**{**sizes, "d": 256, "rank": 3, **parts})
+
+
+ENCODERS = {
+    "GRU": lambda c: GRUEncoder(c.d_i, c.d_w, c.d_x, c.d_u, _fusion(c)),
+    "mean pooling": lambda c: PoolingEncoder(c.d_i, c.d_w, c.d_x, "mean", _fusion(c)),
+    "max pooling": lambda c: PoolingEncoder(c.d_i, c.d_w, c.d_x, "max", _fusion(c)),
+    "TCN": lambda c: TCNEncoder(c.d_i, c.d_w, c.d_x, c.d_u, _fusion(c)),
+    "none": lambda c: NoHistory(c.d_u),
+    "used hashtags": lambda c: HashtagCounts(c.num_hashtags, c.d_u, binary=True),
+    "hashtag occurrences": lambda c: HashtagCounts(c.num_hashtags, c.d_u, binary=False),
+    "hashtag sum": lambda c: HashtagSum(c.d_w),
+    "user vectors": lambda c: UserVectors(c.num_users, c.d_u),
+}
+
+
+def _fusion(c: ModelConfig) -> nn.Module | None:
+    return build_fusion(c.fusion, c.d_x, c.rank)
+
+
+def build_user_encoder(config: ModelConfig) -> nn.Module:
+    """The user encoder that a config names."""
+    if config.encoder not in ENCODERS:
+        raise ValueError(f"encoder {config.encoder!r}: choose one of {', '.join(ENCODERS)}.")
+    return ENCODERS[config.encoder](config)
 
 
 class HashtagModel(nn.Module):
     """f(v, u, y) = phi_iu(g(v, u))^T phi_tag(psi(y)) (Equation 7).
 
-    A hashtag enters through psi(y) alone, so the model has no parameter per hashtag and ranks
-    hashtags that it has never seen.
+    A hashtag enters through psi(y) alone. Where psi is given by word vectors, the model has no
+    parameter per hashtag and ranks hashtags that it has never seen.
 
     Args:
-        config: its sizes, and which of the library's user encoders it has.
-        user_encoder: another one instead: a module with the `forward` and `update` of `GRUEncoder`.
+        config: its sizes and parts.
+        user_encoder: another one than the config's: any module like those of `user_encoders.py`.
     """
 
     def __init__(self, config: ModelConfig, user_encoder: nn.Module | None = None) -> None:
         super().__init__()
         c = config
         self.config = config
-        self.user_encoder = user_encoder or build_user_encoder(
-            c.history, c.d_i, c.d_w, c.d_x, c.d_u
-        )
+        self.user_encoder = user_encoder or build_user_encoder(config)
+        self.learned_psi = nn.Embedding(c.num_hashtags, c.d_w) if c.learned_psi else None
         self.image_norm = nn.LayerNorm(c.d_v)
-        self.g = Mutan(c.d_v, c.d_u, c.d_c, c.rank)  # Eq. 6
+        self.g = Mutan(c.d_v, self.user_encoder.d_u, c.d_c, c.rank)  # Eq. 6
         self.phi_iu = nn.Sequential(nn.ReLU(), nn.Linear(c.d_c, c.d))
         self.phi_tag = nn.Sequential(nn.Linear(c.d_w, c.d), nn.ReLU(), nn.Linear(c.d, c.d))
 
+    def psi(self, given: Tensor) -> Tensor:
+        """Representations of V hashtags, (V, d_w): the given ones, or the model's learned ones."""
+        return given if self.learned_psi is None else self.learned_psi.weight[: len(given)]
+
     def users(self, batch: Batch, psi: Tensor) -> Tensor:
-        """Each user before each photo, (B, T, d_u), from psi of all hashtags, (V, d_w)."""
-        photos = torch.arange(len(batch.rows), device=psi.device)
-        photo_of = photos.repeat_interleave(batch.hashtag_offsets.diff())  # (M,)
-        sums = psi.new_zeros(len(photos), psi.shape[1])  # (N, d_w)
-        sums = sums.index_add(0, photo_of, psi[batch.hashtag_ids])  # Eq. 3, y_t: (N, d_w)
-        padded = sums.new_zeros(*batch.mask.shape, sums.shape[1])  # (B, T, d_w)
-        padded[batch.mask] = sums
-        return self.user_encoder(batch.history_images, padded)  # (B, T, d_u)
+        """Each user after 0 to T photos, (B, T + 1, d_u), from psi of all hashtags, (V, d_w)."""
+        return self.user_encoder(batch, psi)
 
     def queries(self, images: Tensor, users: Tensor) -> Tensor:
         """The image side of Equation 7: (N, d_v), (N, d_u) -> (N, d)."""
@@ -93,8 +128,8 @@ class HashtagModel(nn.Module):
 
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """One query per photo of the batch, each from the photos before it: (N, d)."""
-        users = self.users(batch, psi)[batch.mask]  # (N, d_u)
-        return self.queries(batch.query_images[batch.mask], users)  # (N, d)
+        users = self.users(batch, psi)[:, :-1]  # photo t + 1 after t photos: (B, T, d_u)
+        return self.queries(batch.query_images[batch.mask], users[batch.mask])  # (N, d)
 
     def scores(self, queries: Tensor, psi: Tensor) -> Tensor:
         """Equation 7's f of every query and hashtag: (N, d), (V, d_w) -> (N, V)."""

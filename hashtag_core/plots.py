@@ -1,116 +1,379 @@
-"""Figures. Blue and orange are told apart with any colour vision (Okabe and Ito's palette)."""
+"""Figures of the numbers: tables as bars, curves, what is in the data, users on a map.
+
+Colours are Okabe and Ito's, which any colour vision tells apart. Each function writes its figure to
+a file and returns it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.pictures import load_picture
+import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#6b6b6b"
+SKY, LIGHT_GREY = "#56B4E9", "#b5b5b5"
+STYLES = (  # colour and marker of up to eight lines or groups
+    (BLUE, "o"), (ORANGE, "s"), ("#009E73", "^"), ("#CC79A7", "D"),
+    ("#E69F00", "v"), (SKY, "P"), ("#000000", "X"), ("#F0E442", "*"),
+)  # fmt: skip
+GREY_ROWS = {"oracle": LIGHT_GREY, "repeat recent": GREY}  # rows that the paper does not have
 
 
-@dataclass(frozen=True)
-class Example:
-    """One picture, seen through one user's history.
+def plot_table(
+    table: pd.DataFrame, metrics: list[str], path: str | Path, title: str = ""
+) -> Figure:
+    """Draw a table of results (Tables 1 to 5) as bars, the models from top to bottom.
 
-    Attributes:
-        user: who.
-        history: the user's last photos before, (encoded picture, hashtags), oldest first.
-        history_length: of how many photos before.
-        picture: the encoded picture to label.
-        true: its hashtags; empty where this user did not post it.
-        predicted: the model's hashtags, best first.
+    Args:
+        table: a row per model, in the order to draw. Columns: model; the metrics, in per cent
+            ("MR", the median rank, in ranks), NaN where there is no result. They may be followed
+            by "<metric> std", the error bars; "<metric> paper", the paper's numbers, drawn as
+            hollow diamonds; and vocabulary ("fixed", "open") or candidates ("seen", "unseen",
+            "all") or both, which make a row of panels for each of their values.
+        metrics: the columns to draw, one column of panels each; its panels have the same scale.
+        path: where to save the figure, a .png or any other format of matplotlib.
+        title: above the figure.
     """
+    split = [column for column in ("vocabulary", "candidates") if column in table]
+    nouns = {"vocabulary": "vocabulary", "candidates": "hashtags"}
+    blocks = {}
+    for values, block in table.groupby(split, sort=False) if split else [((), table)]:
+        heading = " vocabulary, ".join(values) if len(split) == 2 else "".join(values)
+        blocks[f"{heading} {nouns[split[-1]]}" if split else ""] = block
 
-    user: str
-    history: list[tuple[bytes, list[str]]]
-    history_length: int
-    picture: bytes
-    true: list[str]
-    predicted: list[str]
-
-
-def plot_examples(sections: dict[str, list[Example]], path: str | Path) -> Figure:
-    """Draw examples, one a row, under the heading of their section, and save the figure."""
-    from matplotlib.figure import Figure
-
-    rows = sum(len(examples) for examples in sections.values())
-    heights = []
-    for examples in sections.values():
-        heights += [0.34] + [1.0] * len(examples)
-    figure = Figure(figsize=(13, 1.72 * rows + 0.6 * len(sections)), layout="constrained")
-    grid = figure.add_gridspec(
-        len(heights), 3, width_ratios=[5.2, 1.15, 5.4], height_ratios=heights
-    )
-    note = "✓ posted with this hashtag.   Blue frame: the user's own next picture.   "
-    note += "Orange frame: somebody else's picture, as this user would label it."
-    figure.supxlabel(note, fontsize=10, color=GREY)
-    line = 0
-    for heading, examples in sections.items():
-        title = figure.add_subplot(grid[line, :])
-        title.axis("off")
-        title.text(0, 0.25, heading, fontsize=14, weight="bold", va="bottom")
-        line += 1
-        for example in examples:
-            _draw_history(figure.add_subplot(grid[line, 0]), example)
-            _draw_picture(figure.add_subplot(grid[line, 1]), example)
-            _draw_hashtags(figure.add_subplot(grid[line, 2]), example)
-            line += 1
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    lengths = [len(block) for block in blocks.values()]
+    names = max(len(name) for name in table["model"])
+    with _style():
+        width = max(9.0, 0.5 + 0.11 * names + 2.4 * len(metrics))
+        height = 1.9 + sum(0.38 * n + 0.5 for n in lengths)
+        figure = _figure(width, height)
+        panels = figure.subplots(len(blocks), len(metrics), squeeze=False, height_ratios=lengths)
+        for row, (heading, block) in zip(panels, blocks.items(), strict=True):
+            for ax, metric in zip(row, metrics, strict=True):
+                _draw_bars(ax, block, metric, _largest(table, metric))
+            row[0].set_yticks(range(len(block)), block["model"], parse_math=False)
+            row[0].set_title(heading, loc="left", weight="bold")
+        for ax, metric in zip(panels[-1], metrics, strict=True):
+            ax.set_xlabel(_axis_label(metric))
+        _title(figure, title)
+        _legend_of_table(figure, table, metrics)
+        _save(figure, path)
     return figure
 
 
-def _draw_history(ax: Axes, example: Example) -> None:
-    shown = example.history
-    ax.axis("off")
-    ax.set(xlim=(0, max(6, len(shown))), ylim=(-0.42, 1.22), aspect="equal", anchor="W")
-    ax.text(
-        0, 1.2, f"{example.user}: the last {len(shown)} of {example.history_length} photos so far",
-        fontsize=10, color=GREY, va="top", parse_math=False,
-    )  # fmt: skip
-    for i, (picture, hashtags) in enumerate(shown):
-        ax.imshow(load_picture(picture), extent=(i + 0.05, i + 0.95, 0.05, 0.95))
-        for j, hashtag in enumerate(hashtags[:2]):
-            ax.text(
-                i + 0.5, -0.08 - 0.17 * j, _short(hashtag, 11),
-                fontsize=7.5, color=GREY, ha="center", va="center", parse_math=False,
-            )  # fmt: skip
+def plot_curve(
+    table: pd.DataFrame,
+    x: str,
+    metrics: list[str],
+    path: str | Path,
+    xlabel: str,
+    log: bool = True,
+    size: str | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw metrics against a number, one panel a metric: Figure 3, or the length of the history.
+
+    Args:
+        table: a row per point. Columns: `x`; the metrics, in per cent; it may have model (a line
+            for each, at most 8) and "<metric> std" (a band around the line).
+        x: the column along the horizontal axis.
+        metrics: the columns to draw.
+        path: where to save the figure.
+        xlabel: what x is.
+        log: logarithmic to base 2; where there is an x of 0, linear between 0 and 1.
+        size: a column, such as the computing time, that the widths of circles show; its value is
+            written at each.
+        title: above the figure.
+
+    Raises:
+        ValueError: where there are more than 8 models.
+    """
+    from matplotlib.ticker import NullLocator
+
+    lines = list(table.groupby("model", sort=False)) if "model" in table else [("", table)]
+    _check_groups(len(lines))
+    ticks = np.unique(table[x])
+    with _style():
+        names = [name for name, _ in lines]
+        panel = max(5.4, 0.72 * len(ticks))
+        figure = _figure(max(7.0, panel * len(metrics)) + 0.11 * max(map(len, names)), 5.2)
+        panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+        for ax, metric in zip(panels, metrics, strict=True):
+            for (_, points), (colour, marker) in zip(lines, STYLES, strict=False):
+                points = points.sort_values(x)
+                at, y = points[x].to_numpy(), points[metric].to_numpy()
+                ax.plot(at, y, color=colour, marker=marker, markersize=7, lw=2)
+                if f"{metric} std" in points:
+                    std = points[f"{metric} std"].to_numpy()
+                    ax.fill_between(at, y - std, y + std, color=colour, alpha=0.18, lw=0)
+                if size:
+                    _draw_circles(ax, at, y, points[size].to_numpy(), table[size].max(), colour)
+            if log and ticks[0] > 0:
+                ax.set_xscale("log", base=2)
+            elif log:
+                ax.set_xscale("symlog", base=2, linthresh=1)
+            if log:
+                ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+                ax.xaxis.set_minor_locator(NullLocator())
+            ax.margins(x=0.12 if size else 0.04, y=0.22 if size else 0.08)
+            ax.grid(color="#e4e4e4")
+            ax.set(xlabel=xlabel, ylabel=_axis_label(metric))
+        if size:
+            note = f"width of a circle, and number at it: {size}"
+            figure.supxlabel(note, color=GREY, fontsize=12, parse_math=False)
+        _title(figure, title)
+        if "model" in table:
+            _legend(figure, panels[0].lines, names, "outside center right")
+        _save(figure, path)
+    return figure
 
 
-def _draw_picture(ax: Axes, example: Example) -> None:
-    ax.imshow(load_picture(example.picture))
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(color=BLUE if example.true else ORANGE, linewidth=2)
+def plot_data(distributions: dict[str, np.ndarray], path: str | Path, title: str = "") -> Figure:
+    """Draw what is in a photo collection (A.1), in four panels.
+
+    Args:
+        distributions: from `statistics.distributions`.
+        path: where to save the figure.
+        title: above the figure.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    with _style():
+        figure = _figure(12.8, 8.2)
+        users, photos, hashtags, repeated = figure.subplots(2, 2).flat
+
+        values = distributions["photos per user"]
+        first, last = np.log2([values.min(), values.max()]).astype(int)
+        octaves = np.arange(first, last + 2)  # bars of 1, 2-3, 4-7, 8-15, …
+        _draw_histogram(users, values, 2.0**octaves)
+        users.set_xscale("log", base=2)
+        users.xaxis.set_major_formatter("{x:,.0f}")
+        users.set(xlabel="photos of the user (a bar for each doubling)", ylabel="users")
+
+        values = distributions["hashtags per photo"]
+        width = -(-int(values.max()) // 40)  # at most 40 bars
+        _draw_histogram(photos, values, np.arange(0.5, values.max() + width + 0.5, width))
+        photos.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+        photos.set(xlabel="hashtags of the photo", ylabel="photos")
+
+        values = distributions["photos per hashtag"]
+        hashtags.loglog(np.arange(1, len(values) + 1), values, color=BLUE, lw=2.5)
+        hashtags.set(xlabel="rank of the hashtag, the most frequent first", ylabel="photos with it")
+
+        values = distributions["repeated share"]
+        repeated.plot(np.arange(1, len(values) + 1), values, color=BLUE, marker="o", lw=2)
+        repeated.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+        repeated.set(
+            xlabel="position of the photo in its user's history",
+            ylabel="hashtags used before (%)",
+            ylim=(-3, 103),
+        )
+        for ax in (users, photos):
+            ax.grid(axis="y", color="#e4e4e4")
+            ax.yaxis.set_major_formatter("{x:,.0f}")
+            ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        for ax in (hashtags, repeated):
+            ax.grid(color="#e4e4e4")
+        _title(figure, title)
+        _save(figure, path)
+    return figure
 
 
-def _draw_hashtags(ax: Axes, example: Example) -> None:
-    ax.axis("off")
-    ax.set(xlim=(0, 1), ylim=(0, 1))
-    if example.true:
-        text = "posted with  " + "  ".join(f"#{_short(h, 22)}" for h in example.true[:7])
-        if len(example.true) > 7:
-            text += f"  (+{len(example.true) - 7})"
-    else:
-        text = "this user did not post the picture; it is another's"
-    ax.text(0, 0.9, text, fontsize=10, color=GREY, va="center", parse_math=False)
-    for i, hashtag in enumerate(example.predicted[:10]):
-        hit = hashtag in example.true
-        column, row = divmod(i, 5)
-        ax.text(
-            0.5 * column, 0.7 - 0.165 * row,
-            f"{i + 1}  {'✓ ' if hit else ''}{_short(hashtag, 26)}",
-            fontsize=10.5, va="center", parse_math=False,
-            color=BLUE if hit else "black", weight="bold" if hit else "normal",
+def plot_users(
+    points: np.ndarray,
+    groups: list[str],
+    path: str | Path,
+    title: str = "",
+    paths: dict[str, np.ndarray] | None = None,
+) -> Figure:
+    """Draw a map of users, such as UMAP makes of their representations (A.4), a colour a group.
+
+    Args:
+        points: (U, 2), where each user is.
+        groups: the group of each of the U users, a hashtag say; at most 8 different ones. Users
+            with the group "" are small grey dots.
+        path: where to save the figure.
+        title: above the figure.
+        paths: for some users, by name, (T, 2): where they were after each of their photos, the
+            oldest first. Drawn as lines from a ring to an arrow head, with the name at its end.
+
+    Raises:
+        ValueError: where there are more than 8 groups.
+    """
+    groups = np.asarray(groups)
+    by_size = [name for name, _ in Counter(groups.tolist()).most_common() if name]
+    _check_groups(len(by_size))
+    with _style():
+        figure = _figure(9 + 0.11 * max(map(len, by_size), default=0), 7)
+        ax = figure.subplots()
+        rest = points[groups == ""]
+        ax.scatter(rest[:, 0], rest[:, 1], s=14, color=LIGHT_GREY, lw=0)
+        look = {"s": 75, "edgecolor": "black", "lw": 0.6, "alpha": 0.9}
+        handles = []
+        for name, (colour, marker) in zip(by_size, STYLES, strict=False):
+            own = points[groups == name]
+            handles.append(ax.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, **look))
+        for name, way in (paths or {}).items():
+            _draw_way(ax, name, way)
+        ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+        ax.margins(0.06)
+        if by_size:
+            _legend(figure, handles, by_size, "outside center right")
+        _title(figure, title)
+        _save(figure, path)
+    return figure
+
+
+# ---- parts of the figures
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Fonts that can be read from the last row; matplotlib's own settings come back after it."""
+    import matplotlib as mpl
+
+    style = {"font.size": 13, "axes.titlesize": 14, "axes.labelsize": 13, "figure.titlesize": 17}
+    with mpl.rc_context({**style, "axes.spines.top": False, "axes.spines.right": False,
+                         "axes.axisbelow": True, "figure.titleweight": "bold"}):  # fmt: skip
+        yield
+
+
+def _figure(width: float, height: float) -> Figure:
+    """An empty figure of this size in inches, whose parts make room for each other."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
+    return figure
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def _title(figure: Figure, title: str) -> None:
+    letters = int(7 * figure.get_figwidth())  # in a line
+    figure.suptitle(textwrap.fill(title, letters), parse_math=False)
+
+
+def _axis_label(metric: str) -> str:
+    if metric == "MR":
+        return "median rank\n(lower is better)"
+    return f"{metric} (%)" if "@" in metric else metric
+
+
+def _check_groups(number: int) -> None:
+    if number > len(STYLES):
+        raise ValueError(f"{number} groups: at most {len(STYLES)} can be told apart.")
+
+
+def _legend(figure: Figure, handles: list, labels: list[str], where: str, columns: int = 1) -> None:
+    legend = figure.legend(handles, labels, loc=where, ncols=columns, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _legend_of_table(figure: Figure, table: pd.DataFrame, metrics: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    entries = {}
+    if any(np.nansum(_column(table, f"{metric} std", np.nan)) for metric in metrics):
+        entries["standard deviation over folds"] = Line2D([], [], color="black", lw=1.5)
+    if any(not np.isnan(_column(table, f"{metric} paper", np.nan)).all() for metric in metrics):
+        entries["paper (other data: does not compare)"] = Line2D([], [], **_diamond())
+    if entries:
+        handles, labels = list(entries.values()), list(entries)
+        _legend(figure, handles, labels, "outside lower center", len(entries))
+
+
+def _diamond() -> dict:
+    """The look of the paper's numbers."""
+    return {"ls": "", "marker": "D", "mfc": "none", "mec": "black", "mew": 1.6, "markersize": 7}
+
+
+def _column(table: pd.DataFrame, name: str, missing: float) -> np.ndarray:
+    """(rows,) floats; `missing` where there is no such column."""
+    if name not in table:
+        return np.full(len(table), missing)
+    return table[name].to_numpy(dtype=float)
+
+
+def _largest(table: pd.DataFrame, metric: str) -> float:
+    """The end of the longest bar, or the farthest diamond."""
+    ends = table[metric] + np.nan_to_num(_column(table, f"{metric} std", 0.0))
+    largest = np.nanmax([0.0, *ends, *_column(table, f"{metric} paper", np.nan)])
+    return float(largest) or 1.0
+
+
+def _draw_bars(ax: Axes, block: pd.DataFrame, metric: str, largest: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    values = _column(block, metric, np.nan)
+    stds = np.nan_to_num(_column(block, f"{metric} std", 0.0))
+    papers = _column(block, f"{metric} paper", np.nan)
+    width = 1.4 * largest  # with room for the numbers
+    for y, (model, value, std, paper) in enumerate(
+        zip(block["model"], values, stds, papers, strict=True)
+    ):
+        colour = GREY_ROWS.get(model, ORANGE if model.startswith("ours") else SKY)
+        if not np.isnan(value):
+            ax.barh(y, value, height=0.72, color=colour)
+        if std:
+            ax.errorbar(value, y, xerr=std, color="black", lw=1.5, capsize=3)
+        if not np.isnan(paper):
+            ax.plot(paper, y + 0.36, **_diamond())  # below the error bar and the number
+        end = 0.0 if np.isnan(value) else value + std
+        number = "–" if np.isnan(value) else f"{value:.1f}"
+        ax.text(end + 0.02 * width, y, number, va="center", fontsize=12)
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, largest)
+    ax.set(xlim=(0, width), ylim=(len(block) - 0.4, -0.5))
+    ax.set_xticks(ticks[(ticks >= 0) & (ticks <= largest)])
+    ax.set_yticks([])
+    ax.grid(axis="x", color="#e4e4e4")
+    ax.tick_params(axis="y", length=0)
+
+
+def _draw_circles(
+    ax: Axes, x: np.ndarray, y: np.ndarray, sizes: np.ndarray, largest: float, colour: str
+) -> None:
+    widths = 56 * sizes / largest  # in points
+    ax.scatter(x, y, s=widths**2, color=colour, alpha=0.25, lw=0)
+    for at, value, size, width in zip(x, y, sizes, widths, strict=True):
+        ax.annotate(
+            f"{size:.3g}", (at, value), (0, max(width / 2, 4) + 3), textcoords="offset points",
+            ha="center", va="bottom", fontsize=11.5, color=GREY,
         )  # fmt: skip
 
 
-def _short(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+def _draw_histogram(ax: Axes, values: np.ndarray, edges: np.ndarray) -> None:
+    median = np.median(values)
+    ax.hist(values, edges, color=SKY, edgecolor="white")
+    ax.axvline(median, color="black", lw=1.8, ls="--")
+    ax.text(
+        median, 1.01, f"median {median:g}", ha="center", va="bottom",
+        transform=ax.get_xaxis_transform(),
+    )  # fmt: skip
+
+
+def _draw_way(ax: Axes, name: str, way: np.ndarray) -> None:
+    ax.plot(way[:, 0], way[:, 1], color="black", lw=1.3)
+    ax.plot(*way[0], marker="o", mfc="white", mec="black", markersize=9)
+    if len(way) > 1:
+        ax.annotate(
+            "", way[-1], way[-2], arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.3}
+        )
+    ax.annotate(
+        name, way[-1], (6, 6), textcoords="offset points", fontsize=12, weight="bold",
+        parse_math=False, bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """A trained model in use: new pictures, new users, new hashtags, nothing retrained (§1).
 
-    predictor = HashtagPredictor.load("runs/quickstart/image+hashtag")
+    predictor = HashtagPredictor.load("runs/quickstart/seed0-fold1of5/open/ours-image-hashtag")
     user = predictor.new_user()
     user = predictor.add_photo(user, "monday.jpg", ["cat", "black+white"])
     predictor.predict("tuesday.jpg", user)                          # [("cat", 7.1), ...]
@@ -61,6 +61,11 @@ class HashtagPredictor:
     ) -> None:
         if model.config.d_i != model.config.d_v:
             raise InputError("the model reads features of two ConvNets; prediction has one.")
+        if not hasattr(model.user_encoder, "update") or model.learned_psi is not None:
+            raise InputError(
+                "prediction needs a model that goes on from photo to photo (GRU) and reads word "
+                "vectors; this one is a baseline without one of them."
+            )
         self.device = choose_device(device)
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
@@ -127,7 +132,7 @@ class HashtagPredictor:
 
     def new_user(self) -> Tensor:
         """The vector of a user without a history: zeros (d_u,)."""
-        return torch.zeros(self.model.config.d_u, device=self.device)
+        return torch.zeros(self.model.user_encoder.d_u, device=self.device)
 
     @torch.inference_mode()
     def add_photo(self, user: Tensor, picture: Picture, hashtags: list[str]) -> Tensor:

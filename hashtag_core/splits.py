@@ -1,4 +1,4 @@
-"""Splits by user: nobody's photos are in two sets (§4, Datasets)."""
+"""Splits by user: nobody's photos are in two sets (§4, Datasets); and in time, for Table 3."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashtag_core.errors import InputError
+from hashtag_core.photos import PhotoCollection
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,27 @@ def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
             raise InputError(f"{num_users} users are too few for {folds} folds of three sets each.")
         splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
     return splits
+
+
+def split_in_time(photos: PhotoCollection, users: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The transductive split: the same users in training and test, their photos cut in time (§4.1).
+
+    Of each user's photos the first 70 % train, the next 10 % validate, the last 20 % test.
+
+    Args:
+        photos: the collection, P photos.
+        users: the users that take part.
+
+    Returns:
+        (train, valid, test), each (P,) bool.
+    """
+    position = np.arange(len(photos)) - np.repeat(
+        photos.user_offsets[:-1], np.diff(photos.user_offsets)
+    )
+    length = np.repeat(np.diff(photos.user_offsets), np.diff(photos.user_offsets))
+    share = position / length  # (P,), of the user's photos that are older
+    mine = photos.of_users(users)
+    return mine & (share < 0.7), mine & (share >= 0.7) & (share < 0.8), mine & (share >= 0.8)
 
 
 def split_users(num_users: int, seed: int = 0) -> Split:

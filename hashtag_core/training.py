@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from hashtag_core.errors import InputError, reading
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import Batch, UserHistories, batches
 from hashtag_core.loss import softmax_loss
-from hashtag_core.metrics import evaluate
+from hashtag_core.metrics import Ranker, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.ranking import top_hashtags
 
@@ -68,14 +70,31 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def model_ranker(model: HashtagModel, hashtags: Hashtags, device: torch.device):
-    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores."""
-    psi = hashtags.psi.to(device)  # (V, d_w)
+def model_ranker(
+    model: HashtagModel,
+    hashtags: Hashtags,
+    device: torch.device,
+    users: Callable[[Batch, Tensor], Tensor] | None = None,
+) -> Ranker:
+    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
+
+    Args:
+        model: a trained model.
+        hashtags: its vocabulary.
+        device: where to compute.
+        users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model
+            makes of all the photos before it.
+    """
+    given = hashtags.psi.to(device)  # (V, d_w)
 
     @torch.inference_mode()
-    def rank(batch: Batch, candidates: range, k: int) -> torch.Tensor:
+    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
         model.eval()
-        queries = model(batch.to(device), psi)  # (N, d), in float32: bfloat16 would make ties
+        batch, psi = batch.to(device), model.psi(given)
+        if users is None:
+            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
+        else:
+            queries = model.queries(batch.query_images[batch.mask], users(batch, psi))
         return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
 
     return rank
@@ -134,15 +153,16 @@ def fit(
     log: list[dict] = []
     best, best_weights = None, {}
 
-    for epoch in (bar := tqdm(range(1, settings.epochs + 1), desc=description)):
+    for epoch in (bar := tqdm(range(1, settings.epochs + 1), desc=description, leave=None)):
         model.train()
         losses = []
         for batch in train_batches:
             targets = batch.draw_targets(generator).to(device)  # (N,)
             batch = batch.to(device)
             with _autocast(device):
-                queries = model(batch, seen)  # (N, d)
-                loss = softmax_loss(queries, seen, model.phi_tag, targets, batch.photo_weights())
+                psi = model.psi(seen)  # (V, d_w)
+                queries = model(batch, psi)  # (N, d)
+                loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

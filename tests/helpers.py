@@ -94,9 +94,17 @@ def batch_of(histories: UserHistories, *users: int) -> Batch:
     return collate([histories[user] for user in (users or range(len(histories)))])
 
 
-def tiny_config(history: str = "image+hashtag") -> ModelConfig:
+HISTORIES = {  # what the user encoder reads
+    "image+hashtag": {},
+    "hashtag": {"fusion": "only hashtags"},
+    "none": {"encoder": "none"},
+}
+
+
+def tiny_config(history: str = "image+hashtag", **parts) -> ModelConfig:
     """A model of a few hundred parameters."""
-    return ModelConfig(D_I, D_I, D_W, d_x=5, d_u=7, d_c=6, d=4, rank=3, history=history)
+    sizes = dict(d_i=D_I, d_v=D_I, d_w=D_W, d_x=5, d_u=7, d_c=6, d=4, rank=3)
+    return ModelConfig(**sizes, **HISTORIES[history], **parts)
 
 
 def tiny_model(history: str = "image+hashtag", seed: int = 0) -> HashtagModel:

@@ -10,7 +10,7 @@ from torch import nn
 
 from hashtag_core.fusion import ElementwiseProduct, Mutan
 from hashtag_core.loss import softmax_loss
-from hashtag_core.user_encoders import GRUEncoder
+from hashtag_core.user_encoders import GRUEncoder, hashtag_sums
 
 # --- the references: lists of floats in, lists of floats out ---
 
@@ -111,12 +111,12 @@ def small():
 
 def test_the_elementwise_product_multiplies_component_by_component():
     a, b = numbers(3, 5, seed=1), numbers(3, 5, seed=2)
-    ours = ElementwiseProduct()(a, b)
+    ours = ElementwiseProduct(5)(a, b)
     close(ours, [[a[n, j].item() * b[n, j].item() for j in range(5)] for n in range(3)])
 
 
 def test_selu_goes_before_the_elementwise_product_and_relu_before_the_others():
-    product = GRUEncoder(6, 8, 5, 7, fusion=ElementwiseProduct())
+    product = GRUEncoder(6, 8, 5, 7, fusion=ElementwiseProduct(5))
     assert isinstance(product.f_im[-1], nn.SELU) and isinstance(product.f_tag[-1], nn.SELU)
     assert isinstance(GRUEncoder(6, 8, 5, 7).f_tag[-1], nn.ReLU)  # the hashtags alone
     assert Mutan.branch_activation is nn.ReLU
@@ -142,14 +142,8 @@ def test_it_is_the_biases_that_keep_mutan_alive_without_a_history():
 
 
 def test_equation_3_sums_the_vectors_of_a_photos_hashtags(small):
-    model, psi, batch = small
-
-    class Recorder(nn.Module):
-        def forward(self, images, hashtag_sums):
-            return hashtag_sums
-
-    model.user_encoder = Recorder()
-    sums = model.users(batch, psi)  # (B, T, d_w)
+    _, psi, batch = small
+    sums = hashtag_sums(batch, psi)  # (B, T, d_w)
     n = 0
     for b, t in batch.mask.nonzero().tolist():  # the photos in the order of the hashtags
         expected = [0.0] * D_W
@@ -163,7 +157,7 @@ def test_equation_3_sums_the_vectors_of_a_photos_hashtags(small):
 
 
 def test_equations_2_to_4_make_an_image_hashtags_pair():
-    encoder = GRUEncoder(6, 8, 5, 7, fusion=ElementwiseProduct()).double()
+    encoder = GRUEncoder(6, 8, 5, 7, fusion=ElementwiseProduct(5)).double()
     images, sums = numbers(2, 6, seed=1), numbers(2, 8, seed=2)
     ours = encoder.pair(images, sums)
     close(ours, [pair(encoder, images[n].tolist(), sums[n].tolist()) for n in range(2)])
@@ -172,11 +166,11 @@ def test_equations_2_to_4_make_an_image_hashtags_pair():
 def test_equation_5_is_a_gru_that_starts_from_zero():
     encoder = GRUEncoder(6, 8, 5, 7).double()  # the hashtags alone
     sums = numbers(1, 4, 8)
-    states = encoder(torch.zeros(1, 4, 6, dtype=torch.float64), sums)[0]  # (T, d_u)
+    states = encoder.aggregate(encoder.pair(torch.zeros(1, 4, 6).double(), sums))[0]  # (T, d_u)
     h = [0.0] * 7
     for t in range(4):
-        close(states[t], h)  # what is known before photo t
         h = gru_step(encoder.gru, relu(linear(encoder.f_tag[0], sums[0, t].tolist())), h)
+        close(states[t], h)  # what is known after t + 1 photos
 
 
 # --- Equation 7, and the whole model ---

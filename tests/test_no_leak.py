@@ -130,7 +130,7 @@ def test_one_photo_at_a_time_equals_all_at_once(fold, history):
     _, hashtags, histories = fold
     batch, encoder = batch_of(histories, USER), tiny_model(history).user_encoder
     sums = torch.stack([hashtags.psi[ids].sum(dim=0) for ids in hashtags_of(batch)])[None]
-    states = encoder(batch.history_images, sums)  # (1, T, d_u)
+    states = encoder(batch, hashtags.psi)  # (1, T + 1, d_u)
     user = torch.zeros(1, states.shape[2])
     for t in range(T):
         torch.testing.assert_close(states[:, t], user)

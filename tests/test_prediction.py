@@ -142,7 +142,7 @@ def test_photos_added_one_by_one_make_the_user_of_the_whole_history(
         with torch.inference_mode():
             whole = predictor.model.users(batch, hashtags.psi)[0]  # (T, d_u)
         user = predictor.new_user()
-        for before, row in zip(whole, batch.rows.tolist(), strict=True):
+        for before, row in zip(whole[:-1], batch.rows.tolist(), strict=True):
             assert torch.allclose(user, before, atol=1e-5)
             user = predictor.add_photo(user, open_art.features[row], open_art.hashtags_of(row))
 

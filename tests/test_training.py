@@ -22,6 +22,7 @@ from hashtag_core.histories import UserHistories, batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.model import HashtagModel
 from hashtag_core.training import TrainConfig, fit, load_run, model_ranker, save_run
+from hashtag_core.user_encoders import hashtag_sums
 
 FILES = ["model.safetensors", "hashtags.parquet", "run.json"]
 SETTINGS = TrainConfig(epochs=10, learning_rate=1e-2, users_per_batch=2, patience=10, seed=0)
@@ -235,13 +236,11 @@ class LastHashtags(torch.nn.Module):
     def __init__(self, d_w, d_u):
         super().__init__()
         self.linear = torch.nn.Linear(d_w, d_u)
+        self.d_u = d_u
 
-    def forward(self, images, hashtag_sums):
-        users = self.linear(hashtag_sums)
-        return torch.cat([torch.zeros_like(users[:, :1]), users[:, :-1]], dim=1)
-
-    def update(self, users, images, hashtag_sums):
-        return self.linear(hashtag_sums)
+    def forward(self, batch, psi):
+        users = self.linear(hashtag_sums(batch, psi))  # (B, T, d_u)
+        return torch.nn.functional.pad(users, (0, 0, 1, 0))  # (B, T + 1, d_u)
 
 
 def test_a_user_encoder_of_ones_own_trains_and_comes_back(fold, tmp_path):

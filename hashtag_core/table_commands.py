@@ -1,0 +1,206 @@
+"""`hashtag-core table …` and `hashtag-core figure …`: one experiment, its numbers, its plot."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hashtag_core.study import Study
+
+TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data")
+FIGURES = ("3", "history", "predictions", "retrieval", "users")
+DIFFERENT = "The paper's numbers are of other photos and features: they do not compare with ours."
+
+
+def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Add the two commands to the command line."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
+    shared.add_argument("--out", metavar="DIR", help="default: runs/tables/NAME OF DATA")
+    shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
+    shared.add_argument("--seed", type=int, default=0)
+    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
+    shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    shared.add_argument("--epochs", type=int, help="default: 20")
+    shared.add_argument("--users-per-batch", type=int, help="default: 4")
+    shared.add_argument("--fixed", type=int, default=1000, help="hashtags of the fixed vocabulary")
+
+    table = commands.add_parser("table", parents=[common, shared], help="a table of the paper")
+    table.add_argument("name", choices=TABLES)
+    table.add_argument("--history", type=int, default=20, help="table 5: photos of each history")
+    table.set_defaults(command=_table)
+
+    figure = commands.add_parser("figure", parents=[common, shared], help="a figure of the paper")
+    figure.add_argument("name", choices=FIGURES)
+    figure.add_argument("--sizes", default="32,64,128,256,512,1024", help="figure 3: d_u")
+    figure.add_argument("--lengths", default="0,1,2,5,10,20,50,100", help="figure history: photos")
+    figure.set_defaults(command=_figure)
+
+
+def _study(options: argparse.Namespace) -> Study:
+    from hashtag_core.photos import PhotoCollection
+    from hashtag_core.sources.open_art import open_art_folder
+    from hashtag_core.study import Study
+    from hashtag_core.training import TrainConfig
+
+    photos = PhotoCollection.load(options.data or open_art_folder())
+    training = TrainConfig.small(options.seed)
+    for name in ("epochs", "users_per_batch"):
+        value = getattr(options, name)
+        if value is not None:
+            if value < 1:
+                raise InputError(f"--{name.replace('_', '-')} {value}: at least 1.")
+            training = replace(training, **{name: value})
+    out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
+    return Study(
+        photos, out, options.folds, options.seed, options.device, options.words, training,
+        options.fixed,
+    )  # fmt: skip
+
+
+def _models(options: argparse.Namespace) -> list[str] | None:
+    return None if options.models is None else [m.strip() for m in options.models.split(",")]
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: whole numbers, separated by commas.") from None
+
+
+def _table(options: argparse.Namespace) -> None:
+    from hashtag_core import experiments as e
+    from hashtag_core import plots
+
+    study, models, name = _study(options), _models(options), options.name
+    stem = study.folder / f"table-{name}"
+    if name == "data":
+        from hashtag_core.statistics import describe, distributions
+
+        table = describe(study.photos, study.vectors, study.seed)
+        plots.plot_data(distributions(study.photos), stem.with_suffix(".png"))
+    else:
+        functions = {
+            "1": e.table_1, "2": e.table_2, "3": e.table_3, "4": e.table_4,
+            "encoders": e.table_encoders, "retrieval": e.table_retrieval,
+        }  # fmt: skip
+        if name == "5":
+            table = e.table_5(study, models, options.history)
+        else:
+            table = functions[name](study, models)
+        metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
+        drawn = table
+        if name == "retrieval":
+            drawn = table.assign(model=table["model"] + ", " + table["reading"])
+        elif name == "3":  # one vocabulary, no heading
+            drawn = table.drop(columns="vocabulary")
+        plots.plot_table(drawn, metrics, stem.with_suffix(".png"))
+    _finish(options, study, table, stem)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    from hashtag_core import experiments, figures, picture_plots, plots
+
+    study, name = _study(options), options.name
+    stem = study.folder / f"figure-{name}"
+    path = stem.with_suffix(".png")
+    if name == "3":
+        table = experiments.figure_3(study, _numbers(options.sizes, "--sizes"))
+        table["model"] = "ours (image+hashtag)"
+        plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
+        _finish(options, study, table, stem)
+    elif name == "history":
+        lengths = _numbers(options.lengths, "--lengths")
+        table = experiments.figure_history(study, _models(options), lengths)
+        plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
+        _finish(options, study, table, stem)
+    elif name == "users":
+        import pandas as pd
+
+        points, groups, users = figures.user_map(study)
+        plots.plot_users(points, groups, path)
+        rows = {"user": users, "x": points[:, 0], "y": points[:, 1], "group": groups}
+        _finish(options, study, pd.DataFrame(rows), stem, show=False)
+    elif name == "predictions":
+        picture_plots.plot_examples(figures.predictions(study), path)
+        print(f"Figure: {path}")
+    else:
+        picture_plots.plot_retrieval(figures.retrieval(study), path)
+        print(f"Figure: {path}")
+
+
+def _finish(
+    options: argparse.Namespace, study: Study, table: pd.DataFrame, stem: Path, show: bool = True
+) -> None:
+    import json
+
+    if show:
+        print("\n" + as_text(table) + "\n")
+        if any(column.endswith(" paper") for column in table):
+            print(DIFFERENT)
+    write_csv(table, study, stem.with_suffix(".csv"))
+    print(f"Table:  {stem.with_suffix('.csv')}\nFigure: {stem.with_suffix('.png')}")
+    if options.json:
+        rows = json.loads(table.to_json(orient="records"))  # NaN becomes null
+        text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+        Path(options.json).write_text(text, encoding="utf-8")
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """A table to read: mean ± standard deviation, the paper's number in brackets beside it."""
+    import pandas as pd
+
+    shown = pd.DataFrame()
+    for column in table:
+        if column.endswith((" std", " paper")) or column == "left_out":
+            continue
+        values = table[column]
+        if f"{column} std" not in table and f"{column} paper" not in table:
+            shown[column] = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
+            continue
+        digits = 0 if column == "dim" else 1
+        texts = [f"{v:.{digits}f}" for v in values]
+        if f"{column} std" in table:
+            texts = [f"{t} ± {s:.1f}" for t, s in zip(texts, table[f"{column} std"], strict=True)]
+        if f"{column} paper" in table:
+            paper = table[f"{column} paper"]
+            texts = [t if pd.isna(p) else f"{t} ({p:g})" for t, p in zip(texts, paper, strict=True)]
+        shown[column] = texts
+    return shown.to_string(index=False)
+
+
+def write_csv(table: pd.DataFrame, study: Study, path: Path) -> None:
+    """Write a table with what made it in front: lines that begin with `#`.
+
+    Read it with `pandas.read_csv(path, comment="#")`.
+    """
+    from hashtag_core import __version__
+
+    made = study.provenance
+    lines = [
+        f"command: hashtag-core {shlex.join(sys.argv[1:])}",
+        f"hashtag_core {__version__}, torch {made['torch']}, threads {_threads()}",
+        f"data: {made['source']}, sha256 {made['sha256']}",
+        f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
+        f"fixed vocabulary {made['fixed_size']}",
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"# {line}\n" for line in lines)
+        table.round(4).to_csv(file, index=False, lineterminator="\n")
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()
