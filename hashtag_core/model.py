@@ -108,6 +108,8 @@ class HashtagModel(nn.Module):
         self.config = config
         self.user_encoder = user_encoder or build_user_encoder(config)
         self.learned_psi = nn.Embedding(c.num_hashtags, c.d_w) if c.learned_psi else None
+        if self.learned_psi is not None:
+            nn.init.normal_(self.learned_psi.weight, std=0.4)  # about as large as word vectors
         self.image_norm = nn.LayerNorm(c.d_v)
         self.g = Mutan(c.d_v, self.user_encoder.d_u, c.d_c, c.rank)  # Eq. 6
         self.phi_iu = nn.Sequential(nn.ReLU(), nn.Linear(c.d_c, c.d))

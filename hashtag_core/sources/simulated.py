@@ -14,17 +14,21 @@ language), gear, and places. The names tell what they are:
 
 A user has interests that drift, one language or two, a favourite synonym for each meaning, moods
 that go with certain concepts, places, up to three habits (hashtags on nearly every photo) that may
-change once, and is more or less verbose. Photos come in albums: one topic, one to three concepts,
-one place, perhaps an event; the pictures of an album look alike. Within an album, a photo carries
-exactly the hashtags of the one before it with the user's probability q of copying. Else each
-hashtag h stands on it independently with a probability p(h) that follows from all the above, and
-a photo that would be left without any gets the most probable one. So the truth about a photo is
+change once, and is more or less verbose. Half of the concepts a user calls by another concept's
+words: only who saw the user's pictures knows. Photos come in albums: one topic, one to three
+concepts, one place, perhaps an event; the pictures of an album look alike. Within an album, a photo
+carries exactly the hashtags of the one before it with the user's probability q of copying. Else
+each hashtag h stands on it independently with a probability p(h) that follows from all the above,
+and a photo that would be left without any gets the most probable one, whose p(h) is that much
+higher. So the truth about a photo is
 
-    P(h) = q [h is on the photo before] + (1 - q) p(h),    and p(h) alone for an album's first photo
+    P(h) = q [h is on the photo before] + (1 - q) p(h)
 
-and `oracle` is the order of falling P(h). It knows everything but the photo's own draw.
+with q = 0 for an album's first photo, and `oracle` is the order of falling P(h). It knows
+everything but the photo's own draw, so nobody's first guess is right more often.
 
-Shapes: T photos of a user, L hashtags that the user may use, W words of the world.
+Shapes: A albums and T photos of a user, L hashtags that the user may use, K topics, C concepts of
+all topics, W words of the world.
 """
 
 from __future__ import annotations
@@ -89,7 +93,7 @@ ORACLE_LENGTH = 40
 
 @dataclass(frozen=True)
 class World:
-    """What is the same for all users: K topics, C concepts (of all topics), W words.
+    """What is the same for all users.
 
     Attributes:
         seed: of everything.
@@ -178,7 +182,7 @@ def prepare_simulated(
 
     counts = draw_photo_counts(users, photos, seed)
     world = make_world(users, int(counts.sum()), hashtags, seed)
-    own_words: dict[str, np.ndarray] = {}
+    own_words: dict[str, np.ndarray] = {}  # no more than their share of `hashtags`, on average
 
     def parts() -> Iterator[tuple[pa.Table, np.ndarray]]:
         waiting: list[Stream] = []
@@ -194,9 +198,12 @@ def prepare_simulated(
             for name, vector in words.items():
                 yield f"{name} {' '.join(f'{x:.5f}' for x in vector.tolist())}"
 
-    arguments = {"users": users, "photos": photos, "hashtags": hashtags, "seed": seed}
-    meta = {"source": "simulated", "licence": "none, it is made up", "made_with": arguments}
-    meta["words"] = "words.txt"
+    meta = {
+        "source": "simulated",
+        "licence": "none, it is made up",
+        "made_with": {"users": users, "photos": photos, "hashtags": hashtags, "seed": seed},
+        "words": "words.txt",
+    }
     files = {"words.txt": word_lines()}
     return stream_collection(out, parts(), int(counts.sum()), D_I, meta, files)
 
@@ -207,13 +214,10 @@ def draw_photo_counts(users: int, photos: int, seed: int) -> np.ndarray:
     Raises:
         InputError: where a number is too small.
     """
-    for name, number, least in (
-        ("users", users, MIN_USERS),
-        ("photos", photos, MIN_PHOTOS),
-        ("seed", seed, 0),
-    ):
-        if number < least:
-            raise InputError(f"{name} {number}: must be at least {least}.")
+    least = {"users": (users, MIN_USERS), "photos": (photos, MIN_PHOTOS), "seed": (seed, 0)}
+    for name, (number, bound) in least.items():
+        if number < bound:
+            raise InputError(f"{name} {number}: must be at least {bound}.")
     rng = np.random.default_rng([seed, 0, 2])
     factors = rng.lognormal(-(SPREAD_OF_PHOTOS**2) / 2, SPREAD_OF_PHOTOS, users)  # mean 1
     return MIN_PHOTOS + np.round((photos - MIN_PHOTOS) * factors).astype(np.int64)
@@ -330,9 +334,10 @@ def simulate_user(world: World, user: int, num_photos: int) -> Stream:
     name = world.user_name.format(user)
     albums = _draw_albums(world, rng, num_photos)
     words, chances = _draw_vocabulary(world, rng, albums)  # (T, n), (T, n)
-    used, columns = np.unique(np.where(chances > 0, words, 0), return_inverse=True)
+    words[chances == 0] = 0  # any word will do
+    used, columns = np.unique(words, return_inverse=True)
     names = np.array([_name(world, name, word) for word in used])
-    order = np.argsort(names)  # columns are in the order of names
+    order = np.argsort(names)  # p has a column for each used word, by name
     p = np.zeros((num_photos, len(used)))  # (T, L)
     columns = np.argsort(order)[columns.reshape(words.shape)]
     np.maximum.at(p, (np.arange(num_photos)[:, None], columns), chances)
@@ -407,11 +412,8 @@ def _draw_vocabulary(world: World, rng: np.random.Generator, albums: _Albums) ->
     other = rng.choice(num_concepts, num_concepts, p=popularity / popularity.sum())
     private = rng.random(num_concepts) < PRIVATE
     called = len(world.popularity) + np.where(private, other, np.arange(num_concepts))  # (C,)
-    of_topic, of_concept, of_subject = (
-        albums.topics[of],
-        called[albums.concepts],
-        called[albums.subjects[of]],
-    )  # (T,) meanings
+    of_topic, of_concept = albums.topics[of], called[albums.concepts]  # (T,), (T,) meanings
+    of_subject = called[albums.subjects[of]]  # (T,)
     mood = world.moods[rng.integers(len(world.moods), size=MOODS_OF_USER), language]
     mood = rng.choice(mood, num_concepts)[albums.concepts, None]  # (T, 1)
     has_mood = (rng.random(num_concepts) < CONCEPTS_WITH_MOOD)[albums.concepts, None]
