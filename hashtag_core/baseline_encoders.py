@@ -62,8 +62,8 @@ class HashtagCounts(nn.Module):
 def first_uses(batch: Batch) -> Tensor:
     """(M,) bool: which of the batch's hashtags their user had not used on an earlier photo."""
     user_of = batch.mask.nonzero()[batch.photo_of_hashtags(), 0]  # (M,)
-    pairs = torch.stack([user_of, batch.hashtag_ids])  # (2, M)
-    _, number = pairs.unique(dim=1, return_inverse=True)  # (M,), the same for the same pair
+    pairs = user_of * (batch.hashtag_ids.max() + 1) + batch.hashtag_ids  # (M,)
+    _, number = pairs.unique(return_inverse=True)  # (M,), the same for the same pair
     position = torch.arange(len(number), device=number.device)
     first = torch.full_like(position, len(position)).scatter_reduce(0, number, position, "amin")
     return first[number] == position  # hashtags stand in the order of photos

@@ -10,7 +10,6 @@ ranking. The paper's numbers stand beside ours; they are of other data and do no
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -371,28 +370,6 @@ def summarise(
                 row[f"{metric} std"] = group[metric].std()  # with n - 1
         table.append({**row, **{count: int(group[count].sum()) for count in counts}})
     return pd.DataFrame(table)
-
-
-def in_pairs(rows: pd.DataFrame, first: str, second: str, metric: str) -> dict[str, float]:
-    """By how much one row is ahead of another, fold by fold (rows of one vocabulary).
-
-    Args:
-        rows: a row per fold and model, of `prediction_by_fold`.
-        first: a model.
-        second: another.
-        metric: in which metric.
-
-    Returns:
-        {"mean": …, "std": …, "ahead": in how many folds, "folds": …}; std is NaN for one fold.
-    """
-    of = rows.set_index(["model", "fold"])[metric]
-    difference = of[first] - of[second]
-    return {
-        "mean": float(difference.mean()),
-        "std": float(difference.std()) if len(difference) > 1 else math.nan,
-        "ahead": int((difference > 0).sum()),
-        "folds": len(difference),
-    }
 
 
 def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:

@@ -104,7 +104,9 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
             else:
                 state = user_of_half(model, pool.halves[user], psi)
             images = pool.images.to(study.device)
-            scores = picture_scores(model, images, state, psi, [hashtag])[:, 0]  # (P,)
+            scores = picture_scores(model, images, state, psi, fold.hashtags.num_seen, [hashtag])[
+                :, 0
+            ]  # (P,)
             best = scores.argsort(descending=True, stable=True)[:pictures].tolist()
             found.append(
                 Found(

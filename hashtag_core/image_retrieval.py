@@ -1,7 +1,9 @@
 """Image retrieval: pictures for a hashtag, and for a hashtag as one user means it (A.5).
 
-The joint embedding reads both ways: for a hashtag y, pictures are ranked by f(v, u, y) of Equation
-7. With u = 0 that is the hashtag as everyone means it, with a user's u as that user means it.
+The joint embedding reads both ways: for a hashtag y, pictures are ranked by p(y | I, u) of Equation
+8. With u = 0 that is the hashtag as everyone means it, with a user's u as that user means it. (The
+score f of Equation 7 alone ranks the hashtags of one picture; between pictures it does not compare,
+and on validation users it finds far less.)
 Each test user's photos are cut in the middle: the first half makes u, and the second halves of all
 users are the pictures to search in. Shapes: P pictures, Q hashtags of a user, d_v image feature,
 d_u user, d joint space.
@@ -17,6 +19,8 @@ from torch import Tensor
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import UserHistories, collate
 from hashtag_core.model import HashtagModel
+
+CHUNK = 512  # pictures at a time
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,27 @@ def _counts(batch) -> list[int]:
 
 @torch.inference_mode()
 def picture_scores(
-    model: HashtagModel, images: Tensor, user: Tensor, psi: Tensor, ids: list[int]
+    model: HashtagModel, images: Tensor, user: Tensor, psi: Tensor, num_seen: int, ids: list[int]
 ) -> Tensor:
-    """Scores f of every picture and the hashtags `ids` for one user: (P, d_v), (d_u,) -> (P, Q)."""
-    queries = model.queries(images, user.expand(len(images), -1))  # (P, d)
-    return model.scores(queries, psi[ids])
+    """The log p(y | I, u) of every picture and some hashtags, for one user (Equation 8).
+
+    Args:
+        model: a trained model.
+        images: (P, d_v).
+        user: (d_u,).
+        psi: (V, d_w), all hashtags, the seen ones first.
+        num_seen: how many are seen; p is a distribution over those.
+        ids: Q hashtags, seen or not.
+
+    Returns:
+        (P, Q).
+    """
+    found = []
+    for part in images.split(CHUNK):
+        queries = model.queries(part, user.expand(len(part), -1))  # (C, d)
+        scores = model.scores(queries, psi)  # (C, V)
+        found.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
+    return torch.cat(found)
 
 
 def evaluate_retrieval(
@@ -103,7 +123,7 @@ def evaluate_retrieval(
         another = states[(item + 1) % len(states)]
         readings = {"everyone": nobody, "this user": states[item], "another user": another}
         for reading, user in readings.items():
-            scores = picture_scores(model, images, user, psi, ids).cpu()  # (P, Q)
+            scores = picture_scores(model, images, user, psi, hashtags.num_seen, ids).cpu()
             order = scores.sort(dim=0, descending=True, stable=True).indices
             for relevant, truth in (("own", own), ("anyone's", has)):
                 hits = truth.gather(0, order)  # (P, Q), best picture first

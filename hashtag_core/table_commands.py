@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hashtag_core.study import Study
 
-TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data")
+TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data", "observations", "orders")
 FIGURES = ("3", "history", "predictions", "retrieval", "users")
 DIFFERENT = "The paper's numbers are of other photos and features: they do not compare with ours."
 
@@ -89,6 +89,11 @@ def _table(options: argparse.Namespace) -> None:
 
         table = describe(study.photos, study.vectors, study.seed)
         plots.plot_data(distributions(study.photos), stem.with_suffix(".png"))
+    elif name in ("observations", "orders"):
+        from hashtag_core import observations
+
+        table = getattr(observations, name)(study)
+        stem.with_suffix(".png").unlink(missing_ok=True)
     else:
         functions = {
             "1": e.table_1, "2": e.table_2, "3": e.table_3, "4": e.table_4,
@@ -149,7 +154,9 @@ def _finish(
         if any(column.endswith(" paper") for column in table):
             print(DIFFERENT)
     write_csv(table, study, stem.with_suffix(".csv"))
-    print(f"Table:  {stem.with_suffix('.csv')}\nFigure: {stem.with_suffix('.png')}")
+    print(f"Table:  {stem.with_suffix('.csv')}")
+    if stem.with_suffix(".png").exists():
+        print(f"Figure: {stem.with_suffix('.png')}")
     if options.json:
         rows = json.loads(table.to_json(orient="records"))  # NaN becomes null
         text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"

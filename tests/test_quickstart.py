@@ -2,43 +2,16 @@
 
 import json
 import math
-from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from hashtag_core import cli
 from hashtag_core.experiments import METRICS, QUICKSTART, quickstart, summarise
-from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.photos import PhotoCollection
 from hashtag_core.study import Study
-from hashtag_core.training import TrainConfig
 
 MODEL = "seed0-fold1of5/open/ours-image-hashtag"
-
-
-@pytest.fixture(scope="module")
-def small_art(open_art, tmp_path_factory):
-    """Real photos of some of the artists: those with 12 to 22 pictures."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    counts = np.diff(open_art.user_offsets)
-    few = np.flatnonzero((counts >= 12) & (counts <= 22))[:20]
-    rows = np.concatenate([np.arange(len(open_art))[open_art.rows_of(user)] for user in few])
-    table = pq.read_table(open_art.folder / "photos.parquet").take(pa.array(rows))
-    folder = tmp_path_factory.mktemp("data") / "small_art"
-    features = np.asarray(open_art.features)[rows]
-    write_collection(folder, table, open_art.meta, lambda pictures, path: np.save(path, features))
-    return folder
-
-
-@pytest.fixture
-def two_epochs(monkeypatch):
-    settings = replace(TrainConfig.small(), epochs=2)
-    monkeypatch.setattr(
-        TrainConfig, "small", classmethod(lambda cls, seed=0: replace(settings, seed=seed))
-    )
 
 
 @pytest.fixture

@@ -12,13 +12,10 @@ from hashtag_core.hashtags import build_hashtags
 from hashtag_core.histories import UserHistories, batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.photos import PhotoCollection, stream_collection
-from hashtag_core.sources import simulated
-from hashtag_core.sources.simulated import (
-    make_world,
-    prepare_simulated,
-    rank_by_truth,
-    simulate_user,
-)
+from hashtag_core.sources import simulated_users
+from hashtag_core.sources.simulated import prepare_simulated, rank_by_truth
+from hashtag_core.sources.simulated_users import simulate_user
+from hashtag_core.sources.simulated_world import make_world
 from hashtag_core.splits import split_users
 from hashtag_core.words import known_words, load_word_vectors
 
@@ -201,7 +198,7 @@ def test_the_marginals_follow_from_the_draws_by_the_formula():
     rng, draws = np.random.default_rng(0), 5000
     found, expected = np.zeros((3, 2)), np.zeros((3, 2))
     for _ in range(draws):
-        carried, marginals = simulated._draw_hashtags(rng, p, starts, copying=0.6)
+        carried, marginals = simulated_users._draw_hashtags(rng, p, starts, copying=0.6)
         assert np.allclose(marginals[[0, 2]], fresh[[0, 2]])
         assert np.allclose(marginals[1], 0.6 * carried[0] + 0.4 * fresh[1])
         found += carried / draws
@@ -223,7 +220,7 @@ def test_the_oracle_of_a_photo_does_not_depend_on_its_own_hashtags():
             drawn[-1] = np.random.default_rng(self.seed).random(size)[-1]
             return drawn
 
-    runs = [simulated._draw_hashtags(LastDrawAnew(s), p, starts, 0.5) for s in range(20)]
+    runs = [simulated_users._draw_hashtags(LastDrawAnew(s), p, starts, 0.5) for s in range(20)]
     assert len({carried[-1].tobytes() for carried, _ in runs}) > 5
     assert len({carried[:-1].tobytes() for carried, _ in runs}) == 1
     assert len({marginals.tobytes() for _, marginals in runs}) == 1
@@ -344,7 +341,7 @@ def test_the_collection_says_what_it_is(site):
 
 def test_the_smallest_site_and_users_in_two_parts(tmp_path, monkeypatch):
     whole = prepare_simulated(tmp_path / "whole", users=10, photos=10, hashtags=400)
-    monkeypatch.setattr(simulated, "USERS_PER_PART", 3)
+    monkeypatch.setattr("hashtag_core.sources.simulated.USERS_PER_PART", 3)
     parts = prepare_simulated(tmp_path / "parts", users=10, photos=10, hashtags=400)
     assert np.diff(whole.user_offsets).tolist() == [10] * 10
     assert whole.table.equals(parts.table)

@@ -1,0 +1,95 @@
+"""The committed results: complete, made from the committed data, and one row counted again."""
+
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_tables import METRICS, by_hand, over_folds
+
+from hashtag_core.splits import split_users, user_folds
+from hashtag_core.words import known_words
+
+RESULTS = Path(__file__).parents[1] / "data" / "results"
+FILES = sorted(RESULTS.glob("*-table-*.csv"))
+HEADER = {  # line -> what it says
+    "command": r"command: (hashtag-core (?:table|figure) .+)",
+    "versions": r"hashtag_core (\S+), torch (\S+), threads (\d+)",
+    "data": r"data: (\S+), sha256 ([0-9a-f]{64})",
+    "settings": r"seed (\d+), folds (\d+), training (\{.+\}), fixed vocabulary (\d+)",
+}
+
+
+def header(path: Path) -> dict[str, tuple[str, ...]]:
+    """The parts of each line in front of a table."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = [line.removeprefix("# ") for line in lines if line.startswith("#")]
+    assert len(lines) == len(HEADER)
+    found = {}
+    for line, (name, pattern) in zip(lines, HEADER.items(), strict=True):
+        match = re.fullmatch(pattern, line)
+        assert match, f"{path.name}: {line}"
+        found[name] = match.groups()
+    return found
+
+
+def test_there_are_results():
+    assert FILES, f"no tables in {RESULTS}"
+    assert RESULTS / "open_art-table-1.csv" in FILES
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_result_says_what_made_it(path):
+    about = header(path)
+    command, name = about["command"][0], path.stem.split("-table-")[1]
+    assert re.search(rf"\btable {name}\b", command)
+    folds = re.search(r"--folds[ =](\d+)", command)
+    assert about["settings"][1] == (folds[1] if folds else "1")
+    seed = re.search(r"--seed[ =](\d+)", command)
+    assert about["settings"][0] == (seed[1] if seed else "0")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_result_is_a_table_of_numbers_that_can_be(path):
+    table = pd.read_csv(path, comment="#")
+    assert len(table)
+    for column in [c for c in table if c in METRICS]:
+        assert table[column].between(0, 100).all()
+        several = header(path)["settings"][1] != "1"
+        assert (f"{column} std" in table) == several
+    if "R@10" in table:
+        assert (table["R@1"] <= table["R@10"]).all() and (table["P@10"] <= table["A@10"]).all()
+    if "A@1" in table:
+        assert (table["A@1"] <= table["A@10"]).all()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_results_of_open_art_are_of_the_committed_photos(path, open_art):
+    source, checksum = header(path)["data"]
+    assert (source == "open_art") == path.stem.startswith("open_art-table-")
+    if source == "open_art":
+        assert checksum == open_art.checksum()
+
+
+@pytest.mark.parametrize("setting", ["open", "fixed"])
+def test_repeat_recent_of_table_1_comes_out_again(open_art, glove, setting):
+    path = RESULTS / "open_art-table-1.csv"
+    seed, folds, _, size = header(path)["settings"]
+    number = len(open_art.users)
+    splits = (
+        [split_users(number, int(seed))]
+        if folds == "1"
+        else user_folds(number, int(folds), int(seed))
+    )
+    known = {name: bool(known_words(name, glove)) for name in set(open_art.hashtag_names.tolist())}
+    wanted = over_folds(
+        [
+            by_hand(open_art, split, setting, "repeat recent", int(size), known.get)["seen"]
+            for split in splits
+        ]
+    )
+    table = pd.read_csv(path, comment="#").set_index(["vocabulary", "model"])
+    row = table.loc[(setting, "repeat recent")]
+    assert len(wanted) == (12 if folds != "1" else 7) and not math.isnan(wanted["A@1"])
+    assert {key: float(row[key]) for key in wanted} == pytest.approx(wanted, abs=1e-3)
