@@ -12,6 +12,7 @@ from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.splits import split_users, user_folds
+from hashtag_core.study import Study
 from hashtag_core.training import TrainConfig, fit
 from hashtag_core.words import load_word_vectors
 
@@ -25,6 +26,7 @@ __all__ = [
     "InputError",
     "ModelConfig",
     "PhotoCollection",
+    "Study",
     "TrainConfig",
     "UserHistories",
     "batches",

@@ -178,7 +178,10 @@ def as_text(table: pd.DataFrame) -> str:
         digits = 0 if column == "dim" else 1
         texts = [f"{v:.{digits}f}" for v in values]
         if f"{column} std" in table:
-            texts = [f"{t} ± {s:.1f}" for t, s in zip(texts, table[f"{column} std"], strict=True)]
+            stds = table[f"{column} std"]
+            texts = [
+                t if pd.isna(s) else f"{t} ± {s:.1f}" for t, s in zip(texts, stds, strict=True)
+            ]
         if f"{column} paper" in table:
             paper = table[f"{column} paper"]
             texts = [t if pd.isna(p) else f"{t} ({p:g})" for t, p in zip(texts, paper, strict=True)]

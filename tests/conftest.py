@@ -78,7 +78,7 @@ ODD_NAMES = ["$_$", "a<b", "two_words", "black+white", "&amp;"]  # all have a wo
 def site_histories(seed: int = 0) -> dict[str, list[list[str]]]:
     """User -> the hashtags of each photo of the collection `site`.
 
-    Twenty users of 9 to 30 photos, which often repeat the one before. Everybody has a word of
+    Users of 9 to 30 photos, which often repeat the one before. Everybody has a word of
     one's own; hashtags with "zzz" have no word vector. One user has a single photo, one three,
     one nothing but "zzz".
     """

@@ -1,5 +1,6 @@
 """Pictures for a hashtag: the pool of pictures, and the ranking by naive loops in float64."""
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 
@@ -14,7 +15,9 @@ from helpers import (
     tiny_fold,
     tiny_model,
 )
+from test_formulas import close, numbers
 
+from hashtag_core import image_retrieval
 from hashtag_core.histories import UserHistories
 from hashtag_core.image_retrieval import (
     evaluate_retrieval,
@@ -134,25 +137,26 @@ def test_pictures_come_from_the_query_side(fold):
 # --- the ranking ---
 
 
+def log_probabilities(side, tags, num_seen):
+    """Equation 8 for each hashtag: the sum goes over the seen ones."""
+    scores = [sum(a * b for a, b in zip(side, tag, strict=True)) for tag in tags]
+    total = sum(math.exp(score) for score in scores[:num_seen])
+    return [score - math.log(total) for score in scores]
+
+
 @torch.inference_mode()
 def naive(model, hashtags, pool):
     """{(reading, relevant): (A@1, A@10, P@10, MR, queries)}: one picture and hashtag at a time."""
-    model = deepcopy(model).double()
-    psi = model.psi(hashtags.psi.double())
-    users = []
-    for item in range(len(pool.halves)):
-        batch = batch_of(pool.halves, item)
-        users.append(model.users(replace(batch, history_images=batch.history_images.double()), psi))
-    users = [states[0, -1] for states in users]
-    results, owner = {}, pool.owner.tolist()
+    psi, halves = model.psi(hashtags.psi), range(len(pool.halves))
+    users = [model.users(batch_of(pool.halves, item), psi)[0, -1] for item in halves]
+    tags, owner, results = model.phi_tag(psi).tolist(), pool.owner.tolist(), {}
     for item, ids in enumerate(pool.asks):
         readings = (torch.zeros_like(users[0]), users[item], users[(item + 1) % len(users)])
         for reading, user in zip(READINGS, readings, strict=True):
-            sides = [model.queries(v[None], user[None])[0].tolist() for v in pool.images.double()]
+            sides = [model.queries(v[None], user[None])[0].tolist() for v in pool.images]
+            log_p = [log_probabilities(side, tags, hashtags.num_seen) for side in sides]
             for i in ids:
-                tag = model.phi_tag(psi[i]).tolist()
-                scores = [sum(a * b for a, b in zip(q, tag, strict=True)) for q in sides]
-                order = sorted(range(len(scores)), key=lambda p, f=scores: (-round(f[p], 12), p))
+                order = sorted(range(len(sides)), key=lambda n, i=i: (-round(log_p[n][i], 12), n))
                 for relevant in ("own", "anyone's"):
                     hits = [
                         i in pool.hashtags_of[p] and (relevant == "anyone's" or owner[p] == item)
@@ -185,27 +189,39 @@ def by_key(rows):
     return {(row.pop("reading"), row.pop("relevant")): row for row in deepcopy(rows)}
 
 
-@pytest.mark.parametrize("seed", range(3))
+class InFloat64(HashtagModel):
+    """Two pictures may be as near as the rounding of a float32: no naive loop finds their order."""
+
+    def users(self, batch, psi):
+        return super().users(replace(batch, history_images=batch.history_images.double()), psi)
+
+
+def evaluated(config, hashtags, pool, seed):
+    """(what `evaluate_retrieval` finds, what the naive loop finds) in float64."""
+    torch.manual_seed(seed)
+    model = InFloat64(config).double()
+    assert model.training  # evaluate_retrieval turns it off
+    hashtags = replace(hashtags, psi=hashtags.psi.double())
+    pool = replace(pool, images=pool.images.double())
+    ours = by_key(evaluate_retrieval(model, hashtags, pool, CPU))
+    assert not model.training
+    return ours, as_rows(naive(model, hashtags, pool), len(pool.rows))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("history", ["image+hashtag", "hashtag", "none"])
 def test_retrieval_is_what_a_naive_loop_finds(fold, history, seed):
     _, hashtags, histories = fold
-    model, pool = tiny_model(history, seed), make_pool(histories)
-    model.train()  # evaluate_retrieval turns it off
-    ours = by_key(evaluate_retrieval(model, hashtags, pool, CPU))
-    expected = as_rows(naive(model, hashtags, pool), len(pool.rows))
+    ours, expected = evaluated(tiny_config(history), hashtags, make_pool(histories), seed)
     assert set(ours) == {(reading, kind) for reading in READINGS for kind in ("own", "anyone's")}
     for key, row in ours.items():
         assert row == pytest.approx(expected[key], rel=1e-6)
-    assert not model.training
 
 
 def test_a_model_with_learned_psi_is_evaluated_with_it(fold):
     _, hashtags, histories = fold
-    torch.manual_seed(0)
-    model = HashtagModel(tiny_config(learned_psi=True, num_hashtags=len(hashtags)))
-    pool = make_pool(histories)
-    ours = by_key(evaluate_retrieval(model, hashtags, pool, CPU))
-    expected = as_rows(naive(model, hashtags, pool), len(pool.rows))
+    config = tiny_config(learned_psi=True, num_hashtags=len(hashtags))
+    ours, expected = evaluated(config, hashtags, make_pool(histories), seed=1)
     assert all(ours[key] == pytest.approx(expected[key], rel=1e-6) for key in expected)
 
 
@@ -248,32 +264,47 @@ def test_equal_scores_are_ranked_in_the_order_of_the_pool():
 
 
 def test_pictures_beyond_the_tenth_place_count_in_the_rank_only():
-    second = [["fish"]] * 10 + [["sun"]]
-    histories = {"a": [["sea"]] * 4, "b": [["sun"]] + [["gull"]] * 10 + second}
+    second = [["fish"]] * 30 + [["sun"]]
+    histories = {"a": [["sea"]] * 4, "b": [["sun"]] + [["gull"]] * 30 + second}
     hashtags, items = fold_of(collection(histories), train_users=[0, 1])
     model, pool = tiny_model(), make_pool(items)
     with torch.no_grad():
         for parameter in model.phi_iu.parameters():
             parameter.zero_()  # every score is 0
     row = by_key(evaluate_retrieval(model, hashtags, pool, CPU))["this user", "own"]
-    # a asks for the sea, which is at places 1 and 2; b asks for the sun, at place 2 + 11 alone.
-    assert row["queries"] == 2 and row["pictures"] == 13
-    assert row["A@1"] == 50 and row["A@10"] == 50 and row["MR"] == (1 + 13) / 2
+    # a asks for the sea, which is at places 1 and 2; b asks for the sun, at place 2 + 31 alone.
+    assert row["queries"] == 2 and row["pictures"] == 33
+    assert row["A@1"] == 50 and row["A@10"] == 50 and row["MR"] == (1 + 33) / 2
     assert row["P@10"] == pytest.approx(100 * (2 + 0) / 20)
 
 
+@pytest.mark.parametrize("chunk", [1, 5, 512])
 @torch.inference_mode()
-def test_picture_scores_are_equation_7_for_each_picture_and_hashtag(fold):
+def test_picture_scores_are_equation_8_for_each_picture_and_hashtag(fold, monkeypatch, chunk):
+    monkeypatch.setattr(image_retrieval, "CHUNK", chunk)
     _, hashtags, histories = fold
-    model, pool = tiny_model(), make_pool(histories)
-    user = torch.randn(7, generator=torch.Generator().manual_seed(0))
-    scores = picture_scores(model, pool.images, user, hashtags.psi, [4, 0, 9])
-    assert scores.shape == (len(pool.rows), 3)
-    for picture, image in enumerate(pool.images):
-        query = model.queries(image[None], user[None])
-        for place, i in enumerate([4, 0, 9]):
-            expected = model.scores(query, hashtags.psi[i : i + 1])[0, 0]
-            torch.testing.assert_close(scores[picture, place], expected)
+    model, images = tiny_model().double(), make_pool(histories).images.double()
+    psi, num_seen = hashtags.psi.double(), hashtags.num_seen
+    ids = [4, 0, num_seen + 1]  # the last one is unseen
+    assert len(hashtags) > num_seen + 1 and len(images) > 5
+    user = numbers(7)
+    scores = picture_scores(model, images, user, psi, num_seen, ids)
+    tags, expected = model.phi_tag(psi).tolist(), []
+    for image in images:
+        side = model.queries(image[None], user[None])[0].tolist()
+        log_p = log_probabilities(side, tags, num_seen)
+        expected.append([log_p[i] for i in ids])
+    close(scores, expected)
+
+
+@torch.inference_mode()
+def test_what_all_hashtags_of_a_picture_have_in_common_changes_nothing(fold):
+    _, hashtags, histories = fold
+    model, pool = tiny_model().double(), make_pool(histories)
+    given = (pool.images.double(), numbers(7), hashtags.psi.double(), hashtags.num_seen, [0, 3])
+    before = picture_scores(model, *given)
+    model.phi_tag[-1].bias += 3.0  # never learned: it adds q^T b to every f of Equation 7
+    torch.testing.assert_close(picture_scores(model, *given), before)
 
 
 @torch.inference_mode()

@@ -8,9 +8,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from test_tables import all_previous, state_after
 
 from hashtag_core import __version__, cli, figures, picture_plots
 from hashtag_core import experiments as e
+from hashtag_core.histories import UserHistories
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.study import Study
 from hashtag_core.table_commands import DIFFERENT, FIGURES, TABLES, as_text, write_csv
@@ -71,7 +74,7 @@ def assert_png(path) -> None:
 # ---- tables
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", TABLES[:8])
 def test_every_table_is_printed_written_and_drawn(run, out, tmp_path, site, name):
     (out / f"table-{name}.png").unlink(missing_ok=True)
     found = tmp_path / "t.json"
@@ -95,6 +98,17 @@ def test_every_table_is_printed_written_and_drawn(run, out, tmp_path, site, name
     assert f"sha256 {photos.checksum()}" in text and f"hashtag_core {__version__}" in text
     assert "seed 0, folds 2" in text and "'epochs': 1" in text and "fixed vocabulary 14" in text
     assert re.search(r"torch \d+\.\d+.*, threads \d+", text) and "data: site" in text
+
+
+@pytest.mark.parametrize(("name", "rows"), [("observations", 17), ("orders", 16)])
+def test_what_is_said_of_the_tables_is_printed_and_written(run, out, tmp_path, name, rows):
+    found = tmp_path / "t.json"
+    options = ["--folds", "2", "--history", "4", "--json", str(found)]
+    code, printed, errors = run("table", name, *options)
+    assert code == 0 and errors == []
+    assert "Figure:" not in printed and not (out / f"table-{name}.png").exists()
+    table = read(out / f"table-{name}.csv")[1]
+    assert len(table) == rows == len(json.loads(found.read_text(encoding="utf-8")))
 
 
 def assert_same_numbers(table: pd.DataFrame, rows: list[dict]) -> None:
@@ -248,6 +262,33 @@ def test_the_map_of_users_has_everybody(run, out, site, tmp_path, quick_umap):
     assert_same_numbers(table, json.loads(found.read_text(encoding="utf-8")))
 
 
+def test_the_map_is_of_the_users_after_all_their_photos(first_fold, quick_umap):
+    photos, fold = first_fold.photos, first_fold.fold(0, "open")
+    points, groups, users = figures.user_map(first_fold, groups=4)
+    model = first_fold.model(0, "open", figures.MODEL)
+    everybody = UserHistories(photos, fold.hashtags, range(len(photos.users)))
+    assert users == [photos.users[user] for user in everybody.users]
+    used = {}
+    for user, rows, point in zip(users, everybody.rows, points, strict=True):
+        with torch.inference_mode():
+            state = state_after(model, everybody, rows, fold.hashtags.psi)
+        torch.testing.assert_close(torch.tensor(point), (state / state.norm())[:2])
+        tags = {name for row in rows for name in photos.hashtags_of(int(row))}
+        used[user] = sorted(fold.hashtags.ids[name] for name in tags & fold.hashtags.ids.keys())
+    assert len(set(groups)) == 4
+    for group in set(groups):
+        inside = [used[u] for u, g in zip(users, groups, strict=True) if g == group]
+        outside = [used[u] for u, g in zip(users, groups, strict=True) if g != group]
+        lift = {  # how much more often they are used inside
+            i: sum(i in ids for ids in inside) / len(inside)
+            - sum(i in ids for ids in outside) / len(outside)
+            for ids in inside
+            for i in ids
+        }
+        best = sorted(lift, key=lambda i: (-lift[i], i))[:3]
+        assert group == ", ".join(fold.hashtags.names[i] for i in best)
+
+
 def test_without_umap_the_error_says_what_to_install(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "umap", None)  # importing it fails
     code, _, errors = run("figure", "users")
@@ -256,7 +297,8 @@ def test_without_umap_the_error_says_what_to_install(run, monkeypatch):
 
 def test_all_figures_are_known():
     assert FIGURES == ("3", "history", "predictions", "retrieval", "users")
-    assert TABLES == ("1", "2", "3", "4", "5", "encoders", "retrieval", "data")
+    assert TABLES[:8] == ("1", "2", "3", "4", "5", "encoders", "retrieval", "data")
+    assert TABLES[8:] == ("observations", "orders")
 
 
 # ---- what stands in the csv and on the screen
@@ -448,6 +490,25 @@ def test_retrieved_pictures_are_those_of_the_other_half(first_fold):
                 assert any(row.hashtag in photos.hashtags_of(int(r)) for r in half)
 
 
+def test_retrieved_pictures_are_the_most_probable_ones(first_fold):
+    photos, fold = first_fold.photos, first_fold.fold(0, "open")
+    model, psi = first_fold.model(0, "open", figures.MODEL), fold.hashtags.psi
+    halves = [(rows[: len(rows) // 2], rows[len(rows) // 2 :]) for rows in fold.test.rows]
+    halves = {u: h for u, h in zip(fold.test.users, halves, strict=True) if len(h[0])}
+    pool = [int(row) for _, second in halves.values() for row in second]
+    images = torch.from_numpy(photos.features[pool].astype(np.float32))
+    for found in figures.retrieval(first_fold, hashtags=2, pictures=6):
+        past = [] if found.user is None else halves[photos.users.index(found.user)][0]
+        with torch.inference_mode():
+            user = state_after(model, fold.test, past, psi).expand(len(pool), -1)
+            scores = model.scores(model.queries(images, user), psi)  # Eq. 8, over the seen ones
+            seen = scores[:, : fold.hashtags.num_seen].exp().sum(dim=1)
+            p = scores[:, fold.hashtags.ids[found.hashtag]].exp() / seen
+        best = p.argsort(descending=True)[:6].tolist()
+        assert found.pictures == [photos.picture(pool[i]) for i in best]
+        assert found.has_it == [found.hashtag in photos.hashtags_of(pool[i]) for i in best]
+
+
 def test_predictions_show_held_out_users_and_one_picture_of_several(first_fold):
     photos, fold = first_fold.photos, first_fold.fold(0, "open")
     alone, together = figures.predictions(first_fold, users=1, viewers=2).values()
@@ -472,9 +533,6 @@ def test_predictions_show_held_out_users_and_one_picture_of_several(first_fold):
 
 
 def test_predictions_are_the_models_of_table_1(first_fold):
-    import torch
-    from test_tables import all_previous, state_after
-
     photos, fold = first_fold.photos, first_fold.fold(0, "open")
     model = first_fold.model(0, "open", figures.MODEL)
     psi = fold.hashtags.psi

@@ -17,8 +17,10 @@ import torch
 from helpers import batch_of, tiny_fold, tiny_model
 
 from hashtag_core import experiments as e
+from hashtag_core import observations as o
 from hashtag_core.errors import InputError
 from hashtag_core.histories import UserHistories, collate
+from hashtag_core.paper import PAPER
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.splits import user_folds
 from hashtag_core.study import MODELS, Study
@@ -688,22 +690,113 @@ def test_in_pairs_is_what_one_works_out_by_hand():
             for fold, value in enumerate(of, start=1)
         ]
     ).sample(frac=1, random_state=0)  # folds are matched by their number, not by their place
-    pairs = e.in_pairs(rows, "ours", "theirs", "R@10")  # 10, -4, 10, 0
+    pairs = o.in_pairs(rows, "ours", "theirs", "R@10")  # 10, -4, 10, 0
     assert pairs["mean"] == 4.0 and pairs["ahead"] == 2 and pairs["folds"] == 4
     assert pairs["std"] == pytest.approx(((36 + 64 + 36 + 16) / 3) ** 0.5)
-    assert e.in_pairs(rows, "theirs", "ours", "R@10")["ahead"] == 1
-    single = e.in_pairs(rows[rows["fold"] == 2], "ours", "theirs", "R@10")
+    assert o.in_pairs(rows, "theirs", "ours", "R@10")["ahead"] == 1
+    single = o.in_pairs(rows[rows["fold"] == 2], "ours", "theirs", "R@10")
     assert single["mean"] == -4.0 and single["ahead"] == 0 and math.isnan(single["std"])
 
 
 def test_pairs_of_a_study_are_the_difference_of_its_means(study):
     rows = e.prediction_by_fold(study, e.TABLE_1, ["repeat recent", "frequency"])
     seen = rows[(rows["vocabulary"] == "open") & (rows["candidates"] == "seen")]
-    pairs = e.in_pairs(seen, "repeat recent", "frequency", "A@1")
+    pairs = o.in_pairs(seen, "repeat recent", "frequency", "A@1")
     table = e.table_1(study, ["repeat recent", "frequency"]).set_index(["vocabulary", "model"])
     means = table["A@1"]["open"]
     assert pairs["mean"] == pytest.approx(means["repeat recent"] - means["frequency"])
     assert pairs["folds"] == FOLDS == pairs["ahead"]
+
+
+def test_observations_are_differences_of_table_1(study):
+    table = o.observations(study)
+    means = e.table_1(study).set_index(["vocabulary", "model"])["A@1"]
+    paper = PAPER["table 1"][1]
+    numbers = Counter(statement[0] for statement in table["statement"])
+    assert numbers == {"1": 7, "2": 2, "3": 1, "4": 3, "5": 2, "6": 1, "7": 1}
+    for row in table.itertuples():
+        if row.statement.startswith("7"):
+            continue
+        first, second = (row.vocabulary, row.first), (row.vocabulary, row.second)
+        assert row.mean == pytest.approx(means[first] - means[second])
+        assert row.paper == pytest.approx(paper[first][0] - paper[second][0])
+        assert row.folds == FOLDS and 0 <= row.ahead <= FOLDS
+        alike = row.statement.startswith("2")
+        assert row.holds == (abs(row.mean) <= 1 if alike else row.mean > 0)
+        assert abs(row.paper) <= 1 if alike else row.paper > 0  # all of them hold in the paper
+    rows = ["frequency", "user agnostic", "tensor (MCLL)", "ours (hashtag)", OURS]
+    same = total = 0
+    for i, one in enumerate(rows):
+        for other in rows[i + 1 :]:
+            total += 1
+            better = [means[part, one] > means[part, other] for part in ("fixed", "open")]
+            same += better[0] == better[1]
+    last = table.iloc[-1]
+    assert last["first"] == f"{same} of {total} pairs of rows in the same order"
+    assert last["holds"] == (same == total)
+
+
+def test_observations_are_about_the_rows_that_the_paper_speaks_of():
+    pairs = {
+        statement[0]: [f"{part}: {first} > {second}" for part, first, second in of]
+        for statement, of in o.STATEMENTS.items()
+    }
+    assert sorted(pairs["1"]) == [
+        f"fixed: {row} > user agnostic"
+        for row in ("hashtag occurrences", "ours (hashtag)", OURS, "used hashtags")
+    ] + [f"open: {row} > user agnostic" for row in ("hashtag sum", "ours (hashtag)", OURS)]
+    assert pairs["2"] == [f"{part}: tensor (MCLL) > user agnostic" for part in ("fixed", "open")]
+    assert pairs["3"] == ["fixed: hashtag occurrences > used hashtags"]
+    assert pairs["4"] == [
+        "fixed: ours (hashtag) > used hashtags",
+        "fixed: ours (hashtag) > hashtag occurrences",
+        "open: ours (hashtag) > hashtag sum",
+    ]
+    assert pairs["5"] == [f"{part}: {OURS} > ours (hashtag)" for part in ("fixed", "open")]
+    assert pairs["6"] == [f"open: {OURS} > ours w/o GloVe"]
+
+
+def orders_of(monkeypatch, numbers: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    """The order of Table 5's open rows where they have these A@1 and MR: the rows "table 5"."""
+    for name in ("table_1", "table_2", "table_3", "table_4"):
+        row = {"vocabulary": ["open"], "candidates": ["all"], "model": ["x"]}
+        nothing = {f"{m}{end}": [math.nan] for m in ("A@1", "R@10") for end in ("", " paper")}
+        monkeypatch.setattr(o, name, lambda study, row=row | nothing: pd.DataFrame(row))
+    rows = [{"vocabulary": "open", "model": m, "A@1": a, "MR": r} for m, (a, r) in numbers.items()]
+    table = e.with_paper(pd.DataFrame(rows), "table 5", "vocabulary")
+    monkeypatch.setattr(o, "table_5", lambda study: table)
+    found = o.orders(None)
+    return found[found["table"] == "table 5"].set_index("metric")
+
+
+def test_orders_count_pairs_that_are_the_papers_way_round(monkeypatch):
+    numbers = {"hashtag sum": (20.0, 4.0), "ours (hashtag)": (30.0, 5.0), OURS: (10.0, 1.0)}
+    found = orders_of(monkeypatch, numbers)  # in the paper each is better than the one before
+    assert found["pairs"].tolist() == [3, 3]
+    assert found["as in the paper"].tolist() == [1, 2]
+    turned = [text.split("; ") for text in found["the other way round"]]
+    assert turned == [
+        [f"hashtag sum > {OURS}", f"ours (hashtag) > {OURS}"],
+        ["hashtag sum > ours (hashtag)"],
+    ]
+
+
+def test_rows_of_another_name_are_in_no_pair(monkeypatch):
+    numbers = {"hashtag sum": (20.0, 4.0), "mean pooling": (30.0, 5.0), OURS: (40.0, 1.0)}
+    found = orders_of(monkeypatch, numbers)
+    assert found["pairs"].tolist() == found["as in the paper"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_two_rows_that_are_equal_here_are_neither_the_papers_way_round_nor_the_other(
+    monkeypatch, turn
+):
+    rows = ["hashtag sum", OURS]
+    rows = rows[::-1] if turn else rows
+    found = orders_of(monkeypatch, dict.fromkeys(rows, (20.0, 2.0)))
+    assert found["pairs"].tolist() == [1, 1]
+    assert found["as in the paper"].tolist() == [0, 0]
+    assert found["the other way round"].tolist() == ["", ""]
 
 
 def test_rows_by_fold_name_the_fold_the_vocabulary_and_the_candidates(study):
