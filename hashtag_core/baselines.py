@@ -87,7 +87,7 @@ def oracle(photos: PhotoCollection, hashtags: Hashtags) -> Ranker:
         for n, row in enumerate(batch.rows.tolist()):
             known = (hashtags.ids.get(name, -1) for name in column[row].as_py())
             first = [i for i in known if i in candidates]
-            rest = [i for i in candidates[: k + len(first)] if i not in first]
+            rest = [i for i in candidates[:k] if i not in first]
             best = (first + rest)[:k]
             ranked[n, : len(best)] = torch.tensor(best)
         return ranked

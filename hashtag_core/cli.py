@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.errors import InputError
-from hashtag_core.table_commands import add_commands
+from hashtag_core.table_commands import add_commands, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
     options = _parser().parse_args(arguments)
+    options.line = shlex.join(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -101,7 +103,7 @@ def _quickstart(options: argparse.Namespace) -> None:
     print(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
     study = Study(photos, options.out, options.folds, options.seed, options.device, options.words)
     table = quickstart(study)
-    _write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
+    write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
     print(_as_text(table, METRICS))
     hashtags = study.fold(0, "open").hashtags
@@ -195,13 +197,7 @@ def _predict(options: argparse.Namespace) -> None:
         print(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
     for name, score in best:
         print(f"{score:8.2f}  {name}")
-    _write_json(options, [{"hashtag": name, "score": score} for name, score in best])
-
-
-def _write_json(options: argparse.Namespace, data: list[dict]) -> None:
-    if options.json:
-        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-        Path(options.json).write_text(text, encoding="utf-8")
+    write_json(options, [{"hashtag": name, "score": score} for name, score in best])
 
 
 if __name__ == "__main__":

@@ -274,6 +274,8 @@ def figure_history(
 
             def compute(length: int = length) -> list[dict]:
                 model = study.model(number, setting, row)
+                if not hasattr(model.user_encoder, "update"):
+                    raise InputError(f"{row!r}: reading the last photos alone needs a GRU.")
                 fold = study.fold(number, setting)
                 users = last_photos(model, length)
                 ranker = model_ranker(model, fold.hashtags, study.device, users)
@@ -312,7 +314,7 @@ def choose(
     """
     if models is None:
         return rows
-    models = list(models)
+    models = list(dict.fromkeys(models))
     of_table = {name for names in rows.values() for name in names}
     for name in models:
         if name not in of_table | set(MODELS):

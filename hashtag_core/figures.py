@@ -137,8 +137,11 @@ def user_map(
     Returns:
         (points, names, users): (U, 2) float32, U group names, U user names.
     """
-    from sklearn.cluster import KMeans
-    from umap import UMAP
+    try:
+        from sklearn.cluster import KMeans
+        from umap import UMAP
+    except ImportError:
+        raise InputError('umap-learn is not there: `pip install -e ".[notebooks]"`.') from None
 
     fold = study.fold(0, "open")
     model = study.model(0, "open", MODEL)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hashtag_core.errors import InputError
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import UserHistories, collate
 from hashtag_core.model import HashtagModel
@@ -48,6 +49,8 @@ def make_pool(histories: UserHistories, max_users: int = 100, seed: int = 0) -> 
     """Cut the users' histories in the middle; at most `max_users` users, drawn with the seed."""
     order = torch.randperm(len(histories), generator=torch.Generator().manual_seed(seed)).tolist()
     chosen = sorted(i for i in order[:max_users] if len(histories.rows[i]) >= 2)
+    if not chosen:
+        raise InputError("no test user has two photos.")
     halves = histories.only(chosen)
     images, rows, owner, hashtags_of, asks = [], [], [], [], []
     for number, item in enumerate(chosen):

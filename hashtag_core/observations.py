@@ -73,10 +73,11 @@ def observations(study: Study) -> pd.DataFrame:
             holds = {}
             for metric in ("A@1", "R@10"):
                 here = in_pairs(block, first, second, metric)
-                row[metric] = here["mean"]
-                row[f"{metric} std"] = here["std"]
+                points = f"{metric} difference"
+                row[points] = here["mean"]
+                row[f"{points} std"] = here["std"]
                 row[f"{metric} ahead"] = f"{here['ahead']} of {here['folds']}"
-                row[f"{metric} paper"] = _in_paper(vocabulary, first, metric) - _in_paper(
+                row[f"{points} paper"] = _in_paper(vocabulary, first, metric) - _in_paper(
                     vocabulary, second, metric
                 )
                 close = max(ALIKE, 0.0 if math.isnan(here["std"]) else here["std"])
@@ -136,13 +137,18 @@ def in_pairs(rows: pd.DataFrame, first: str, second: str, metric: str) -> dict[s
     }
 
 
-def orders(study: Study) -> pd.DataFrame:
+def orders(study: Study, history: int = 20) -> pd.DataFrame:
     """The order of all rows of Tables 1 to 5 beside the paper's, pair by pair.
+
+    Args:
+        study: as in `table_1`.
+        history: of `table_5`.
 
     Returns:
         A row per table, part of it (vocabulary or candidates) and metric: in how many pairs of
         rows the better one is the paper's better one (pairs that are equal in the paper are left
-        out), and which pairs are the other way round, "better here > worse here".
+        out), and which pairs are the other way round, "better here > worse here". A pair that is
+        equal here is neither.
     """
     import pandas as pd
 
@@ -151,7 +157,7 @@ def orders(study: Study) -> pd.DataFrame:
         "table 2": (table_2(study), "candidates", ("A@1", "R@10")),
         "table 3": (table_3(study), "vocabulary", ("A@1", "R@10")),
         "table 4": (table_4(study), "vocabulary", ("A@1", "R@10")),
-        "table 5": (table_5(study), "vocabulary", ("A@1", "MR")),
+        "table 5": (table_5(study, history=history), "vocabulary", ("A@1", "MR")),
     }
     found = []
     for name, (table, by, metrics) in tables.items():
@@ -161,17 +167,18 @@ def orders(study: Study) -> pd.DataFrame:
                 sign = -1 if metric == "MR" else 1  # the lower the better
                 ours, theirs = sign * rows[metric], sign * rows[f"{metric} paper"]
                 pairs = [(a, b) for a, b in combinations(rows.index, 2) if theirs[a] != theirs[b]]
-                turned = [
-                    f"{a} > {b}" if ours[a] > ours[b] else f"{b} > {a}"
-                    for a, b in pairs
-                    if (ours[a] > ours[b]) != (theirs[a] > theirs[b])
-                ]
+                turned, same = [], 0
+                for a, b in pairs:
+                    better, worse = (a, b) if theirs[a] > theirs[b] else (b, a)
+                    same += int(ours[better] > ours[worse])
+                    if ours[better] < ours[worse]:
+                        turned.append(f"{worse} > {better}")
                 found.append(
                     {
                         "table": name,
                         "part": part,
                         "metric": metric,
-                        "as in the paper": len(pairs) - len(turned),
+                        "as in the paper": same,
                         "pairs": len(pairs),
                         "the other way round": "; ".join(turned),
                     }

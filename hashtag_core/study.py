@@ -205,6 +205,7 @@ class Study:
             device=self.device,
             description=f"fold {number + 1}/{len(self.splits)} {setting}: {name}",
         )
+        (path / "run.json").unlink(missing_ok=True)  # from here on, what lies there is not whole
         save_run(path, trained, fold.hashtags, self.training, log, about)  # run.json comes last
         return trained
 

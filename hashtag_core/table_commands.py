@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
+import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,13 +52,16 @@ def _study(options: argparse.Namespace) -> Study:
     from hashtag_core.study import Study
     from hashtag_core.training import TrainConfig
 
+    least = {"epochs": 1, "users_per_batch": 1, "fixed": 1, "history": 1, "seed": 0}
+    for name, bound in least.items():
+        value = getattr(options, name, None)
+        if value is not None and value < bound:
+            raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
     photos = PhotoCollection.load(options.data or open_art_folder())
     training = TrainConfig.small(options.seed)
     for name in ("epochs", "users_per_batch"):
         value = getattr(options, name)
         if value is not None:
-            if value < 1:
-                raise InputError(f"--{name.replace('_', '-')} {value}: at least 1.")
             training = replace(training, **{name: value})
     out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
     return Study(
@@ -71,11 +74,14 @@ def _models(options: argparse.Namespace) -> list[str] | None:
     return None if options.models is None else [m.strip() for m in options.models.split(",")]
 
 
-def _numbers(text: str, option: str) -> list[int]:
+def _numbers(text: str, option: str, least: int) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text}: whole numbers, separated by commas.") from None
+    if min(numbers) < least:
+        raise InputError(f"{option} {text}: at least {least}.")
+    return numbers
 
 
 def _table(options: argparse.Namespace) -> None:
@@ -92,7 +98,10 @@ def _table(options: argparse.Namespace) -> None:
     elif name in ("observations", "orders"):
         from hashtag_core import observations
 
-        table = getattr(observations, name)(study)
+        if name == "orders":
+            table = observations.orders(study, options.history)
+        else:
+            table = observations.observations(study)
         stem.with_suffix(".png").unlink(missing_ok=True)
     else:
         functions = {
@@ -120,12 +129,12 @@ def _figure(options: argparse.Namespace) -> None:
     stem = study.folder / f"figure-{name}"
     path = stem.with_suffix(".png")
     if name == "3":
-        table = experiments.figure_3(study, _numbers(options.sizes, "--sizes"))
+        table = experiments.figure_3(study, _numbers(options.sizes, "--sizes", 1))
         table["model"] = "ours (image+hashtag)"
         plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
         _finish(options, study, table, stem)
     elif name == "history":
-        lengths = _numbers(options.lengths, "--lengths")
+        lengths = _numbers(options.lengths, "--lengths", 0)
         table = experiments.figure_history(study, _models(options), lengths)
         plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
         _finish(options, study, table, stem)
@@ -137,28 +146,37 @@ def _figure(options: argparse.Namespace) -> None:
         rows = {"user": users, "x": points[:, 0], "y": points[:, 1], "group": groups}
         _finish(options, study, pd.DataFrame(rows), stem, show=False)
     elif name == "predictions":
-        picture_plots.plot_examples(figures.predictions(study), path)
+        sections = figures.predictions(study)
+        picture_plots.plot_examples(sections, path)
+        shown = [(title, example) for title, examples in sections.items() for example in examples]
+        kept = ("user", "history_length", "true", "predicted")
+        write_json(options, [{"section": t} | {k: getattr(x, k) for k in kept} for t, x in shown])
         print(f"Figure: {path}")
     else:
-        picture_plots.plot_retrieval(figures.retrieval(study), path)
+        found = figures.retrieval(study)
+        picture_plots.plot_retrieval(found, path)
+        kept = ("hashtag", "user", "has_it", "own")
+        write_json(options, [{k: getattr(x, k) for k in kept} for x in found])
         print(f"Figure: {path}")
 
 
 def _finish(
     options: argparse.Namespace, study: Study, table: pd.DataFrame, stem: Path, show: bool = True
 ) -> None:
-    import json
-
     if show:
         print("\n" + as_text(table) + "\n")
         if any(column.endswith(" paper") for column in table):
             print(DIFFERENT)
-    write_csv(table, study, stem.with_suffix(".csv"))
+    write_csv(table, study, stem.with_suffix(".csv"), options.line)
     print(f"Table:  {stem.with_suffix('.csv')}")
     if stem.with_suffix(".png").exists():
         print(f"Figure: {stem.with_suffix('.png')}")
+    write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
+
+
+def write_json(options: argparse.Namespace, rows: list[dict]) -> None:
+    """Write what a command printed as plain data, where --json names a file."""
     if options.json:
-        rows = json.loads(table.to_json(orient="records"))  # NaN becomes null
         text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
         Path(options.json).write_text(text, encoding="utf-8")
 
@@ -189,7 +207,7 @@ def as_text(table: pd.DataFrame) -> str:
     return shown.to_string(index=False)
 
 
-def write_csv(table: pd.DataFrame, study: Study, path: Path) -> None:
+def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> None:
     """Write a table with what made it in front: lines that begin with `#`.
 
     Read it with `pandas.read_csv(path, comment="#")`.
@@ -198,7 +216,7 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path) -> None:
 
     made = study.provenance
     lines = [
-        f"command: hashtag-core {shlex.join(sys.argv[1:])}",
+        f"command: hashtag-core {command}",
         f"hashtag_core {__version__}, torch {made['torch']}, threads {_threads()}",
         f"data: {made['source']}, sha256 {made['sha256']}",
         f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
@@ -207,7 +225,8 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"# {line}\n" for line in lines)
-        table.round(4).to_csv(file, index=False, lineterminator="\n")
+        quoted = csv.QUOTE_NONNUMERIC  # a name may begin with `#`
+        table.round(4).to_csv(file, index=False, lineterminator="\n", quoting=quoted)
 
 
 def _threads() -> int:

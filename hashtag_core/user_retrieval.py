@@ -84,8 +84,6 @@ def hashtag_vectors(pieces: UserHistories, num_hashtags: int, binary: bool) -> T
         where.append(torch.full_like(mine, number))
     pairs = torch.stack([torch.cat(where), torch.cat(ids)])  # (2, M)
     size = (len(pieces), num_hashtags)
-    counts = torch.sparse_coo_tensor(pairs, torch.ones(pairs.shape[1]), size).coalesce()
-    if not binary:
-        return counts
-    ones = torch.ones_like(counts.values())
-    return torch.sparse_coo_tensor(counts.indices(), ones, size).coalesce()
+    ones = torch.ones(pairs.shape[1])
+    counts = torch.sparse_coo_tensor(pairs, ones, size, check_invariants=True).coalesce()
+    return torch.sign(counts) if binary else counts

@@ -308,7 +308,7 @@ def test_a_name_that_begins_like_a_comment_comes_back_from_the_csv(site, tmp_pat
     study = Study(PhotoCollection.load(site), tmp_path, device="cpu")
     names = ["#3", "$_$", "a, b", 'say "#x"', "ä#b", "<b>"]
     table = pd.DataFrame({"user": names, "x": np.arange(6) / 3})
-    write_csv(table, study, tmp_path / "new" / "t.csv")
+    write_csv(table, study, tmp_path / "new" / "t.csv", "table 1")
     head, found = read(tmp_path / "new" / "t.csv")
     assert len(head) == 4
     assert found["user"].tolist() == names
