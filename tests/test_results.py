@@ -93,3 +93,22 @@ def test_repeat_recent_of_table_1_comes_out_again(open_art, glove, setting):
     row = table.loc[(setting, "repeat recent")]
     assert len(wanted) == (12 if folds != "1" else 7) and not math.isnan(wanted["A@1"])
     assert {key: float(row[key]) for key in wanted} == pytest.approx(wanted, abs=1e-3)
+
+
+def test_the_observations_in_the_readme_are_the_measured_ones():
+    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = [line.split(" | ") for line in readme.splitlines() if line.startswith("| ")]
+    found = {cells[1]: cells for cells in lines if len(cells) == 5 and ": " in cells[1]}
+    assert len(found) >= 9
+    for column, name in ((3, "open_art"), (4, "simulated")):
+        table = pd.read_csv(RESULTS / f"{name}-table-observations.csv", comment="#")
+        for row in table.to_dict("records"):
+            cells = found.get(f"{row['vocabulary']}: {row['pair']}")
+            if cells is None:
+                continue
+            texts = []
+            for metric in ("A@1", "R@10"):
+                std = row.get(f"{metric} difference std", math.nan)
+                text = f"{row[f'{metric} difference']:+.1f}"
+                texts.append(text if math.isnan(std) else f"{text} ± {std:.1f}")
+            assert cells[column].strip(" |") == " / ".join(texts)

@@ -771,7 +771,7 @@ def orders_of(monkeypatch, numbers: dict[str, tuple[float, float]]) -> pd.DataFr
         monkeypatch.setattr(o, name, lambda study, row=row | nothing: pd.DataFrame(row))
     rows = [{"vocabulary": "open", "model": m, "A@1": a, "MR": r} for m, (a, r) in numbers.items()]
     table = e.with_paper(pd.DataFrame(rows), "table 5", "vocabulary")
-    monkeypatch.setattr(o, "table_5", lambda study: table)
+    monkeypatch.setattr(o, "table_5", lambda study, **_: table)
     found = o.orders(None)
     return found[found["table"] == "table 5"].set_index("metric")
 
