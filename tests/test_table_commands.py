@@ -561,11 +561,11 @@ def simulated(tmp_path_factory):
 
 
 def test_prepare_simulated_says_what_it_made(tmp_path, capsys):
-    command = ["prepare", "simulated", "--users", "10", "--photos", "10", "--hashtags", "400"]
+    command = ["prepare", "simulated", "--users", "12", "--photos", "10", "--hashtags", "400"]
     assert cli.main([*command, "--seed", "3", "--out", str(tmp_path / "s")]) == 0
     printed = capsys.readouterr().out
     photos = PhotoCollection.load(tmp_path / "s")
-    assert printed.startswith(f"{len(photos):,} photos of 10 made-up users, ")
+    assert printed.startswith(f"{len(photos):,} photos of 12 made-up users, ")
     assert f"hashtag-core table 1 --data {tmp_path / 's'}" in printed
     assert photos.meta["made_with"]["seed"] == 3 and photos.meta["words"] == "words.txt"
     assert cli.main([*command, "--users", "1", "--out", str(tmp_path / "t")]) == 2
