@@ -187,7 +187,8 @@ def as_text(table: pd.DataFrame) -> str:
 
     shown = pd.DataFrame()
     for column in table:
-        if column.endswith((" std", " paper")) or column == "left_out":
+        beside = column.removesuffix(" std").removesuffix(" paper")
+        if (beside != column and beside in table) or column == "left_out":
             continue
         values = table[column]
         if f"{column} std" not in table and f"{column} paper" not in table:
