@@ -81,7 +81,7 @@ def _numbers(text: str, option: str, least: int) -> list[int]:
         raise InputError(f"{option} {text}: whole numbers, separated by commas.") from None
     if min(numbers) < least:
         raise InputError(f"{option} {text}: at least {least}.")
-    return numbers
+    return list(dict.fromkeys(numbers))
 
 
 def _table(options: argparse.Namespace) -> None:
