@@ -1,4 +1,4 @@
-"""The command line: `hashtag-core quickstart | prepare | table | figure | predict`."""
+"""The command line: `hashtag-core quickstart`, `table 1`, `predict`, `tutorial` and the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashtag_core import course_commands
 from hashtag_core.errors import InputError
 from hashtag_core.table_commands import add_commands, write_json
 
@@ -31,14 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         folder = Path(getattr(options, "json", None) or ".").parent
         if not folder.is_dir():  # better said before the work than after it
             raise InputError(f"--json {options.json}: there is no folder {folder}.")
-        options.command(options)
+        return options.command(options) or 0
     except InputError as error:
         print(f"hashtag-core: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("hashtag-core: stopped.", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     sim.set_defaults(command=_prepare_simulated)
 
     add_commands(commands, common)
+    course_commands.add_commands(commands)
 
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
     predict.add_argument("--image", metavar="FILE", required=True, help="the picture")

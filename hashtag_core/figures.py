@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -120,9 +122,26 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     return found
 
 
+@dataclass(frozen=True)
+class UserMap:
+    """A map of users.
+
+    Attributes:
+        points: (U, 2) float32, where each user is after all their photos.
+        groups: U group names: hashtags that set the users of a group apart.
+        users: U user names.
+        paths: for the users asked for, by name, (T, 2): where they were after each of T photos.
+    """
+
+    points: np.ndarray
+    groups: list[str]
+    users: list[str]
+    paths: dict[str, np.ndarray]
+
+
 def user_map(
-    study: Study, groups: int = 8, max_users: int = 2000
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    study: Study, groups: int = 8, max_users: int = 2000, follow: Iterable[str] = ()
+) -> UserMap:
     """A map of users: UMAP of the representations after all their photos, and what they post.
 
     Users are grouped by the mean of psi over their hashtags (k-means), and a group is named by the
@@ -133,9 +152,11 @@ def user_map(
             trained on.
         groups: how many groups, at most 8.
         max_users: at most so many users, drawn with the seed.
+        follow: users on the map whose way is wanted, from their first photo to their last.
 
-    Returns:
-        (points, names, users): (U, 2) float32, U group names, U user names.
+    Raises:
+        InputError: where umap-learn is missing, users are too few, or `follow` names one that is
+            not on the map.
     """
     try:
         from sklearn.cluster import KMeans
@@ -150,27 +171,30 @@ def user_map(
     number = len(study.photos.users)
     chosen = np.sort(rng.permutation(number)[:max_users])
     histories = UserHistories(study.photos, fold.hashtags, chosen)
-    states, tastes, used = [], [], []
+    names = [study.photos.users[user] for user in histories.users]
+    ways, tastes, used = [], [], []
     for batch in batches(histories, users_per_batch=16):
         with torch.inference_mode():
-            users = model.users(batch.to(study.device), psi).cpu()  # (B, T + 1, d_u)
-        lengths = batch.mask.sum(dim=1)  # (B,)
-        states.append(users[torch.arange(len(users)), lengths])  # (B, d_u)
+            states = model.users(batch.to(study.device), psi).cpu()  # (B, T + 1, d_u)
         user_of = batch.mask.nonzero()[batch.photo_of_hashtags(), 0]  # (M,)
-        for b in range(len(users)):
+        for b, length in enumerate(batch.mask.sum(dim=1).tolist()):
+            way = states[b, 1 : length + 1]  # (T, d_u), after photo 1 to T
+            ways.append(torch.nn.functional.normalize(way, dim=1))
             ids = batch.hashtag_ids[user_of == b]
             tastes.append(fold.hashtags.psi[ids].mean(dim=0))  # (d_w,)
             used.append(set(ids.tolist()))
-    vectors = torch.nn.functional.normalize(torch.cat(states), dim=1).numpy()
+    if len(ways) < max(groups, 5):
+        raise InputError(f"{len(ways)} users are too few for a map with {groups} groups.")
+    if unknown := sorted(set(follow) - set(names)):
+        raise InputError(f"not on the map: {', '.join(unknown)}.")
     tastes = torch.nn.functional.normalize(torch.stack(tastes), dim=1).numpy()
-    if len(vectors) < max(groups, 5):
-        raise InputError(f"{len(vectors)} users are too few for a map with {groups} groups.")
     labels = KMeans(groups, n_init=10, random_state=study.seed).fit_predict(tastes)
-    neighbours = min(15, len(vectors) - 1)
-    points = UMAP(n_neighbors=neighbours, metric="cosine", random_state=study.seed, n_jobs=1)
-    names = [_name(labels == group, used, fold.hashtags.names) for group in range(groups)]
-    users = [study.photos.users[user] for user in histories.users]
-    return points.fit_transform(vectors), np.array(names)[labels], users
+    titles = [_name(labels == group, used, fold.hashtags.names) for group in range(groups)]
+    neighbours = min(15, len(ways) - 1)
+    reducer = UMAP(n_neighbors=neighbours, metric="cosine", random_state=study.seed, n_jobs=1)
+    points = reducer.fit_transform(torch.stack([way[-1] for way in ways]).numpy())
+    paths = {name: reducer.transform(ways[names.index(name)].numpy()) for name in follow}
+    return UserMap(points, [titles[label] for label in labels], names, paths)
 
 
 def _name(inside: np.ndarray, used: list[set[int]], names: list[str], words: int = 3) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.pictures import load_picture
-from hashtag_core.plots import BLUE, GREY, ORANGE
+from hashtag_core.plots import BLUE, GREY, ORANGE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +54,8 @@ class Found:
     own: list[bool]
 
 
-def plot_retrieval(rows: list[Found], path: str | Path) -> Figure:
-    """Draw the pictures found, a row for each hashtag and user, and save the figure."""
+def plot_retrieval(rows: list[Found], path: str | Path | None = None) -> Figure:
+    """Draw the pictures found, a row for each hashtag and user; `path` saves the figure."""
     from matplotlib.figure import Figure
 
     columns = max(len(row.pictures) for row in rows)
@@ -77,13 +77,12 @@ def plot_retrieval(rows: list[Found], path: str | Path) -> Figure:
             colour = (ORANGE if row.own[column] else BLUE) if row.has_it[column] else "#b5b5b5"
             for spine in ax.spines.values():
                 spine.set(color=colour, linewidth=3)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
     return figure
 
 
-def plot_examples(sections: dict[str, list[Example]], path: str | Path) -> Figure:
-    """Draw examples, one a row, under the heading of their section, and save the figure."""
+def plot_examples(sections: dict[str, list[Example]], path: str | Path | None = None) -> Figure:
+    """Draw examples, one a row, under the heading of their section; `path` saves the figure."""
     from matplotlib.figure import Figure
 
     rows = sum(len(examples) for examples in sections.values())
@@ -108,8 +107,7 @@ def plot_examples(sections: dict[str, list[Example]], path: str | Path) -> Figur
             _draw_picture(figure.add_subplot(grid[line, 1]), example)
             _draw_hashtags(figure.add_subplot(grid[line, 2]), example)
             line += 1
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
     return figure
 
 

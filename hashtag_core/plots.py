@@ -1,7 +1,7 @@
 """Figures of the numbers: tables as bars, curves, what is in the data, users on a map.
 
-Colours are Okabe and Ito's, which any colour vision tells apart. Each function writes its figure to
-a file and returns it.
+Colours are Okabe and Ito's, which any colour vision tells apart. Each function returns its figure,
+and writes it to a file where it is given a path.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GREY_ROWS = {"oracle": LIGHT_GREY, "repeat recent": GREY}  # rows that the paper
 
 
 def plot_table(
-    table: pd.DataFrame, metrics: list[str], path: str | Path, title: str = ""
+    table: pd.DataFrame, metrics: list[str], path: str | Path | None = None, title: str = ""
 ) -> Figure:
     """Draw a table of results (Tables 1 to 5) as bars, the models from top to bottom.
 
@@ -41,7 +41,7 @@ def plot_table(
             hollow diamonds; and vocabulary ("fixed", "open") or candidates ("seen", "unseen",
             "all") or both, which make a row of panels for each of their values.
         metrics: the columns to draw, one column of panels each; its panels have the same scale.
-        path: where to save the figure, a .png or any other format of matplotlib.
+        path: where to save the figure, a .png or any other format of matplotlib; None for nowhere.
         title: above the figure.
     """
     split = [column for column in ("vocabulary", "candidates") if column in table]
@@ -53,10 +53,10 @@ def plot_table(
 
     lengths = [len(block) for block in blocks.values()]
     names = max(len(name) for name in table["model"])
-    with _style():
+    with figure_style():
         width = max(9.0, 0.5 + 0.11 * names + 2.4 * len(metrics))
         height = 1.9 + sum(0.38 * n + 0.5 for n in lengths)
-        figure = _figure(width, height)
+        figure = new_figure(width, height)
         panels = figure.subplots(len(blocks), len(metrics), squeeze=False, height_ratios=lengths)
         for row, (heading, block) in zip(panels, blocks.items(), strict=True):
             for ax, metric in zip(row, metrics, strict=True):
@@ -67,7 +67,7 @@ def plot_table(
             ax.set_xlabel(_axis_label(metric))
         _title(figure, title)
         _legend_of_table(figure, table, metrics)
-        _save(figure, path)
+        save(figure, path)
     return figure
 
 
@@ -75,8 +75,8 @@ def plot_curve(
     table: pd.DataFrame,
     x: str,
     metrics: list[str],
-    path: str | Path,
-    xlabel: str,
+    path: str | Path | None = None,
+    xlabel: str = "",
     log: bool = True,
     size: str | None = None,
     title: str = "",
@@ -88,8 +88,8 @@ def plot_curve(
             for each, at most 8) and "<metric> std" (a band around the line).
         x: the column along the horizontal axis.
         metrics: the columns to draw.
-        path: where to save the figure.
-        xlabel: what x is.
+        path: where to save the figure; None for nowhere.
+        xlabel: what x is; the column's name where not given.
         log: logarithmic to base 2; where there is an x of 0, linear between 0 and 1.
         size: a column, such as the computing time, that the widths of circles show; its value is
             written at each.
@@ -103,10 +103,10 @@ def plot_curve(
     lines = list(table.groupby("model", sort=False)) if "model" in table else [("", table)]
     _check_groups(len(lines))
     ticks = np.unique(table[x])
-    with _style():
+    with figure_style():
         names = [name for name, _ in lines]
         panel = max(5.4, 0.72 * len(ticks))
-        figure = _figure(max(7.0, panel * len(metrics)) + 0.11 * max(map(len, names)), 5.2)
+        figure = new_figure(max(7.0, panel * len(metrics)) + 0.11 * max(map(len, names)), 5.2)
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         for ax, metric in zip(panels, metrics, strict=True):
             for (_, points), (colour, marker) in zip(lines, STYLES, strict=False):
@@ -127,29 +127,31 @@ def plot_curve(
                 ax.xaxis.set_minor_locator(NullLocator())
             ax.margins(x=0.12 if size else 0.04, y=0.22 if size else 0.08)
             ax.grid(color="#e4e4e4")
-            ax.set(xlabel=xlabel, ylabel=_axis_label(metric))
+            ax.set(xlabel=xlabel or x, ylabel=_axis_label(metric))
         if size:
             note = f"width of a circle, and number at it: {size}"
             figure.supxlabel(note, color=GREY, fontsize=12, parse_math=False)
         _title(figure, title)
         if "model" in table:
             _legend(figure, panels[0].lines, names, "outside center right")
-        _save(figure, path)
+        save(figure, path)
     return figure
 
 
-def plot_data(distributions: dict[str, np.ndarray], path: str | Path, title: str = "") -> Figure:
+def plot_data(
+    distributions: dict[str, np.ndarray], path: str | Path | None = None, title: str = ""
+) -> Figure:
     """Draw what is in a photo collection (A.1), in four panels.
 
     Args:
         distributions: from `statistics.distributions`.
-        path: where to save the figure.
+        path: where to save the figure; None for nowhere.
         title: above the figure.
     """
     from matplotlib.ticker import MaxNLocator
 
-    with _style():
-        figure = _figure(12.8, 8.2)
+    with figure_style():
+        figure = new_figure(12.8, 8.2)
         users, photos, hashtags, repeated = figure.subplots(2, 2).flat
 
         values = distributions["photos per user"]
@@ -185,14 +187,14 @@ def plot_data(distributions: dict[str, np.ndarray], path: str | Path, title: str
         for ax in (hashtags, repeated):
             ax.grid(color="#e4e4e4")
         _title(figure, title)
-        _save(figure, path)
+        save(figure, path)
     return figure
 
 
 def plot_users(
     points: np.ndarray,
     groups: list[str],
-    path: str | Path,
+    path: str | Path | None = None,
     title: str = "",
     paths: dict[str, np.ndarray] | None = None,
 ) -> Figure:
@@ -202,7 +204,7 @@ def plot_users(
         points: (U, 2), where each user is.
         groups: the group of each of the U users, a hashtag say; at most 8 different ones. Users
             with the group "" are small grey dots.
-        path: where to save the figure.
+        path: where to save the figure; None for nowhere.
         title: above the figure.
         paths: for some users, by name, (T, 2): where they were after each of their photos, the
             oldest first. Drawn as lines from a ring to an arrow head, with the name at its end.
@@ -213,8 +215,8 @@ def plot_users(
     groups = np.asarray(groups)
     by_size = [name for name, _ in Counter(groups.tolist()).most_common() if name]
     _check_groups(len(by_size))
-    with _style():
-        figure = _figure(9 + 0.11 * max(map(len, by_size), default=0), 7)
+    with figure_style():
+        figure = new_figure(9 + 0.11 * max(map(len, by_size), default=0), 7)
         ax = figure.subplots()
         rest = points[groups == ""]
         ax.scatter(rest[:, 0], rest[:, 1], s=14, color=LIGHT_GREY, lw=0)
@@ -230,7 +232,7 @@ def plot_users(
         if by_size:
             _legend(figure, handles, by_size, "outside center right")
         _title(figure, title)
-        _save(figure, path)
+        save(figure, path)
     return figure
 
 
@@ -238,7 +240,7 @@ def plot_users(
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
     """Fonts that can be read from the last row; matplotlib's own settings come back after it."""
     import matplotlib as mpl
 
@@ -248,7 +250,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches, whose parts make room for each other."""
     from matplotlib.figure import Figure
 
@@ -257,9 +259,11 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: str | Path) -> None:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+def save(figure: Figure, path: str | Path | None, dpi: int = 120) -> None:
+    """Write the figure, and its folder; None writes nothing."""
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=dpi)
 
 
 def _title(figure: Figure, title: str) -> None:

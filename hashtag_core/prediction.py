@@ -24,6 +24,7 @@ from torch import Tensor
 from hashtag_core.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.errors import InputError
 from hashtag_core.hashtags import Hashtags
+from hashtag_core.image_retrieval import picture_scores
 from hashtag_core.model import HashtagModel
 from hashtag_core.pictures import load_picture
 from hashtag_core.ranking import top_hashtags
@@ -180,6 +181,58 @@ class HashtagPredictor:
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
         scores, ids = (row[0].tolist() for row in best)
         return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
+
+    @torch.inference_mode()
+    def similar(self, hashtag: str, k: int = 10) -> list[tuple[str, float]]:
+        """The hashtags of the vocabulary that lie nearest in the joint space, with their cosines.
+
+        Args:
+            hashtag: any, seen in training or not; it is not among its own neighbours.
+            k: how many at most.
+
+        Raises:
+            InputError: where it has no word vector.
+        """
+        name, vector = self._represent_one(hashtag)
+        tags = torch.nn.functional.normalize(self.model.phi_tag(self.psi), dim=1)  # (V, d)
+        own = torch.nn.functional.normalize(self.model.phi_tag(vector), dim=1)  # (1, d)
+        cosines = (tags @ own.T)[:, 0]  # (V,)
+        best = cosines.argsort(descending=True, stable=True)[: k + 1].tolist()
+        found = [(self.hashtags.names[i], float(cosines[i])) for i in best]
+        return [(other, cosine) for other, cosine in found if other != name][:k]
+
+    @torch.inference_mode()
+    def pictures(
+        self, hashtag: str, features: np.ndarray, user: Tensor | None = None, k: int = 10
+    ) -> list[tuple[int, float]]:
+        """The pictures that a hashtag fits best, with their log p(y | I, u) of Equation 8 (A.5).
+
+        Args:
+            hashtag: any, seen in training or not.
+            features: (P, d_v), of the pictures to choose from.
+            user: as this user means it; None for everyone.
+            k: how many at most.
+
+        Returns:
+            (row of `features`, log p), best first.
+
+        Raises:
+            InputError: where it has no word vector.
+        """
+        _, vector = self._represent_one(hashtag)
+        psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
+        images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
+        user = self.new_user() if user is None else user
+        seen = self.hashtags.num_seen
+        scores = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])[:, 0]  # (P,)
+        best = scores.argsort(descending=True, stable=True)[:k].tolist()
+        return [(i, float(scores[i])) for i in best]
+
+    def _represent_one(self, hashtag: str) -> tuple[str, Tensor]:
+        names, vectors = self.represent([hashtag])
+        if not names:
+            raise InputError(f"no word vector for {hashtag!r}.")
+        return names[0], vectors  # (1, d_w)
 
 
 def _clean(hashtags: list[str]) -> list[str]:

@@ -141,9 +141,10 @@ def _figure(options: argparse.Namespace) -> None:
     elif name == "users":
         import pandas as pd
 
-        points, groups, users = figures.user_map(study)
-        plots.plot_users(points, groups, path)
-        rows = {"user": users, "x": points[:, 0], "y": points[:, 1], "group": groups}
+        users = figures.user_map(study)
+        plots.plot_users(users.points, users.groups, path)
+        x, y = users.points.T
+        rows = {"user": users.users, "x": x, "y": y, "group": users.groups}
         _finish(options, study, pd.DataFrame(rows), stem, show=False)
     elif name == "predictions":
         sections = figures.predictions(study)

@@ -110,6 +110,7 @@ def fit(
     device: torch.device | str | None = None,
     provenance: dict | None = None,
     description: str = "training",
+    on_epoch: Callable[[HashtagModel, list[dict]], None] | None = None,
 ) -> tuple[HashtagModel, list[dict]]:
     """Train a model and return it as it was after its best epoch.
 
@@ -124,6 +125,7 @@ def fit(
         device: where to compute; chosen automatically where not given.
         provenance: what run.json shall say about where the data come from.
         description: what the progress bar says.
+        on_epoch: called after each epoch with the model as it is then and the log so far.
 
     Returns:
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
@@ -174,6 +176,8 @@ def fit(
         valid_results = {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
         log.append({"epoch": epoch, "loss": mean_loss, **valid_results})
         bar.set_postfix(loss=f"{mean_loss:.2f}", R10=f"{result['R@10']:.1f}")
+        if on_epoch is not None:
+            on_epoch(model, log)
         if best is None or result["R@10"] > best["valid R@10"]:
             best = log[-1]
             best_weights = {name: w.detach().clone() for name, w in model.state_dict().items()}

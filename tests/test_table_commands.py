@@ -264,7 +264,8 @@ def test_the_map_of_users_has_everybody(run, out, site, tmp_path, quick_umap):
 
 def test_the_map_is_of_the_users_after_all_their_photos(first_fold, quick_umap):
     photos, fold = first_fold.photos, first_fold.fold(0, "open")
-    points, groups, users = figures.user_map(first_fold, groups=4)
+    found = figures.user_map(first_fold, groups=4)
+    points, groups, users = found.points, found.groups, found.users
     model = first_fold.model(0, "open", figures.MODEL)
     everybody = UserHistories(photos, fold.hashtags, range(len(photos.users)))
     assert users == [photos.users[user] for user in everybody.users]

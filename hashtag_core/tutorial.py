@@ -1,0 +1,135 @@
+"""Run the notebooks in order, each in a fresh kernel, and write them as HTML pages."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.errors import InputError
+from hashtag_core.results import repository_folder
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+CELL_SECONDS = 600  # no cell may take longer
+
+
+def notebooks(names: Sequence[str] | None = None) -> list[Path]:
+    """The notebooks of the course in their order, or those that begin with one of `names`.
+
+    Raises:
+        InputError: where there is none of such a name.
+    """
+    every = sorted(repository_folder("notebooks").glob("[0-9]*.ipynb"))
+    if names is None:
+        return every
+    chosen = [path for path in every if any(path.name.startswith(name) for name in names)]
+    if not chosen:
+        there = ", ".join(path.name for path in every)
+        raise InputError(f"no notebook {', '.join(names)}. There are: {there}.")
+    return chosen
+
+
+def code_digest(notebook: NotebookNode) -> str:
+    """SHA-256 over the notebook's code cells: written where it ran, to tell whether it changed."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def execute(path: Path) -> NotebookNode:
+    """Run a notebook from a fresh kernel, with a progress bar over its cells.
+
+    Returns:
+        The notebook with its outputs; `metadata["hashtag_core"]` says what ran and how long.
+
+    Raises:
+        InputError: where a cell fails: its source, and the error.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from tqdm.auto import tqdm
+
+    notebook = nbformat.read(path, as_version=4)
+    total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
+    start = time.perf_counter()
+    with tqdm(total=total, desc=path.stem, unit="cell", leave=None) as bar:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_SECONDS,
+            kernel_name="python3",  # the one of this Python
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            raise InputError(f"{path.name} stopped:\n{_failed_cell(notebook, error)}") from None
+    notebook.metadata["hashtag_core"] = {
+        "code": code_digest(notebook),
+        "seconds": round(time.perf_counter() - start),
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when each cell ran: another number each time
+    return notebook
+
+
+def _failed_cell(notebook: NotebookNode, error: Exception) -> str:
+    """The cell that failed and why, in plain text."""
+    import re
+
+    for number, cell in enumerate(notebook.cells, start=1):
+        failures = [o for o in cell.get("outputs", ()) if o.output_type == "error"]
+        if failures:
+            reason = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failures[0].traceback))
+            return f"--- cell {number}:\n{cell.source}\n---\n{reason}"
+    return str(error)
+
+
+def write_page(notebook: NotebookNode, path: Path) -> None:
+    """Write an executed notebook as an HTML page that needs nothing but itself."""
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(body, encoding="utf-8")
+
+
+def run_tutorial(
+    out: str | Path, names: Sequence[str] | None = None, in_place: bool = False
+) -> list[dict]:
+    """Run the course, or some notebooks of it, and stop at the first that fails.
+
+    Args:
+        out: the folder of the HTML pages.
+        names: what the notebooks' names begin with, such as "03"; None for all.
+        in_place: also write the outputs into the notebooks themselves.
+
+    Returns:
+        For each notebook: name, seconds, page.
+
+    Raises:
+        InputError: where a cell fails, with the cell, or where the notebook packages are missing.
+    """
+    try:
+        import nbclient  # noqa: F401
+        import nbconvert  # noqa: F401
+        import nbformat
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
+
+    done = []
+    for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
+        bar.set_postfix_str(path.stem)
+        notebook = execute(path)
+        page = Path(out) / f"{path.stem}.html"
+        write_page(notebook, page)
+        if in_place:
+            nbformat.write(notebook, path)
+        seconds = notebook.metadata["hashtag_core"]["seconds"]
+        done.append({"notebook": path.name, "seconds": seconds, "page": str(page)})
+    return done
