@@ -242,7 +242,7 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     heading = f"the last {shown} of {look.history_length} photos of the history"
     history = f'<div style="{SMALL}">{heading if shown else "no history"}</div>'
     history += photo_cards(look.history, pixels=72, most=3) if shown else ""
-    own = "a picture of your own" if not look.true else "posted with"
+    own = "posted with" if look.true else "your own picture"
     tags = "<br>".join(f"#{escape(name)}" for name in look.true)
     picture = (
         f'<div style="{TEXT}; width: 230px; overflow-wrap: anywhere">'

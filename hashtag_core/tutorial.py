@@ -61,6 +61,7 @@ def execute(path: Path) -> NotebookNode:
             notebook,
             timeout=CELL_SECONDS,
             kernel_name="python3",  # the one of this Python
+            extra_arguments=["--log-level=ERROR"],  # of the kernel itself, not of the cells
             resources={"metadata": {"path": str(path.parent)}},
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
         )

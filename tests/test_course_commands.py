@@ -1,0 +1,281 @@
+"""`hashtag-core notebooks | tutorial | doctor`, the committed results and the learning curves."""
+
+import csv
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers import WORDS, tiny_collection, tiny_vectors
+from html_reading import Page
+
+from hashtag_core import cli, doctor, live, results, tutorial
+from hashtag_core.errors import InputError
+from hashtag_core.photos import PhotoCollection
+
+RESULTS = Path(__file__).parents[1] / "data" / "results"
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command: (exit code, lines printed, lines of errors that are the command's)."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = cli.main(list(arguments))
+        printed = capsys.readouterr()
+        assert "Traceback (most recent call last)" not in printed.err.partition("---\n")[0]
+        return code, printed.out.splitlines(), printed.err
+
+    return run
+
+
+# ---- tutorial: which notebooks
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder in the place of notebooks/."""
+    made = tmp_path / "notebooks"
+    made.mkdir()
+    monkeypatch.setattr(tutorial, "repository_folder", {"notebooks": made}.get)
+    return made
+
+
+def test_the_notebooks_come_in_their_order_and_can_be_picked(folder):
+    for name in ("10_last.ipynb", "02_b.ipynb", "01_a.ipynb", "scratch.ipynb", "03_text.md"):
+        (folder / name).touch()
+
+    def names(*given):
+        return [path.name for path in tutorial.notebooks(*given)]
+
+    assert names() == ["01_a.ipynb", "02_b.ipynb", "10_last.ipynb"]
+    assert names(["10", "01"]) == ["01_a.ipynb", "10_last.ipynb"]
+    assert names(["02_b"]) == ["02_b.ipynb"] and names(["1"]) == ["10_last.ipynb"]
+    with pytest.raises(InputError, match=r"no notebook 99, b\. There are: 01_a\.ipynb, 02_b"):
+        tutorial.notebooks(["99", "b"])
+
+
+def test_an_unknown_notebook_is_bad_input(folder, run, tmp_path):
+    (folder / "01_a.ipynb").touch()
+    pytest.importorskip("nbclient")
+    code, printed, errors = run("tutorial", "7", "--out", str(tmp_path / "pages"))
+    assert code == 2 and printed == [] and "no notebook 7. There are: 01_a.ipynb." in errors
+    assert not (tmp_path / "pages").exists()
+
+
+@pytest.mark.parametrize("package", ["nbclient", "nbconvert", "nbformat"])
+def test_without_the_notebook_packages_the_error_says_what_to_install(
+    folder, run, monkeypatch, package
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    code, printed, errors = run("tutorial")
+    assert (code, printed) == (2, [])
+    assert errors == f'hashtag-core: {package} is not there: `pip install -e ".[notebooks]"`.\n'
+
+
+# ---- tutorial: runs
+
+
+def write_notebook(path: Path, *sources: str) -> Path:
+    """A notebook of a heading and these code cells."""
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    v4 = nbformat.v4
+    cells = [v4.new_markdown_cell("# A heading"), *map(v4.new_code_cell, sources)]
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    return path
+
+
+def outputs(notebook) -> list[str]:
+    return [o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", ())]
+
+
+def sources(path: Path) -> list[str]:
+    import nbformat
+
+    return [cell.source for cell in nbformat.read(path, as_version=4).cells]
+
+
+WHERE = "import os\nprint('in', os.getcwd())"
+PYTHON = "import sys\nprint(sys.executable)"
+
+
+def test_notebooks_run_in_order_and_become_pages(folder, run, tmp_path):
+    log = f"with open({str(tmp_path / 'log')!r}, 'a') as file:\n    file.write("
+    second = write_notebook(folder / "02_b.ipynb", log + "'b')", "print(1 + 1)", "")
+    write_notebook(folder / "01_a.ipynb", log + "'a')", WHERE, PYTHON)
+    before = second.read_bytes()
+    code, printed, _ = run("tutorial", "--out", str(tmp_path / "new" / "pages"))
+    assert code == 0 and (tmp_path / "log").read_text() == "ab"
+    pages = [tmp_path / "new" / "pages" / f"{name}.html" for name in ("01_a", "02_b")]
+    assert [line.split()[2:] for line in printed[:2]] == [
+        [f"{page.stem}.ipynb", str(page)] for page in pages
+    ]
+    seconds = [int(line.split()[0]) for line in printed]
+    assert len(printed) == 3 and seconds[2] == sum(seconds[:2]) and printed[2].endswith("in all")
+    first, other = (page.read_text(encoding="utf-8") for page in pages)
+    assert f"in {folder}" in first and sys.executable in first
+    assert "A heading" in other and "2" in Page(other).texts
+    assert second.read_bytes() == before  # only with --in-place
+
+
+def test_in_place_the_outputs_go_into_the_notebook_and_nothing_else(folder, run, tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    path = write_notebook(folder / "01_a.ipynb", "x = 20", "print(x + 1)")
+    untouched = write_notebook(folder / "02_b.ipynb", "1 / 0").read_bytes()
+    before = sources(path)
+    assert run("tutorial", "01", "--in-place", "--out", str(tmp_path / "pages"))[0] == 0
+    notebook = nbformat.read(path, as_version=4)
+    assert outputs(notebook) == ["21\n"] and sources(path) == before
+    assert notebook.cells[2].execution_count == 2
+    assert all("execution" not in cell.metadata for cell in notebook.cells)
+    digest = hashlib.sha256(b"x = 20\0print(x + 1)").hexdigest()
+    assert notebook.metadata["hashtag_core"]["code"] == digest == tutorial.code_digest(notebook)
+    assert 0 <= notebook.metadata["hashtag_core"]["seconds"] < 60
+    notebook.cells[0].source = "# Another heading"
+    assert tutorial.code_digest(notebook) == digest
+    notebook.cells[1].source = "x = 21"
+    assert tutorial.code_digest(notebook) != digest
+    assert (folder / "02_b.ipynb").read_bytes() == untouched
+
+
+def test_a_failing_cell_stops_the_course_and_is_shown(folder, run, tmp_path):
+    log = tmp_path / "log"
+    paths = [
+        write_notebook(folder / "01_a.ipynb", "1"),
+        write_notebook(folder / "02_b.ipynb", "n = 0", "# the bad one\n1 / n", f"{WHERE}; x = 1"),
+        write_notebook(folder / "03_c.ipynb", f"open({str(log)!r}, 'w')"),
+    ]
+    before = [path.read_bytes() for path in paths]
+    code, printed, errors = run("tutorial", "--in-place", "--out", str(tmp_path / "pages"))
+    assert code == 2 and printed == []
+    message = errors[errors.index("hashtag-core: ") :]
+    assert message.startswith(
+        "hashtag-core: 02_b.ipynb stopped:\n--- cell 3:\n# the bad one\n1 / n\n---\n"
+    )
+    assert "ZeroDivisionError: division by zero" in message and "\x1b" not in message
+    assert "nbclient" not in message  # the notebook's traceback, not this program's
+    assert not log.exists()
+    assert [page.name for page in (tmp_path / "pages").iterdir()] == ["01_a.html"]
+    after = [path.read_bytes() for path in paths]
+    assert before[0] != after[0] and before[1:] == after[1:]
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [("import time; time.sleep(60)", "timed out"), ("import os; os._exit(1)", "Kernel died")],
+    ids=["too slow", "dead kernel"],
+)
+def test_a_cell_that_never_ends_or_kills_its_kernel_is_an_input_error(
+    folder, monkeypatch, source, why
+):
+    path = write_notebook(folder / "01_a.ipynb", source)
+    monkeypatch.setattr(tutorial, "CELL_SECONDS", 3)
+    with pytest.raises(InputError, match=rf"01_a\.ipynb stopped:\n(?s:.)*{why}"):
+        tutorial.execute(path)
+
+
+# ---- notebooks
+
+
+def test_notebooks_opens_jupyterlab_with_this_python_in_their_folder(run, monkeypatch):
+    pytest.importorskip("jupyterlab")
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda line, cwd: calls.append((line, cwd)) or 3)
+    assert run("notebooks")[0] == 3
+    ((line, cwd),) = calls
+    assert line[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert cwd == Path(__file__).parents[1] / "notebooks"
+
+
+def test_without_jupyterlab_the_error_says_what_to_install(run, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(subprocess, "call", None)
+    code, _, errors = run("notebooks")
+    assert code == 2 and 'jupyterlab is not there: `pip install -e ".[notebooks]"`.' in errors
+
+
+@pytest.mark.parametrize("command", ["notebooks", "tutorial"])
+def test_without_the_repository_there_is_no_course(run, monkeypatch, command, tmp_path):
+    pytest.importorskip("nbclient")
+    monkeypatch.setattr(results, "__file__", str(tmp_path / "site-packages" / "x" / "results.py"))
+    code, _, errors = run(command)
+    assert code == 2 and "it comes with the repository" in errors and "Clone" in errors
+
+
+# ---- committed results
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RESULTS.glob("*.csv")))
+def test_a_committed_result_is_what_stands_in_its_file(name):
+    lines = (RESULTS / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    head = [line[2:] for line in lines if line.startswith("#")]
+    columns, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    table = results.committed(name)
+    assert table.columns.tolist() == columns and len(table) == len(rows)
+    for found, row in zip(table.itertuples(index=False), rows, strict=True):
+        for value, text in zip(found, row, strict=True):
+            if isinstance(value, str):
+                assert value == text
+            else:
+                assert value == pytest.approx(float(text or "nan"), nan_ok=True)
+    about = ["command", "made with", "data", "settings"]
+    assert list(table.attrs) == about and len(head) == 4
+    assert table.attrs["command"] == head[0].removeprefix("command: ")
+    assert table.attrs["command"].startswith("hashtag-core ")
+    assert [table.attrs[key] for key in about[1:]] == head[1:]
+
+
+@pytest.mark.parametrize("name", ["open_art-table-9", "", "open_art-table-1.csv"])
+def test_an_unknown_result_is_an_input_error_that_lists_what_there_is(name):
+    with pytest.raises(InputError, match=f"no result {name!r}") as caught:
+        results.committed(name)
+    there = str(caught.value).split("There are: ")[1].rstrip(".").split(", ")
+    assert there == sorted(path.stem for path in RESULTS.glob("*.csv"))
+
+
+# ---- learning curves
+
+LOG = [
+    {"epoch": n, "loss": 5.0 / n, "valid A@1": 10.0 * n, "valid R@10": 12.0 * n}
+    for n in range(1, 5)
+]
+
+
+def test_learning_curves_show_the_log_and_write_no_file_unasked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    figure = live.plot_learning({"one": LOG, "$two$": LOG[:2]})
+    assert list(tmp_path.iterdir()) == []
+    for ax, key in zip(figure.axes, ("loss", "valid A@1", "valid R@10"), strict=True):
+        shown = [line.get_xydata().tolist() for line in ax.lines]
+        assert shown == [[[e["epoch"], e[key]] for e in log] for log in (LOG, LOG[:2])]
+        assert len({line.get_color() for line in ax.lines}) == 2
+    labels = [ax.get_ylabel() for ax in figure.axes]
+    assert "loss" in labels[0] and "A@1" in labels[1] and "R@10" in labels[2]
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
+    assert [text.get_text() for text in legends[0].get_texts()] == ["one", "$two$"]
+    assert len(legends) == 1
+    alone = live.plot_learning({"one": LOG}, tmp_path / "new" / "curves.png")
+    assert not any(ax.get_legend() for ax in alone.axes)
+    assert (tmp_path / "new" / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_live_curves_are_one_figure_drawn_anew_each_epoch(monkeypatch):
+    display = pytest.importorskip("IPython.display")
+    shown, updates = [], []
+
+    def fake_display(figure, display_id):
+        shown.append((figure, display_id))
+        return SimpleNamespace(update=updates.append)
+
+    monkeypatch.setattr(display, "display", fake_display)
+    curves = live.LiveCurves()
+    for n in range(1, 4):
+        curves(None, LOG[:n])
+    assert [flag for _, flag in shown] == [True] and len(updates) == 2
+    drawn = [len(f.axes[0].lines[0].get_xdata()) for f in (shown[0][0], *updates)]
+    assert drawn == [1, 2, 3]

@@ -1,0 +1,87 @@
+"""The course: what is committed was run top to bottom, and every notebook runs from a fresh kernel."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="the notebooks extra is not installed")
+pytest.importorskip("nbclient", reason="the notebooks extra is not installed")
+pytest.importorskip("ipywidgets", reason="the notebooks extra is not installed")
+
+from hashtag_core.tutorial import code_digest, execute  # noqa: E402
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+TITLES = ("data", "model", "training", "prediction", "unseen", "analysis", "user", "retrieval")
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(notebook) -> list[str]:
+    """What a reader sees as text: markdown, printed lines, results."""
+    found = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            found.append(output.get("text", ""))
+            found += [str(v) for k, v in output.get("data", {}).items() if k.startswith("text/")]
+    return found
+
+
+def assert_clean(notebook) -> None:
+    """No error and no warning that a student would see."""
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", ()):
+            where = f"cell {number}: {cell.source[:200]}"
+            assert output.output_type != "error", where
+            assert output.get("name") != "stderr", f"{where}\n{output.text}"
+
+
+def test_the_course_is_complete():
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 9)]
+    for path, word in zip(NOTEBOOKS, TITLES, strict=True):
+        assert word in path.stem
+        title = nbformat.read(path, 4).cells[0].source.splitlines()[0]
+        assert title.startswith(f"# {path.name[:2]} · ")
+
+
+@every_notebook
+def test_a_committed_notebook_was_run_top_to_bottom(path):
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert notebook.metadata["hashtag_core"]["code"] == code_digest(notebook)
+    assert notebook.metadata["hashtag_core"]["seconds"] <= 120
+    assert_clean(notebook)
+    assert path.stat().st_size < 1_500_000
+
+
+@every_notebook
+def test_a_notebook_keeps_to_the_template(path):
+    notebook = nbformat.read(path, 4)
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    assert sum("parameters" in tag for tag in tags) == 1
+    solutions = [cell for cell in code_cells(notebook) if "solution" in cell.metadata.get("tags", [])]
+    assert len(solutions) == 3
+    assert all(cell.metadata["jupyter"]["source_hidden"] for cell in solutions)
+    assert all(len(cell.source.splitlines()) <= 25 for cell in code_cells(notebook))
+    words = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for part in ("**You will learn**", "**Time and hardware**", "**The paper**", "## Exercises",
+                 "*Hint", "## Where to read on"):  # fmt: skip
+        assert part in words, part
+
+
+@every_notebook
+def test_a_notebook_names_no_place_of_the_machine_it_ran_on(path):
+    for text in texts(nbformat.read(path, 4)):
+        assert not re.search(r"/(home|tmp|work|root|Users)/", text), text
+
+
+@every_notebook
+def test_a_notebook_runs_from_a_fresh_kernel(path):
+    assert_clean(execute(path))
