@@ -34,7 +34,8 @@ def _notebooks(options: argparse.Namespace) -> int:
     folder = repository_folder("notebooks")
     if find_spec("jupyterlab") is None:
         raise InputError('jupyterlab is not there: `pip install -e ".[notebooks]"`.')
-    return subprocess.call([sys.executable, "-m", "jupyterlab", "README.md"], cwd=folder)
+    first = sorted(path.name for path in folder.glob("[0-9]*.ipynb"))[:1]
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *first], cwd=folder)
 
 
 def _tutorial(options: argparse.Namespace) -> None:

@@ -91,10 +91,26 @@ def _failed_cell(notebook: NotebookNode, error: Exception) -> str:
 
 
 def write_page(notebook: NotebookNode, path: Path) -> None:
-    """Write an executed notebook as an HTML page that needs nothing but itself."""
+    """Write an executed notebook as an HTML page; its solutions are folded."""
     from nbconvert import HTMLExporter
+    from nbformat import from_dict
+    from nbformat.v4 import new_raw_cell
 
-    body, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+    marks = {  # stand in the page for HTML that the exporter would not let through
+        "begin-of-the-folded-solution": "<details><summary>Solution</summary>",
+        "end-of-the-folded-solution": "</details>",
+    }
+    cells = []
+    for cell in notebook.cells:
+        if "solution" in cell.metadata.get("tags", ()):
+            cells += [new_raw_cell(mark) for mark in marks]
+            cells.insert(-1, cell)
+        else:
+            cells.append(cell)
+    page = from_dict({**notebook, "cells": cells})
+    body, _ = HTMLExporter(embed_images=True).from_notebook_node(page)
+    for mark, html in marks.items():
+        body = body.replace(mark, html)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body, encoding="utf-8")
 

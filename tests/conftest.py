@@ -6,12 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from helpers import WORDS
+from gensim.models import KeyedVectors
+from helpers import D_I, D_W, WORDS, tiny_model
+from html_reading import ODD, ODD_USERS
 from photo_tables import IMAGE, SHUFFLED, fake_features, table_of
 from picture_files import encode, red_and_blue
 
 from hashtag_core.convnet import load_convnet
+from hashtag_core.hashtags import build_hashtags
 from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.sources.open_art import open_art_folder
 from hashtag_core.training import TrainConfig
 from hashtag_core.words import load_word_vectors
@@ -132,3 +136,50 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "site"
     write_collection(folder, table, meta, extract)
     return folder
+
+
+@pytest.fixture(scope="session")
+def odd_photos(tmp_path_factory):
+    """Users and hashtags whose names would like to be HTML; "zzzz" has no word vector."""
+    rng = np.random.default_rng(0)
+    rows = [(user, t) for user, size in ODD_USERS.items() for t in range(size)]
+    names = WORDS[:30] + ODD
+    tags = [rng.choice(names, size=rng.integers(1, 5), replace=False).tolist() for _ in rows]
+    tags[2] = tags[14] = ["zzzz"]
+    tags[3].append("zzzz")
+    images = [encode(red_and_blue(10 + n, 20), "PNG") for n in range(len(rows))]
+    table = pa.table(
+        {
+            "photo_id": [f"{n:02d}" for n in range(len(rows))],
+            "user": [user for user, _ in rows],
+            "time": pa.array([86_400 * t for _, t in rows], pa.timestamp("s")),
+            "hashtags": tags,
+            "image": pa.array([{"bytes": i, "path": None} for i in images], IMAGE),
+        }
+    )
+
+    def extract(pictures, path):
+        np.save(path, rng.normal(size=(len(pictures), D_I)).astype(np.float16))
+
+    return write_collection(tmp_path_factory.mktemp("data") / "odd", table, {}, extract)
+
+
+@pytest.fixture(scope="session")
+def odd_predictor(odd_photos) -> HashtagPredictor:
+    """A model with random weights for `odd_photos`; its ConvNet sees how wide a picture is."""
+    words = [*WORDS, "img", *ODD[1:]]  # "img" stands in ODD[0]
+    vectors = KeyedVectors(D_W, count=0)
+    vectors.add_vectors(
+        words, np.random.default_rng(1).normal(size=(len(words), D_W)).astype(np.float32)
+    )
+    train = [odd_photos.users.index(user) for user in ("long", "single", *ODD[:2])]
+    hashtags = build_hashtags(odd_photos, np.array(train), vectors)
+    assert 0 < hashtags.num_seen < len(hashtags)
+    model = tiny_model()
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1.7)  # else all scores are about the same
+    made = HashtagPredictor(model, hashtags, device="cpu")
+    made.vectors = vectors
+    made.convnet = lambda pictures: torch.linspace(-1, 1, D_I)[None] * pictures[0].size[0] / 64
+    return made

@@ -46,3 +46,12 @@ def claims_to_be(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     pixels = zlib.compress(bytes(100))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
+
+
+NO_PICTURES = {
+    "empty": b"",
+    "text": b"<svg onload='alert(1)'/>",
+    "cut off": encode(noise(), "JPEG")[:300],
+    "bomb": claims_to_be(50_000, 50_000),
+    "strip": claims_to_be(5_000, 10),
+}

@@ -1,4 +1,4 @@
-"""The course: what is committed was run top to bottom, and every notebook runs from a fresh kernel."""
+"""The course: what is committed was run top to bottom, and every notebook runs afresh."""
 
 import re
 from pathlib import Path
@@ -66,7 +66,9 @@ def test_a_notebook_keeps_to_the_template(path):
     notebook = nbformat.read(path, 4)
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     assert sum("parameters" in tag for tag in tags) == 1
-    solutions = [cell for cell in code_cells(notebook) if "solution" in cell.metadata.get("tags", [])]
+    solutions = [
+        cell for cell in code_cells(notebook) if "solution" in cell.metadata.get("tags", [])
+    ]
     assert len(solutions) == 3
     assert all(cell.metadata["jupyter"]["source_hidden"] for cell in solutions)
     assert all(len(cell.source.splitlines()) <= 25 for cell in code_cells(notebook))

@@ -289,6 +289,20 @@ def test_matplotlibs_settings_are_as_before(tmp_path):
     assert dict(mpl.rcParams) == before
 
 
+def test_without_a_path_no_file_is_written(tmp_path, monkeypatch, open_art):
+    monkeypatch.chdir(tmp_path)
+    curve = pd.DataFrame({"x": [1, 2], "A@1": [1.0, 2.0]})
+    drawn = [
+        plots.plot_table(SEEN, ["A@1"], title="a"),
+        plots.plot_curve(curve, "x", ["A@1"], title="b"),
+        plots.plot_data(distributions(open_art), title="c"),
+        plots.plot_users(np.eye(2), ["g", "g"], title="d"),
+    ]
+    assert [figure.get_suptitle() for figure in drawn] == list("abcd")
+    assert drawn[1].axes[0].get_xlabel() == "x"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_importing_plots_and_statistics_imports_neither_matplotlib_nor_pandas():
     program = (
         "import sys, hashtag_core.plots, hashtag_core.picture_plots, hashtag_core.statistics;"

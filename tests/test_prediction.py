@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_config, tiny_fold, tiny_model
+from helpers import D_I, tiny_config, tiny_fold, tiny_model, tiny_vectors
 from picture_files import encode, lying_on_its_side, noise, red_and_blue
 
 from hashtag_core.errors import InputError
@@ -189,6 +189,104 @@ def test_a_hashtag_is_cleaned_of_blanks_case_and_its_hash(written, predictor, gl
 
 def test_a_hashtag_given_twice_counts_once(predictor):
     assert predictor.represent(["cat", "Cat", "dog"])[0] == ["cat", "dog"]
+
+
+# ---- neighbours of a hashtag, pictures for a hashtag
+
+
+def cosines(predictor, hashtag) -> dict[str, float]:
+    """Hashtag -> its cosine with this one in the joint space, in float64, one by one."""
+
+    def embedded(name):
+        with torch.inference_mode():
+            return predictor.model.phi_tag(predictor.represent([name])[1])[0].double().numpy()
+
+    own = embedded(hashtag)
+    found = {}
+    for name in predictor.hashtags.names:
+        other = embedded(name)
+        found[name] = float(own @ other / np.sqrt((own @ own) * (other @ other)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def tiny_predictor():
+    _, hashtags, _ = tiny_fold()
+    made = HashtagPredictor(tiny_model(), hashtags, convnet=None, device="cpu")
+    made.vectors = tiny_vectors()
+    assert hashtags.num_seen < len(hashtags)
+    return made
+
+
+@pytest.mark.parametrize("hashtag", ["sun", "sun sea", "huge"])
+@pytest.mark.parametrize("k", [1, 3, 39, 1000])
+def test_similar_hashtags_are_those_with_the_largest_cosine(tiny_predictor, hashtag, k):
+    expected = cosines(tiny_predictor, hashtag)
+    expected.pop(hashtag, None)
+    best = sorted(expected.values(), reverse=True)[:k]
+    found = tiny_predictor.similar(hashtag, k)
+    assert np.allclose([cosine for _, cosine in found], best, atol=1e-5)
+    assert np.allclose([expected[name] for name, _ in found], best, atol=1e-5)
+    assert len({name for name, _ in found}) == len(found) == min(k, len(expected))
+
+
+def test_a_hashtag_is_not_its_own_neighbour_however_it_is_written(predictor):
+    plain = predictor.similar("cat")
+    assert len(plain) == 10 and "cat" not in [name for name, _ in plain]
+    assert predictor.similar(" #Cat ") == plain
+    assert 1 >= plain[0][1] >= plain[-1][1] >= -1
+
+
+def test_a_hashtag_that_nobody_uses_has_neighbours_too(predictor, hashtags):
+    assert "procrastination" not in hashtags.ids
+    found = predictor.similar("procrastination", 5)
+    assert len(found) == 5 and {name for name, _ in found} <= set(hashtags.names)
+
+
+def log_p(predictor, feature, user, hashtag) -> float:
+    """Equation 8 in float64: the score less the logarithm of the sum over the seen hashtags."""
+    hashtags = predictor.hashtags
+    seen = hashtags.names[: hashtags.num_seen]
+    best = predictor.predict(feature, user, candidates=seen, k=len(seen))
+    scores = np.array([score for _, score in best], dtype=np.float64)
+    own = predictor.predict(feature, user, candidates=[hashtag])[0][1]
+    return own - np.log(np.exp(scores).sum())
+
+
+@pytest.mark.parametrize("number", [9, 1100])  # more than picture_scores reads at a time
+@pytest.mark.parametrize("hashtag", ["sun", "huge", "sun sea"], ids=["seen", "unseen", "new"])
+def test_pictures_are_ranked_by_equation_8(tiny_predictor, hashtag, number):
+    features = np.random.default_rng(1).normal(size=(number, D_I)).astype(np.float16)
+    someone = tiny_predictor.add_photo(tiny_predictor.new_user(), features[0], ["sea", "sun"])
+    orders = []
+    for user in (None, someone):
+        found = tiny_predictor.pictures(hashtag, features, user, k=2000)
+        assert sorted(row for row, _ in found) == list(range(number))
+        values = [value for _, value in found]
+        assert values == sorted(values, reverse=True)
+        for row, value in found[:: max(1, number // 20)]:
+            expected = log_p(tiny_predictor, features[row], user, hashtag)
+            assert value == pytest.approx(expected, abs=1e-4)
+        assert tiny_predictor.pictures(hashtag, features, user, k=4) == found[:4]
+        assert len(tiny_predictor.pictures(hashtag, features, user)) == min(number, 10)
+        orders.append(values)
+    assert orders[0] != orders[1]
+
+
+def test_pictures_of_a_hashtag_are_also_found_as_it_is_written_otherwise(tiny_predictor):
+    features = np.random.default_rng(1).normal(size=(5, D_I))
+    assert tiny_predictor.pictures(" #SUN", features) == tiny_predictor.pictures("sun", features)
+
+
+@pytest.mark.parametrize("hashtag", ["xyzzyq", "", " # "])
+def test_a_hashtag_without_a_word_vector_has_no_neighbours_and_no_pictures(predictor, hashtag):
+    with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
+        predictor.similar(hashtag)
+    with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
+        predictor.pictures(hashtag, np.zeros((2, 1280)))
+
+
+# ---- what is refused
 
 
 def test_a_model_of_two_convnets_is_refused():

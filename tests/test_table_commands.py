@@ -13,6 +13,7 @@ from test_tables import all_previous, state_after
 
 from hashtag_core import __version__, cli, figures, picture_plots
 from hashtag_core import experiments as e
+from hashtag_core.errors import InputError
 from hashtag_core.histories import UserHistories
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.study import Study
@@ -244,6 +245,10 @@ def quick_umap(monkeypatch):
             np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
             return vectors[:, :2]
 
+        def transform(self, vectors):
+            np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
+            return 3 * vectors[:, 2:4]  # other numbers, to tell the two apart
+
     monkeypatch.setattr(umap, "UMAP", Quick)
 
 
@@ -288,6 +293,42 @@ def test_the_map_is_of_the_users_after_all_their_photos(first_fold, quick_umap):
         }
         best = sorted(lift, key=lambda i: (-lift[i], i))[:3]
         assert group == ", ".join(fold.hashtags.names[i] for i in best)
+
+
+def test_the_way_of_a_user_on_the_map_has_a_point_for_each_photo(first_fold, quick_umap):
+    photos, fold = first_fold.photos, first_fold.fold(0, "open")
+    follow = ["user05", "$_$", "user20"]  # the last one has a single photo
+    found = figures.user_map(first_fold, groups=4, follow=follow)
+    without = figures.user_map(first_fold, groups=4)
+    np.testing.assert_array_equal(found.points, without.points)
+    assert (found.users, found.groups) == (without.users, without.groups)
+    assert list(found.paths) == follow and without.paths == {}
+    model = first_fold.model(0, "open", figures.MODEL)
+    everybody = UserHistories(photos, fold.hashtags, range(len(photos.users)))
+    for user, way in found.paths.items():
+        rows = everybody.rows[found.users.index(user)]
+        assert way.shape == (len(rows), 2)
+        for t, point in enumerate(way, start=1):
+            with torch.inference_mode():
+                state = state_after(model, everybody, rows[:t], fold.hashtags.psi)
+            expected = 3 * (state / state.norm())[2:4]
+            torch.testing.assert_close(torch.tensor(point), expected, rtol=1e-4, atol=1e-5)
+    assert len(found.paths["user20"]) == 1
+
+
+@pytest.mark.parametrize("name", ["nobody_here", "user22"])  # user22 has no hashtag that counts
+def test_a_user_who_is_not_on_the_map_cannot_be_followed(first_fold, quick_umap, name):
+    with pytest.raises(InputError, match=f"not on the map: {name}"):
+        figures.user_map(first_fold, groups=4, follow=["user05", name])
+
+
+def test_a_user_who_was_not_drawn_cannot_be_followed(first_fold, quick_umap):
+    drawn = figures.user_map(first_fold, groups=4, max_users=8).users
+    left_out = sorted(set(first_fold.photos.users) - set(drawn))
+    with pytest.raises(InputError, match="not on the map"):
+        figures.user_map(first_fold, groups=4, max_users=8, follow=left_out[:1])
+    way = figures.user_map(first_fold, groups=4, max_users=8, follow=drawn[:1]).paths
+    assert list(way) == drawn[:1]
 
 
 def test_without_umap_the_error_says_what_to_install(run, monkeypatch):
@@ -457,6 +498,16 @@ def test_frames_tell_whose_picture_it_is(tmp_path, site):
     assert frames == [orange, blue, "#b5b5b5", "#b5b5b5", blue]
     title = figure.axes[5].texts[0].get_text()
     assert title == "#" + ("sea" * 20)[:17] + "…"
+
+
+def test_figures_of_pictures_write_no_file_unasked(tmp_path, monkeypatch, site):
+    picture = PhotoCollection.load(site).picture(0)
+    monkeypatch.chdir(tmp_path)
+    found = picture_plots.Found("sun", "ann", [picture] * 2, [True, False], [True, False])
+    example = picture_plots.Example("ann", [(picture, ["sea"])], 1, picture, ["sun"], ["sun"])
+    assert len(picture_plots.plot_retrieval([found]).axes) == 3
+    assert len(picture_plots.plot_examples({"heading": [example]}).axes) == 4
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

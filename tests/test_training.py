@@ -36,12 +36,12 @@ def fold():
     return hashtags, train, valid
 
 
-def tiny_fit(fold, folder=None, **changes):
+def tiny_fit(fold, folder=None, on_epoch=None, **changes):
     hashtags, train, valid = fold
     settings = replace(SETTINGS, **changes)
     torch.manual_seed(settings.seed)
     model = HashtagModel(tiny_config())
-    return fit(model, train, valid, hashtags, settings, folder, device="cpu")
+    return fit(model, train, valid, hashtags, settings, folder, device="cpu", on_epoch=on_epoch)
 
 
 def same_weights(one, other):
@@ -118,6 +118,43 @@ def test_the_model_that_comes_back_has_the_best_result_of_the_log(fold):
     ranker = model_ranker(model, hashtags, torch.device("cpu"))
     result = evaluate(ranker, batches(valid, 16), hashtags, ("seen",))["seen"]
     assert result["R@10"] == max(entry["valid R@10"] for entry in log)
+
+
+def test_on_epoch_is_called_after_each_epoch_with_the_model_and_the_log_so_far(fold, scripted):
+    calls = []
+
+    def on_epoch(model, log):
+        weights = {name: w.clone() for name, w in model.state_dict().items()}
+        calls.append((weights, [dict(entry) for entry in log]))
+
+    _, log = tiny_fit(fold, on_epoch=on_epoch, patience=3)
+    assert len(log) == 5  # stopped by its patience: the last epoch is shown too
+    assert [so_far for _, so_far in calls] == [log[:n] for n in range(1, 6)]
+    for (weights, _), validated in zip(calls, scripted, strict=True):
+        assert all(torch.equal(weights[name], validated[name]) for name in weights)
+
+
+def test_on_epoch_changes_nothing(fold, tmp_path):
+    def on_epoch(model, log):
+        torch.manual_seed(len(log))  # even one that draws, computes and leaves another mode
+        torch.rand(3)
+        model.eval()
+
+    model, log = tiny_fit(fold, tmp_path / "a", epochs=4)
+    watched, watched_log = tiny_fit(fold, tmp_path / "b", on_epoch=on_epoch, epochs=4)
+    assert watched_log == log and len(log) == 4
+    assert same_weights(model, watched)
+    for name in FILES:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_what_on_epoch_raises_ends_the_training(fold):
+    def on_epoch(model, log):
+        if len(log) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(fold, on_epoch=on_epoch)
 
 
 # --- what is kept on disk ---
