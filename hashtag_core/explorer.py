@@ -36,7 +36,7 @@ class Look:
         history_length: how many photos it has.
         picture: the encoded picture.
         true: its hashtags; empty for a picture of one's own.
-        predicted: (hashtag, p(y | I, u) of Equation 8) best first.
+        predicted: (hashtag, p of Equation 8 among all hashtags that are ranked), best first.
         added: for each added hashtag (name, its rank among all hashtags from 1, p).
         hashtags: how many hashtags are ranked.
     """
@@ -137,8 +137,7 @@ class Explorer:
         psi = torch.cat([predictor.psi, predictor.represent(fresh)[1]])  # (V, d_w)
         query = predictor.model.queries(predictor.feature(picture), user[None])  # (1, d)
         scores = predictor.model.scores(query, psi)[0]  # (V,)
-        seen = predictor.hashtags.num_seen
-        p = (scores - scores[:seen].logsumexp(dim=0)).exp()  # Eq. 8: over the seen ones
+        p = scores.softmax(dim=0)  # Eq. 8, over all that are ranked: unseen and added ones, too
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         added = []
         for name in self.added:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -101,7 +102,7 @@ def hover_map(
     scaled = (points - low) / np.where(high > low, high - low, 1)  # (U, 2) in [0, 1]
     x = margin + scaled[:, 0] * (width - 2 * margin)
     y = height - margin - scaled[:, 1] * (height - 2 * margin)
-    names = list(dict.fromkeys(groups))
+    names = [name for name, _ in Counter(groups).most_common()]  # as in `plots.plot_users`
     colour = {name: STYLES[i][0] for i, name in enumerate(names)}
     dots, cards = [], []  # cards lie above all dots, each under a dot that cannot be seen
     for i, user in enumerate(users):

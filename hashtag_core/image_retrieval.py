@@ -2,8 +2,8 @@
 
 The joint embedding reads both ways: for a hashtag y, pictures are ranked by p(y | I, u) of Equation
 8. With u = 0 that is the hashtag as everyone means it, with a user's u as that user means it. (The
-score f of Equation 7 alone ranks the hashtags of one picture; between pictures it does not compare,
-and on validation users it finds far less.)
+score f of Equation 7 alone ranks the hashtags of one picture; between pictures it does not compare:
+a constant added to all scores of a picture changes neither p nor the loss.)
 Each test user's photos are cut in the middle: the first half makes u, and the second halves of all
 users are the pictures to search in. Shapes: P pictures, Q hashtags of a user, d_v image feature,
 d_u user, d joint space.

@@ -49,7 +49,8 @@ def plot_table(
     blocks = {}
     for values, block in table.groupby(split, sort=False) if split else [((), table)]:
         heading = " vocabulary, ".join(values) if len(split) == 2 else "".join(values)
-        blocks[f"{heading} {nouns[split[-1]]}" if split else ""] = block
+        heading = f"{heading} {nouns[split[-1]]}" if split else ""
+        blocks[heading.replace("transductive vocabulary", "the same users, later photos")] = block
 
     lengths = [len(block) for block in blocks.values()]
     names = max(len(name) for name in table["model"])

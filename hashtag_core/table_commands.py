@@ -116,8 +116,6 @@ def _table(options: argparse.Namespace) -> None:
         drawn = table
         if name == "retrieval":
             drawn = table.assign(model=table["model"] + ", " + table["reading"])
-        elif name == "3":  # one vocabulary, no heading
-            drawn = table.drop(columns="vocabulary")
         plots.plot_table(drawn, metrics, stem.with_suffix(".png"))
     _finish(options, study, table, stem)
 

@@ -148,6 +148,20 @@ def test_on_epoch_changes_nothing(fold, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_every_epoch_trains_in_training_mode_whatever_on_epoch_left(fold):
+    modes = set()
+
+    def on_epoch(model, log):
+        model.eval()
+        if len(log) == 1:
+            model.register_forward_pre_hook(
+                lambda module, _: modes.add((torch.is_grad_enabled(), module.training))
+            )
+
+    tiny_fit(fold, on_epoch=on_epoch, epochs=3)
+    assert modes == {(True, True), (False, False)}  # training, validation
+
+
 def test_what_on_epoch_raises_ends_the_training(fold):
     def on_epoch(model, log):
         if len(log) == 2:
