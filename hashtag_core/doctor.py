@@ -25,32 +25,26 @@ class Check:
     name: str
     ok: bool
     found: str
-    mend: str = ""
+    mend: str
 
 
 def examine() -> Iterator[Check]:
-    """All checks, one by one; none of them raises."""
-    for check in (_python, _packages, _memory, _disk, _device, _data, _words, _convnet, _kernel):
-        yield _guarded(check)
+    """All checks, one by one; one that breaks has failed, and what it raised is what was found."""
+    for name, (look, mend) in CHECKS.items():
+        try:
+            ok, found = look()
+        except InputError as error:
+            ok, found = False, str(error)
+        except Exception as error:  # whatever is broken on that machine
+            ok, found = False, f"{type(error).__name__}: {error}"
+        yield Check(name, ok, found, mend)
 
 
-def _guarded(check: Callable[[], Check]) -> Check:
-    """A check that breaks has failed: what it raised is what was found."""
-    try:
-        return check()
-    except InputError as error:
-        return Check(check.__name__.strip("_"), False, str(error), "see the message")
-    except Exception as error:  # whatever is broken on that machine
-        found = f"{type(error).__name__}: {error}"
-        return Check(check.__name__.strip("_"), False, found, f"install again: {INSTALL}")
+def _python() -> tuple[bool, str]:
+    return sys.version_info >= (3, 11), f"Python {platform.python_version()}, {sys.executable}"
 
 
-def _python() -> Check:
-    found = f"Python {platform.python_version()}, {sys.executable}"
-    return Check("python", sys.version_info >= (3, 11), found, "install Python 3.11 or later")
-
-
-def _packages() -> Check:
+def _packages() -> tuple[bool, str]:
     from packaging.requirements import Requirement
 
     wrong, number = [], 0
@@ -66,67 +60,75 @@ def _packages() -> Check:
             continue
         if not requirement.specifier.contains(installed, prereleases=True):
             wrong.append(f"{requirement.name} {installed}, needed {requirement.specifier}")
-    return Check("packages", not wrong, "; ".join(wrong) or f"all {number} there", INSTALL)
+    return not wrong, "; ".join(wrong) or f"all {number} there"
 
 
-def _memory() -> Check:
-    import psutil  # comes with JupyterLab
+def _memory() -> tuple[bool, str]:
+    import psutil
 
     free = psutil.virtual_memory().available / GIB
-    found = f"{free:.1f} GiB free, {os.cpu_count()} cores"
-    mend = f"close other programs: the course needs {MEMORY_NEEDED:g} GiB"
-    return Check("memory", free >= MEMORY_NEEDED, found, mend)
+    return free >= MEMORY_NEEDED, f"{free:.1f} GiB free, {os.cpu_count()} cores"
 
 
-def _disk() -> Check:
+def _disk() -> tuple[bool, str]:
     free = shutil.disk_usage(Path.cwd()).free / GIB
     writable = os.access(Path.cwd(), os.W_OK)
     found = f"{free:.1f} GiB free in {Path.cwd()}" + ("" if writable else ", not writable")
-    mend = f"free {DISK_NEEDED:g} GiB, or go to a folder where you may write"
-    return Check("disk", writable and free >= DISK_NEEDED, found, mend)
+    return writable and free >= DISK_NEEDED, found
 
 
-def _device() -> Check:
+def _device() -> tuple[bool, str]:
     import torch
 
     from hashtag_core.training import choose_device
 
     device = choose_device()
     torch.ones(2, 2, device=device).matmul(torch.ones(2, 2, device=device))
-    found = f"{device.type}, torch {torch.__version__}, {torch.get_num_threads()} threads"
-    return Check("device", True, found)
+    return True, f"{device.type}, torch {torch.__version__}, {torch.get_num_threads()} threads"
 
 
-def _data() -> Check:
+def _data() -> tuple[bool, str]:
     from hashtag_core.photos import PhotoCollection
     from hashtag_core.sources.open_art import CHECKSUM, open_art_folder
 
     photos = PhotoCollection.load(open_art_folder())
     photos.picture(0)
     intact = photos.checksum() == CHECKSUM
-    found = f"data/open_art, {len(photos):,} photos, checksum " + ("right" if intact else "WRONG")
-    return Check("data", intact, found, "git checkout -- data/open_art")
+    return (
+        intact,
+        f"data/open_art, {len(photos):,} photos, checksum {'right' if intact else 'WRONG'}",
+    )
 
 
-def _words() -> Check:
+def _words() -> tuple[bool, str]:
     from hashtag_core.words import load_word_vectors
 
     vectors = load_word_vectors()
-    found = f"{len(vectors):,} words of {vectors.vector_size} numbers"
-    return Check("word vectors", "hashtag" in vectors, found, INSTALL)
+    return "hashtag" in vectors, f"{len(vectors):,} words of {vectors.vector_size} numbers"
 
 
-def _convnet() -> Check:
+def _convnet() -> tuple[bool, str]:
     from hashtag_core.convnet import load_convnet
 
-    return Check("ConvNet", True, f"{load_convnet().name}, its weights load")
+    return True, f"{load_convnet().name}, its weights load"
 
 
-def _kernel() -> Check:
+def _kernel() -> tuple[bool, str]:
     from jupyter_client.kernelspec import KernelSpecManager
 
-    python = KernelSpecManager().get_kernel_spec("python3").argv[0]
-    own = not Path(python).is_absolute() or Path(python).samefile(sys.executable)
-    found = "notebooks run with this Python" if own else f"the kernel python3 runs {python}"
-    mend = f"{sys.executable} -m ipykernel install --sys-prefix"
-    return Check("kernel", own, found, mend)
+    python = Path(KernelSpecManager().get_kernel_spec("python3").argv[0])
+    own = not python.is_absolute() or python.parent.samefile(Path(sys.executable).parent)
+    return own, "notebooks run with this Python" if own else f"the kernel python3 runs {python}"
+
+
+CHECKS: dict[str, tuple[Callable[[], tuple[bool, str]], str]] = {  # name -> look, what to do
+    "python": (_python, "install Python 3.11 or later"),
+    "packages": (_packages, INSTALL),
+    "memory": (_memory, f"close other programs: the course needs {MEMORY_NEEDED:g} GiB"),
+    "disk": (_disk, f"free {DISK_NEEDED:g} GiB, or go to a folder where you may write"),
+    "device": (_device, f"install torch again: {INSTALL}"),
+    "data": (_data, "git checkout -- data/open_art"),
+    "word vectors": (_words, INSTALL),
+    "ConvNet": (_convnet, INSTALL),
+    "kernel": (_kernel, f"{sys.executable} -m ipykernel install --sys-prefix"),
+}

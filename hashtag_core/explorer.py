@@ -68,6 +68,8 @@ class Explorer:
         self.predictor = predictor
         self.photos = photos
         numbers = range(len(photos.users)) if users is None else users
+        if not len(numbers):
+            raise InputError("no users to explore.")
         self.users = {photos.users[number]: int(number) for number in numbers}
         self.added: list[str] = []
         self.own_picture: bytes | None = None
@@ -84,20 +86,22 @@ class Explorer:
             k: how many hashtags.
 
         Raises:
-            InputError: where one's own picture cannot be read.
+            InputError: where there is no such user or photo, or a picture cannot be read.
         """
-        rows = self.photos.rows_of(self.users[user])
+        rows = self.photos.rows_of(self._number(user))
         row = rows.start + photo
+        if not rows.start <= row < rows.stop:
+            raise InputError(f"photo {photo}: {user} has photos 0 to {rows.stop - rows.start - 1}.")
         if reader == OWNER:
             past = range(rows.start, row)
         elif reader == NOBODY:
             past = range(0)
         else:
-            other = self.photos.rows_of(self.users[reader])
+            other = self.photos.rows_of(self._number(reader))
             past = range(other.start, other.stop)
         picture = self.photos.picture(row) if self.own_picture is None else self.own_picture
         feature = self.photos.features[row] if self.own_picture is None else self.own_picture
-        predicted, added = self._rank(feature, self._state(past), k)
+        predicted, added, hashtags = self._rank(feature, self._state(past), k)
         return Look(
             history=[(self.photos.picture(p), self.photos.hashtags_of(p)) for p in past[-HISTORY:]],
             history_length=len(past),
@@ -105,7 +109,7 @@ class Explorer:
             true=self.photos.hashtags_of(row) if self.own_picture is None else [],
             predicted=predicted,
             added=added,
-            hashtags=len(self.predictor.hashtags) + len(added),
+            hashtags=hashtags,
         )
 
     def add_hashtag(self, text: str) -> str:
@@ -121,6 +125,11 @@ class Explorer:
             self.added.append(names[0])
         return names[0]
 
+    def _number(self, user: str) -> int:
+        if user not in self.users:
+            raise InputError(f"no user {user!r} among the {len(self.users)} of this explorer.")
+        return self.users[user]
+
     def _state(self, past: range) -> Tensor:
         """(d_u,), the user after these rows."""
         user = self.predictor.new_user()
@@ -130,7 +139,7 @@ class Explorer:
                 user = self.predictor.add_photo(user, self.photos.features[row], hashtags)
         return user
 
-    def _rank(self, picture, user: Tensor, k: int) -> tuple[list, list]:
+    def _rank(self, picture, user: Tensor, k: int) -> tuple[list, list, int]:
         predictor = self.predictor
         fresh = [name for name in self.added if name not in predictor.hashtags.ids]
         names = predictor.hashtags.names + fresh
@@ -143,7 +152,7 @@ class Explorer:
         for name in self.added:
             i = names.index(name)
             added.append((name, int((scores > scores[i]).sum()) + 1, float(p[i])))
-        return [(names[i], float(p[i])) for i in best], added
+        return [(names[i], float(p[i])) for i in best], added, len(names)
 
     def show(self) -> None:
         """Show the widgets in a notebook."""
@@ -174,12 +183,17 @@ class Explorer:
 
         def draw(_=None) -> None:
             try:
-                look = self.look(user.value, photo.value - 1, reader.value)
+                parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
             except InputError as error:
-                self.own_picture = None
-                message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
-                look = self.look(user.value, photo.value - 1, reader.value)
-            history.value, picture.value, ranking.value = _as_html(look)
+                say(error)
+                parts = ("", "", "")
+                if self.own_picture is not None:  # without it, it goes on
+                    self.own_picture, upload.value = None, ()
+                    parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
+            history.value, picture.value, ranking.value = parts
+
+        def say(error: InputError) -> None:
+            message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
 
         def change_user(_=None) -> None:
             rows = self.photos.rows_of(self.users[user.value])
@@ -198,7 +212,7 @@ class Explorer:
                 self.add_hashtag(text.value)
                 text.value = ""
             except InputError as error:
-                message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
+                say(error)
             draw()
 
         def take_upload(change) -> None:
@@ -253,6 +267,10 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     for name, rank, p in look.added:
         ranking += (
             f'<div style="{TEXT}">added: <b>{escape(name)}</b>, '
-            f"rank {rank:,} of {look.hashtags:,}, {100 * p:.2g} %</div>"
+            f"rank {rank:,} of {look.hashtags:,}, {_percent(p)}</div>"
         )
     return history, picture, ranking
+
+
+def _percent(p: float) -> str:
+    return f"{100 * p:.1f} %" if p >= 0.001 else "below 0.1 %"

@@ -164,6 +164,7 @@ def user_map(
     except ImportError:
         raise InputError('umap-learn is not there: `pip install -e ".[notebooks]"`.') from None
 
+    follow = list(follow)
     fold = study.fold(0, "open")
     model = study.model(0, "open", MODEL)
     psi = fold.hashtags.psi.to(study.device)

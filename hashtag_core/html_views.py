@@ -11,7 +11,7 @@ from html import escape
 import numpy as np
 
 from hashtag_core.pictures import load_picture
-from hashtag_core.plots import BLUE, GREY, STYLES
+from hashtag_core.plots import BLUE, GREY, STYLES, check_groups
 
 TEXT = "font: 13px/1.45 sans-serif; color: #222"
 
@@ -96,7 +96,13 @@ def hover_map(
         hashtags: some hashtags of each user.
         width: of the whole, in pixels.
         height: of the map, in pixels.
+
+    Raises:
+        ValueError: where there are no users, or more than 8 groups.
     """
+    if not len(users):
+        raise ValueError("a map of no users.")
+    check_groups(len(set(groups)))
     side, margin = 64, 24
     low, high = points.min(axis=0), points.max(axis=0)
     scaled = (points - low) / np.where(high > low, high - low, 1)  # (U, 2) in [0, 1]
@@ -107,7 +113,7 @@ def hover_map(
     dots, cards = [], []  # cards lie above all dots, each under a dot that cannot be seen
     for i, user in enumerate(users):
         card_width = max(2, len(photos[i])) * (side + 4) + 12
-        left = min(max(x[i] - card_width / 2, 0), width - card_width)
+        left = max(min(x[i] - card_width / 2, width - card_width), 0)
         top = y[i] + 12 if y[i] < height / 2 else y[i] - side - 60
         pictures = "".join(
             f'<image href="{picture_uri(picture, side)}" x="{left + 6 + n * (side + 4):.0f}" '

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots import BLUE, ORANGE, SKY, figure_style, new_figure, save
+from hashtag_core.plots import STYLES, check_groups, figure_style, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,9 +17,10 @@ def plot_learning(logs: dict[str, list[dict]], path: str | Path | None = None) -
     """Draw the loss, and the metrics of the validation users, against the epoch.
 
     Args:
-        logs: name -> what `fit` returned as its log; one name, or a few to compare.
+        logs: name -> what `fit` returned as its log; one name, or up to 8 to compare.
         path: where to save the figure; None for nowhere.
     """
+    check_groups(len(logs))
     from matplotlib.ticker import MaxNLocator
 
     with figure_style():
@@ -32,10 +33,10 @@ def plot_learning(logs: dict[str, list[dict]], path: str | Path | None = None) -
             "R@10 (%), validation users",
         )
         for ax, key, label in zip(panels, keys, labels, strict=True):
-            for (name, log), colour in zip(logs.items(), (BLUE, ORANGE, SKY), strict=False):
+            for (name, log), (colour, marker) in zip(logs.items(), STYLES, strict=False):
                 epochs = [entry["epoch"] for entry in log]
                 values = [entry[key] for entry in log]
-                ax.plot(epochs, values, color=colour, marker="o", lw=2, label=name)
+                ax.plot(epochs, values, color=colour, marker=marker, lw=2, label=name)
             ax.set(xlabel="epoch", ylabel=label)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             ax.grid(color="#e4e4e4")

@@ -102,7 +102,7 @@ def plot_curve(
     from matplotlib.ticker import NullLocator
 
     lines = list(table.groupby("model", sort=False)) if "model" in table else [("", table)]
-    _check_groups(len(lines))
+    check_groups(len(lines))
     ticks = np.unique(table[x])
     with figure_style():
         names = [name for name, _ in lines]
@@ -215,7 +215,7 @@ def plot_users(
     """
     groups = np.asarray(groups)
     by_size = [name for name, _ in Counter(groups.tolist()).most_common() if name]
-    _check_groups(len(by_size))
+    check_groups(len(by_size))
     with figure_style():
         figure = new_figure(9 + 0.11 * max(map(len, by_size), default=0), 7)
         ax = figure.subplots()
@@ -278,7 +278,8 @@ def _axis_label(metric: str) -> str:
     return f"{metric} (%)" if "@" in metric else metric
 
 
-def _check_groups(number: int) -> None:
+def check_groups(number: int) -> None:
+    """Raise a ValueError where so many groups cannot be told apart."""
     if number > len(STYLES):
         raise ValueError(f"{number} groups: at most {len(STYLES)} can be told apart.")
 

@@ -105,12 +105,13 @@ class HashtagPredictor:
             feature = picture.float().reshape(1, -1)
         else:  # float16 in between, as in features.npy
             feature = self.convnet([load_picture(picture)]).half().float()
-        expected = self.model.config.d_v
-        if feature.shape[1] != expected:
-            raise InputError(
-                f"a feature vector of {feature.shape[1]} numbers; the model takes {expected}."
-            )
+        self._check_width(feature)
         return feature.to(self.device)
+
+    def _check_width(self, features: Tensor) -> None:
+        found, expected = features.shape[-1], self.model.config.d_v
+        if found != expected:
+            raise InputError(f"a feature vector of {found} numbers; the model takes {expected}.")
 
     def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
         """The hashtags that have a word vector, and psi of each: (V, d_w)."""
@@ -222,6 +223,7 @@ class HashtagPredictor:
         _, vector = self._represent_one(hashtag)
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
         images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
+        self._check_width(images)
         user = self.new_user() if user is None else user
         seen = self.hashtags.num_seen
         scores = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])[:, 0]  # (P,)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, reading
 from hashtag_core.results import repository_folder
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ def notebooks(names: Sequence[str] | None = None) -> list[Path]:
     every = sorted(repository_folder("notebooks").glob("[0-9]*.ipynb"))
     if names is None:
         return every
-    chosen = [path for path in every if any(path.name.startswith(name) for name in names)]
-    if not chosen:
-        there = ", ".join(path.name for path in every)
-        raise InputError(f"no notebook {', '.join(names)}. There are: {there}.")
-    return chosen
+    for name in names:
+        if not any(path.name.startswith(name) for path in every):
+            there = ", ".join(path.name for path in every)
+            raise InputError(f"no notebook {name}. There are: {there}.")
+    return [path for path in every if path.name.startswith(tuple(names))]
 
 
 def code_digest(notebook: NotebookNode) -> str:
@@ -49,13 +50,21 @@ def execute(path: Path) -> NotebookNode:
         InputError: where a cell fails: its source, and the error.
     """
     import nbformat
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
     from tqdm.auto import tqdm
 
-    notebook = nbformat.read(path, as_version=4)
+    with reading(path):
+        notebook = nbformat.read(path, as_version=4)
     total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
+    running = 0  # the number of the cell
     start = time.perf_counter()
+
+    def begins(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal running
+        running = cell_index
+
     with tqdm(total=total, desc=path.stem, unit="cell", leave=None) as bar:
         client = NotebookClient(
             notebook,
@@ -63,12 +72,22 @@ def execute(path: Path) -> NotebookNode:
             kernel_name="python3",  # the one of this Python
             extra_arguments=["--log-level=ERROR"],  # of the kernel itself, not of the cells
             resources={"metadata": {"path": str(path.parent)}},
+            on_cell_start=begins,
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
         )
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            raise InputError(f"{path.name} stopped:\n{_failed_cell(notebook, error)}") from None
+            reason = error.traceback if isinstance(error, CellExecutionError) else str(error)
+            reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)  # colours of the terminal
+            source = notebook.cells[running].source
+            raise InputError(
+                f"{path.name} stopped at cell {running + 1}:\n{source}\n---\n{reason}"
+            ) from None
+        except NoSuchKernel:
+            raise InputError(
+                "no Jupyter kernel `python3`: see what `hashtag-core doctor` says."
+            ) from None
     notebook.metadata["hashtag_core"] = {
         "code": code_digest(notebook),
         "seconds": round(time.perf_counter() - start),
@@ -76,18 +95,6 @@ def execute(path: Path) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran: another number each time
     return notebook
-
-
-def _failed_cell(notebook: NotebookNode, error: Exception) -> str:
-    """The cell that failed and why, in plain text."""
-    import re
-
-    for number, cell in enumerate(notebook.cells, start=1):
-        failures = [o for o in cell.get("outputs", ()) if o.output_type == "error"]
-        if failures:
-            reason = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failures[0].traceback))
-            return f"--- cell {number}:\n{cell.source}\n---\n{reason}"
-    return str(error)
 
 
 def write_page(notebook: NotebookNode, path: Path) -> None:
@@ -139,14 +146,19 @@ def run_tutorial(
     except ImportError as error:
         raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
 
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: name a folder for the pages.")
     done = []
     for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)
         notebook = execute(path)
-        page = Path(out) / f"{path.stem}.html"
+        page = out / f"{path.stem}.html"
         write_page(notebook, page)
         if in_place:
-            nbformat.write(notebook, path)
+            partial = path.with_suffix(".partial")
+            nbformat.write(notebook, partial)
+            partial.replace(path)
         seconds = notebook.metadata["hashtag_core"]["seconds"]
         done.append({"notebook": path.name, "seconds": seconds, "page": str(page)})
     return done
