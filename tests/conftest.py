@@ -164,6 +164,19 @@ def odd_photos(tmp_path_factory):
     return write_collection(tmp_path_factory.mktemp("data") / "odd", table, {}, extract)
 
 
+@pytest.fixture
+def without_pictures(odd_photos, monkeypatch):
+    """Takes the pictures of these rows, or of all, out of `odd_photos`."""
+
+    def without(*rows: int) -> None:
+        there, gone = odd_photos._picture_at, set(rows or range(len(odd_photos)))
+        monkeypatch.setitem(
+            odd_photos.__dict__, "_picture_at", lambda row: None if row in gone else there(row)
+        )
+
+    return without
+
+
 @pytest.fixture(scope="session")
 def odd_predictor(odd_photos) -> HashtagPredictor:
     """A model with random weights for `odd_photos`; its ConvNet sees how wide a picture is."""

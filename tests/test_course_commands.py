@@ -1,18 +1,15 @@
-"""`hashtag-core notebooks | tutorial`, the committed results and the learning curves."""
+"""`hashtag-core notebooks | tutorial`: which notebooks run, how, and what stops them."""
 
-import csv
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from hashtag_core import cli, live, results, tutorial
+from hashtag_core import cli, results, tutorial
 from hashtag_core.errors import InputError
-
-RESULTS = Path(__file__).parents[1] / "data" / "results"
 
 
 @pytest.fixture
@@ -51,8 +48,10 @@ def test_the_notebooks_come_in_their_order_and_can_be_picked(folder):
     assert names() == ["01_a.ipynb", "02_b.ipynb", "10_last.ipynb"]
     assert names(["10", "01"]) == ["01_a.ipynb", "10_last.ipynb"]
     assert names(["02_b"]) == ["02_b.ipynb"] and names(["1"]) == ["10_last.ipynb"]
-    with pytest.raises(InputError, match=r"no notebook 99, b\. There are: 01_a\.ipynb, 02_b"):
-        tutorial.notebooks(["99", "b"])
+    there = r"There are: 01_a\.ipynb, 02_b\.ipynb, 10_last\.ipynb\."
+    for given, unknown in {("99", "b"): "99", ("01", "99"): "99", ("02", "b", "10"): "b"}.items():
+        with pytest.raises(InputError, match=rf"no notebook {unknown}\. {there}"):
+            tutorial.notebooks(given)
 
 
 def test_an_unknown_notebook_is_bad_input(folder, run, tmp_path):
@@ -152,7 +151,7 @@ def test_a_failing_cell_stops_the_course_and_is_shown(folder, run, tmp_path):
     assert code == 2 and printed == []
     message = errors[errors.index("hashtag-core: ") :]
     assert message.startswith(
-        "hashtag-core: 02_b.ipynb stopped:\n--- cell 3:\n# the bad one\n1 / n\n---\n"
+        "hashtag-core: 02_b.ipynb stopped at cell 3:\n# the bad one\n1 / n\n---\n"
     )
     assert "ZeroDivisionError: division by zero" in message and "\x1b" not in message
     assert "nbclient" not in message  # the notebook's traceback, not this program's
@@ -164,16 +163,82 @@ def test_a_failing_cell_stops_the_course_and_is_shown(folder, run, tmp_path):
 
 @pytest.mark.parametrize(
     ("source", "said"),
-    [("import time; time.sleep(60)", "sleep"), ("import os; os._exit(1)", "Kernel died")],
+    [
+        ("import time; time.sleep(60)", "timed out while it was being executed, after 3 seconds"),
+        ("import os; os._exit(1)", "Kernel died"),
+    ],
     ids=["too slow", "dead kernel"],
 )
 def test_a_cell_that_never_ends_or_kills_its_kernel_is_an_input_error(
     folder, monkeypatch, source, said
 ):
-    path = write_notebook(folder / "01_a.ipynb", source)
+    path = write_notebook(folder / "01_a.ipynb", "x = 1", source, "y = 2")
     monkeypatch.setattr(tutorial, "CELL_SECONDS", 3)
-    with pytest.raises(InputError, match=rf"01_a\.ipynb stopped:\n(?s:.)*{said}"):
+    start = re.escape(f"01_a.ipynb stopped at cell 3:\n{source}\n---\n")
+    with pytest.raises(InputError, match=rf"^{start}(?s:.)*{said}"):
         tutorial.execute(path)
+
+
+def test_the_failing_cell_is_the_running_one_not_one_that_looks_like_it(folder):
+    path = write_notebook(folder / "01_a.ipynb", "x = 1", "x -= 1; 1 / x", "", "x = 0; 1", "1 / x")
+    with pytest.raises(InputError, match=r"stopped at cell 3:\nx -= 1; 1 / x\n---"):
+        tutorial.execute(path)
+    path = write_notebook(folder / "02_b.ipynb", "x = 2", "x -= 1; 1 / x", "", "x -= 1; 1 / x")
+    with pytest.raises(InputError, match=r"stopped at cell 5:\nx -= 1; 1 / x\n---"):
+        tutorial.execute(path)
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", '{"cells": [', "[1]", "{}"])
+def test_a_file_that_is_no_notebook_is_an_input_error(folder, run, tmp_path, text):
+    write_notebook(folder / "02_b.ipynb", "1")
+    (folder / "01_a.ipynb").write_text(text)
+    code, printed, errors = run("tutorial", "--in-place", "--out", str(tmp_path / "pages"))
+    assert (code, printed) == (2, []) and "01_a.ipynb: damaged" in errors
+    assert not (tmp_path / "pages").exists() and (folder / "01_a.ipynb").read_text() == text
+
+
+@pytest.mark.parametrize("argv", [None, ["/bin/false"], ["/no/such/python"]], ids=repr)
+def test_without_a_kernel_that_starts_the_error_says_so(folder, run, monkeypatch, tmp_path, argv):
+    kernelspec = pytest.importorskip("jupyter_client.kernelspec")
+    write_notebook(folder / "01_a.ipynb", "1")
+
+    def get_kernel_spec(self, name):
+        if argv is None:
+            raise kernelspec.NoSuchKernel(name)
+        return kernelspec.KernelSpec(argv=argv, display_name="-", language="python")
+
+    monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get_kernel_spec)
+    code, printed, errors = run("tutorial", "--out", str(tmp_path / "pages"))
+    assert (code, printed) == (2, []) and "kernel" in errors and "hashtag-core doctor" in errors
+
+
+def test_a_file_in_the_place_of_the_folder_of_pages_is_refused_at_once(folder, run, tmp_path):
+    log = tmp_path / "log"
+    write_notebook(folder / "01_a.ipynb", f"open({str(log)!r}, 'w')")
+    (tmp_path / "pages").write_text("mine")
+    code, printed, errors = run("tutorial", "--out", str(tmp_path / "pages"))
+    assert (code, printed) == (2, []) and f"{tmp_path / 'pages'} is a file" in errors
+    assert (tmp_path / "pages").read_text() == "mine" and not log.exists()
+
+
+def test_in_place_a_notebook_is_replaced_only_when_it_is_written_whole(
+    folder, monkeypatch, tmp_path
+):
+    nbformat = pytest.importorskip("nbformat")
+    path = write_notebook(folder / "01_a.ipynb", "1")
+    before = path.read_bytes()
+
+    def write(notebook, to):
+        Path(to).write_text("half a note")
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(nbformat, "write", write)
+        with pytest.raises(OSError, match="No space left"):
+            tutorial.run_tutorial(tmp_path / "pages", in_place=True)
+    assert path.read_bytes() == before
+    tutorial.run_tutorial(tmp_path / "pages", in_place=True)
+    assert path.read_bytes() != before and list(folder.iterdir()) == [path]
 
 
 def test_solutions_are_folded_in_the_page_and_nothing_else_changes(folder, tmp_path):
@@ -221,77 +286,3 @@ def test_without_the_repository_there_is_no_course(run, monkeypatch, command, tm
     monkeypatch.setattr(results, "__file__", str(tmp_path / "site-packages" / "x" / "results.py"))
     code, _, errors = run(command)
     assert code == 2 and "it comes with the repository" in errors and "Clone" in errors
-
-
-# ---- committed results
-
-
-@pytest.mark.parametrize("name", sorted(path.stem for path in RESULTS.glob("*.csv")))
-def test_a_committed_result_is_what_stands_in_its_file(name):
-    lines = (RESULTS / f"{name}.csv").read_text(encoding="utf-8").splitlines()
-    head = [line[2:] for line in lines if line.startswith("#")]
-    columns, *rows = csv.reader(line for line in lines if not line.startswith("#"))
-    table = results.committed(name)
-    assert table.columns.tolist() == columns and len(table) == len(rows)
-    for found, row in zip(table.itertuples(index=False), rows, strict=True):
-        for value, text in zip(found, row, strict=True):
-            if isinstance(value, str):
-                assert value == text
-            else:
-                assert value == pytest.approx(float(text or "nan"), nan_ok=True)
-    about = ["command", "made with", "data", "settings"]
-    assert list(table.attrs) == about and len(head) == 4
-    assert table.attrs["command"] == head[0].removeprefix("command: ")
-    assert table.attrs["command"].startswith("hashtag-core ")
-    assert [table.attrs[key] for key in about[1:]] == head[1:]
-
-
-@pytest.mark.parametrize("name", ["open_art-table-9", "", "open_art-table-1.csv"])
-def test_an_unknown_result_is_an_input_error_that_lists_what_there_is(name):
-    with pytest.raises(InputError, match=f"no result {name!r}") as caught:
-        results.committed(name)
-    there = str(caught.value).split("There are: ")[1].rstrip(".").split(", ")
-    assert there == sorted(path.stem for path in RESULTS.glob("*.csv"))
-
-
-# ---- learning curves
-
-LOG = [
-    {"epoch": n, "loss": 5.0 / n, "valid A@1": 10.0 * n, "valid R@10": 12.0 * n}
-    for n in range(1, 5)
-]
-
-
-def test_learning_curves_show_the_log_and_write_no_file_unasked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    figure = live.plot_learning({"one": LOG, "$two$": LOG[:2]})
-    assert list(tmp_path.iterdir()) == []
-    for ax, key in zip(figure.axes, ("loss", "valid A@1", "valid R@10"), strict=True):
-        shown = [line.get_xydata().tolist() for line in ax.lines]
-        assert shown == [[[e["epoch"], e[key]] for e in log] for log in (LOG, LOG[:2])]
-        assert len({line.get_color() for line in ax.lines}) == 2
-    labels = [ax.get_ylabel() for ax in figure.axes]
-    assert "loss" in labels[0] and "A@1" in labels[1] and "R@10" in labels[2]
-    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend()]
-    assert [text.get_text() for text in legends[0].get_texts()] == ["one", "$two$"]
-    assert len(legends) == 1
-    alone = live.plot_learning({"one": LOG}, tmp_path / "new" / "curves.png")
-    assert not any(ax.get_legend() for ax in alone.axes)
-    assert (tmp_path / "new" / "curves.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_live_curves_are_one_figure_drawn_anew_each_epoch(monkeypatch):
-    display = pytest.importorskip("IPython.display")
-    shown, updates = [], []
-
-    def fake_display(figure, display_id):
-        shown.append((figure, display_id))
-        return SimpleNamespace(update=updates.append)
-
-    monkeypatch.setattr(display, "display", fake_display)
-    curves = live.LiveCurves()
-    for n in range(1, 4):
-        curves(None, LOG[:n])
-    assert [flag for _, flag in shown] == [True] and len(updates) == 2
-    drawn = [len(f.axes[0].lines[0].get_xdata()) for f in (shown[0][0], *updates)]
-    assert drawn == [1, 2, 3]

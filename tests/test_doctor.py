@@ -16,8 +16,8 @@ from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources import open_art
 
-CHECKS = ["python", "packages", "memory", "disk", "device", "data", "words", "convnet", "kernel"]
-NAMES = [*CHECKS[:6], "word vectors", "ConvNet", "kernel"]
+NAMES = ["python", "packages", "memory", "disk", "device", "data", "word vectors", "ConvNet"]
+NAMES += ["kernel"]
 GIB = 2**30
 
 
@@ -26,14 +26,11 @@ def examined(monkeypatch, capsys):
     """Runs the command with one real check: (exit code, what the check says, what to do)."""
 
     def examined(check: str) -> tuple[int, str, str]:
-        for other in CHECKS:
-            if other != check:
-                well = doctor.Check("another", True, "well")
-                monkeypatch.setattr(doctor, f"_{other}", lambda well=well: well)
+        monkeypatch.setattr(doctor, "CHECKS", {check: doctor.CHECKS[check]})
         code = cli.main(["doctor"])
         printed = capsys.readouterr()
         assert printed.err == ""
-        lines = [line for line in printed.out.splitlines() if line != "[OK] another: well"]
+        lines = printed.out.splitlines()
         assert len(lines) == (3 if code else 2)
         assert lines[-1] == ("1 to mend first." if code else "This machine can run the course.")
         if code:
@@ -76,16 +73,47 @@ def test_every_check_that_breaks_is_counted_and_the_others_go_on(monkeypatch, ca
     def broken():
         raise RuntimeError("<broken>")
 
-    for name in CHECKS:
-        stub = lambda: broken()  # noqa: E731
-        stub.__name__ = f"_{name}"
-        monkeypatch.setattr(doctor, f"_{name}", stub)
+    mends = {name: mend for name, (_, mend) in doctor.CHECKS.items()}
+    assert list(mends) == NAMES and all(mends.values())
+    for name, mend in mends.items():
+        monkeypatch.setitem(doctor.CHECKS, name, (broken, mend))
     assert cli.main(["doctor"]) == 1
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
-    assert lines[0:-1:2] == [f"[FAIL] {name}: RuntimeError: <broken>" for name in CHECKS]
-    assert all(doctor.INSTALL in line and "what to do: " in line for line in lines[1:-1:2])
+    assert lines[0:-1:2] == [f"[FAIL] {name}: RuntimeError: <broken>" for name in NAMES]
+    assert lines[1:-1:2] == [f"       what to do: {mend}" for mend in mends.values()]
     assert lines[-1] == "9 to mend first." and printed.err == ""
+
+
+def test_checks_are_made_one_by_one(monkeypatch):
+    made = []
+
+    def look(name, ok):
+        made.append(name)
+        return ok, f"found {name}"
+
+    checks = {name: (lambda n=name: look(n, n == "a"), f"mend {name}") for name in "abc"}
+    monkeypatch.setattr(doctor, "CHECKS", checks)
+    examined = doctor.examine()
+    assert made == []
+    assert next(examined) == doctor.Check("a", True, "found a", "mend a") and made == ["a"]
+    assert next(examined) == doctor.Check("b", False, "found b", "mend b") and made == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("check", "module"),
+    [
+        ("packages", "packaging.requirements"), ("memory", "psutil"), ("device", "torch"),
+        ("word vectors", "hashtag_core.words"), ("kernel", "jupyter_client.kernelspec"),
+    ],
+)  # fmt: skip
+def test_a_check_that_cannot_be_made_keeps_its_name_and_what_to_do(
+    monkeypatch, examined, check, module
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    code, said, mend = examined(check)
+    assert code == 1 and said.startswith(f"[FAIL] {check}: ModuleNotFoundError: ")
+    assert mend == doctor.CHECKS[check][1]
 
 
 def test_bad_input_found_by_a_check_is_a_failure_with_its_message(monkeypatch, examined):
@@ -214,7 +242,7 @@ def test_pictures_that_cannot_be_read(monkeypatch, examined, small_art):
 
 def test_word_vectors_of_something_else(monkeypatch, examined):
     monkeypatch.setattr(words, "load_word_vectors", tiny_vectors)
-    code, said, mend = examined("words")
+    code, said, mend = examined("word vectors")
     assert (code, said) == (1, "[FAIL] word vectors: 40 words of 8 numbers")
     assert mend == doctor.INSTALL
 
@@ -224,18 +252,20 @@ def test_a_convnet_that_does_not_load(monkeypatch, examined):
         raise ModuleNotFoundError("No module named 'timm'")
 
     monkeypatch.setattr(convnet, "load_convnet", missing)
-    code, said, _ = examined("convnet")
+    code, said, _ = examined("ConvNet")
     assert code == 1 and "ModuleNotFoundError: No module named 'timm'" in said
 
 
 # ---- kernel
 
 
-def kernel(monkeypatch, python: str) -> None:
+def kernel(monkeypatch, python: str | None) -> None:
     kernelspec = pytest.importorskip("jupyter_client.kernelspec")
 
     def get_kernel_spec(self, name):
         assert name == "python3"
+        if python is None:
+            raise kernelspec.NoSuchKernel(name)
         return SimpleNamespace(argv=[python, "-m", "ipykernel_launcher"])
 
     monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", get_kernel_spec)
@@ -247,16 +277,35 @@ def test_a_kernel_of_this_python(monkeypatch, examined, python):
     assert examined("kernel")[:2] == (0, "[OK] kernel: notebooks run with this Python")
 
 
-def test_a_kernel_of_another_python(monkeypatch, examined, tmp_path):
+@pytest.mark.parametrize("same_base", [False, True])
+def test_a_kernel_of_another_python(monkeypatch, examined, tmp_path, same_base):
     other = tmp_path / "python3"
-    other.touch()
+    if same_base:  # of another environment that was made with the same Python
+        other.symlink_to(Path(sys.executable).resolve())
+    else:
+        other.touch()
     kernel(monkeypatch, str(other))
     code, said, mend = examined("kernel")
     assert (code, said) == (1, f"[FAIL] kernel: the kernel python3 runs {other}")
     assert mend == f"{sys.executable} -m ipykernel install --sys-prefix"
 
 
-def test_a_kernel_of_a_python_that_is_gone(monkeypatch, examined, tmp_path):
-    kernel(monkeypatch, str(tmp_path / "gone"))
+def test_a_kernel_of_this_environment_by_another_name(monkeypatch, examined, tmp_path):
+    folder = tmp_path / "bin"
+    folder.symlink_to(Path(sys.executable).parent, target_is_directory=True)
+    kernel(monkeypatch, str(folder / "python3"))
+    assert examined("kernel")[0] == 0
+
+
+def test_no_kernel_at_all(monkeypatch, examined):
+    kernel(monkeypatch, None)
+    code, said, mend = examined("kernel")
+    assert code == 1 and "No such kernel named python3" in said
+    assert mend == f"{sys.executable} -m ipykernel install --sys-prefix"
+
+
+@pytest.mark.parametrize("name", ["gone", "gone/bin/python"])
+def test_a_kernel_of_a_python_that_is_gone(monkeypatch, examined, tmp_path, name):
+    kernel(monkeypatch, str(tmp_path / name))
     code, said, _ = examined("kernel")
-    assert code == 1 and str(Path(tmp_path / "gone")) in said
+    assert code == 1 and str((tmp_path / name).parent) in said

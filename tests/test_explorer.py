@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from html_reading import ODD, ODD_USERS
+from html_reading import ODD, ODD_USERS, assert_harmless
 from picture_files import NO_PICTURES, encode, noise
 
 from hashtag_core.errors import InputError
-from hashtag_core.explorer import NOBODY, OWNER, Explorer
+from hashtag_core.explorer import NOBODY, OWNER, Explorer, Look, _as_html
 
 NEVER_USED = ["tiny", "huge"]  # hashtags with a word vector that no photo has
 OWN = encode(noise(), "PNG")
@@ -35,7 +35,7 @@ def rows_of(photos, user) -> list[int]:
 
 
 def expected(predictor, photos, past, picture, added=()):
-    """(names, scores, probabilities in float64), by the predictor alone."""
+    """(names, scores, probabilities among all these names in float64), by the predictor alone."""
     state = predictor.new_user()
     for row in past:
         if photos.hashtags_of(row) != ["zzzz"]:
@@ -45,7 +45,7 @@ def expected(predictor, photos, past, picture, added=()):
     found = dict(predictor.predict(picture, state, candidates=names, k=len(names)))
     scores = np.array([found[name] for name in names], dtype=np.float64)
     odds = np.exp(scores - scores.max())
-    return names, scores, odds / odds[: predictor.hashtags.num_seen].sum()
+    return names, scores, odds / odds.sum()
 
 
 # ---- look
@@ -98,6 +98,8 @@ def test_added_hashtags_get_the_rank_that_counting_gives(explorer, predictor, ph
         assert (name, rank) == (wanted, 1 + sum(score > scores[i] for score in scores))
         assert value == pytest.approx(p[i], rel=1e-4)
     assert sorted(name for name, _ in look.predicted) == sorted(names)
+    assert look.hashtags == len(names)  # each once, though two of the added ones were there before
+    assert sum(value for _, value in look.predicted) == pytest.approx(1, abs=1e-5)
 
 
 def test_an_added_hashtag_is_cleaned_and_added_once(explorer):
@@ -135,9 +137,60 @@ def test_only_some_users_are_offered(predictor, photos):
     numbers = np.array([photos.users.index("other"), photos.users.index(ODD[0])])
     explorer = Explorer(predictor, photos, numbers)
     assert explorer.users == {"other": numbers[0], ODD[0]: numbers[1]}
-    with pytest.raises(KeyError):
+    assert explorer.look("other", 0, ODD[0]).history_length == 5
+    with pytest.raises(InputError, match="no user 'long' among the 2 of this explorer"):
         explorer.look("long", 0)
+    with pytest.raises(InputError, match="no user 'long' among the 2 of this explorer"):
+        explorer.look("other", 0, "long")
     assert list(Explorer(predictor, photos).users) == photos.users
+
+
+@pytest.mark.parametrize("users", [[], range(0), np.array([], dtype=int)], ids=repr)
+def test_no_users_are_nothing_to_explore(predictor, photos, users):
+    with pytest.raises(InputError, match="no users to explore"):
+        Explorer(predictor, photos, users)
+
+
+@pytest.mark.parametrize("name", ["nobody_here", "", "Long"])
+def test_an_unknown_user_or_reader_is_an_input_error(explorer, name):
+    with pytest.raises(InputError, match=f"no user {name!r} among the {len(ODD_USERS)} of"):
+        explorer.look(name, 0)
+    with pytest.raises(InputError, match=f"no user {name!r} among the {len(ODD_USERS)} of"):
+        explorer.look("long", 0, name)
+
+
+@pytest.mark.parametrize("user", ["long", "single", "other"])
+def test_a_photo_that_the_user_does_not_have_is_an_input_error(explorer, user):
+    last = ODD_USERS[user] - 1
+    for photo in (-1, last + 1, 1000):
+        for reader in (OWNER, NOBODY, "other"):
+            with pytest.raises(InputError, match=f"photo {photo}: {user} has photos 0 to {last}"):
+                explorer.look(user, photo, reader)
+    assert explorer.look(user, last).picture
+
+
+def test_looking_at_a_photo_without_a_picture_is_an_input_error(explorer, photos, without_pictures):
+    rows = rows_of(photos, "long")
+    without_pictures(rows[4])
+    for t in (4, 5, 10):  # the photo itself, and the first and the last time it is shown before
+        with pytest.raises(InputError, match=f"row {rows[4]} has no picture"):
+            explorer.look("long", t)
+    for t in (3, 11):
+        assert len(explorer.look("long", t).predicted) == 10
+    assert explorer.look("long", 5, NOBODY).history == []
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        (0.5, "50.0 %"), (1.0, "100.0 %"), (0.01234, "1.2 %"), (0.001, "0.1 %"),
+        (0.00099, "below 0.1 %"), (1e-30, "below 0.1 %"), (0.0, "below 0.1 %"),
+    ],
+)  # fmt: skip
+def test_a_small_percentage_of_an_added_hashtag_is_said_in_words(p, said):
+    look = Look([], 0, OWN, [], [("sea", 0.7)], [("tiny", 1234, p)], 5678)
+    texts = assert_harmless("".join(_as_html(look))).texts
+    assert texts[-3:] == ["added:", "tiny", f", rank 1,234 of 5,678, {said}"]
 
 
 def test_looking_needs_no_widgets(explorer, monkeypatch):

@@ -1,6 +1,6 @@
 """The explorer's widgets: they follow what one does, and survive whatever they are given."""
 
-import datetime
+import re
 
 import pytest
 from html_reading import ODD, ODD_USERS, Page, assert_harmless
@@ -30,16 +30,21 @@ class Hands:
         self.picture, self.ranking = last.children
 
     def upload(self, data: bytes) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        self.file.value = (
-            {"name": "<b>.png", "type": "image/png", "size": len(data),
-             "content": memoryview(data), "last_modified": now},
-        )  # fmt: skip
+        """Choose a file: what the browser sends."""
+        sent = {"name": "<b>.png", "type": "image/png", "size": len(data),
+                "content": memoryview(data), "last_modified": 1_700_000_000_000}  # fmt: skip
+        self.file.set_state({"value": [sent]})
 
     def names(self) -> list[str]:
         """The ranked hashtags that are shown."""
         table = self.ranking.value.partition("<table")[2].partition("</table>")[0]
         return [text.removeprefix("✓ ") for text in Page("<table" + table).texts[1::3]]
+
+    def nothing_but(self, message: str) -> None:
+        """Fails unless there is this message (a pattern), and no photo."""
+        (text,) = assert_harmless(self.message.value).texts
+        assert re.fullmatch(message, text)
+        assert [w.value for w in (self.history, self.picture, self.ranking)] == ["", "", ""]
 
     def shows(self, user, photo, reader=OWNER, own=False) -> None:
         """Fails unless all that is shown belongs to this photo and reader."""
@@ -125,7 +130,7 @@ def test_an_added_hashtag_is_shown_with_its_rank(hands):
     assert [name for name, _ in shown] == ["tiny", *ODD]
     for (name, said), (added, rank, p) in zip(shown, look.added, strict=True):
         assert name == added
-        assert said == f", rank {rank} of {look.hashtags}, {100 * p:.2g} %"
+        assert p >= 0.001 and said == f", rank {rank} of {look.hashtags}, {100 * p:.1f} %"
     hands.shows("long", 7)
 
 
@@ -168,6 +173,99 @@ def test_an_upload_that_is_no_picture_gives_a_message_and_the_explorer_goes_on(h
     assert hands.message.value == ""
     hands.upload(OWN)
     hands.shows("long", 8, own=True)
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_the_same_bad_file_chosen_again_gives_the_message_again(hands, kind):
+    hands.user.value = "long"
+    for _ in range(3):
+        hands.upload(NO_PICTURES[kind])
+        assert assert_harmless(hands.message.value).texts[0].startswith("picture: ")
+        assert hands.file.value == () and hands.explorer.own_picture is None
+        hands.on.click()
+        assert hands.message.value == ""
+
+
+def test_the_same_good_file_can_be_chosen_again_after_going_back(hands):
+    hands.user.value = "long"
+    for _ in range(2):
+        hands.upload(OWN)
+        hands.shows("long", 7, own=True)
+        hands.clear.click()
+        hands.shows("long", 7)
+
+
+# ---- photos without pictures
+
+
+def test_a_photo_without_a_picture_gives_a_message_and_the_next_one_is_shown(
+    hands, odd_photos, without_pictures
+):
+    start = odd_photos.rows_of(odd_photos.users.index("long")).start
+    without_pictures(start + 2)
+    hands.user.value = "long"
+    hands.photo.value = 3
+    for _ in range(2):  # the photo, then the next one, in whose history it is
+        hands.nothing_but(f"{odd_photos.folder}: row {start + 2} has no picture.")
+        hands.on.click()
+    hands.reader.value = NOBODY
+    assert hands.message.value == ""
+    hands.shows("long", 5, NOBODY)
+    hands.reader.value = OWNER
+    hands.nothing_but(f"{odd_photos.folder}: row {start + 2} has no picture.")
+    hands.photo.value = 10
+    assert hands.message.value == ""
+    hands.shows("long", 10)
+
+
+def test_a_collection_without_any_picture_gives_messages_and_never_breaks(
+    odd_predictor, odd_photos, without_pictures
+):
+    without_pictures()
+    hands = Hands(Explorer(odd_predictor, odd_photos))
+    said = r".*: row \d+ has no picture\."
+    hands.nothing_but(said)
+    hands.user.value = "long"
+    hands.nothing_but(said)
+    for reader in (NOBODY, "other"):
+        hands.reader.value = reader
+        hands.nothing_but(said)
+    hands.text.value = "tiny"
+    hands.nothing_but(said)
+    assert hands.explorer.added == ["tiny"]
+    hands.reader.value = NOBODY
+    hands.upload(OWN)  # needs no picture of the collection
+    assert hands.message.value == ""
+    hands.shows("long", 7, NOBODY, own=True)
+    hands.clear.click()
+    hands.nothing_but(said)
+
+
+@pytest.mark.parametrize("data", [OWN, b""], ids=["good", "bad"])
+def test_an_upload_where_the_collection_has_no_pictures_gives_a_message(
+    odd_predictor, odd_photos, without_pictures, data
+):
+    without_pictures()
+    hands = Hands(Explorer(odd_predictor, odd_photos))
+    hands.upload(data)  # the history has no pictures, with or without it
+    assert len(assert_harmless(hands.message.value).texts) == 1
+
+
+def test_a_history_without_pictures_gives_a_message_while_there_is_an_upload(
+    hands, odd_photos, without_pictures
+):
+    hands.user.value = "long"
+    hands.upload(OWN)
+    without_pictures()
+    hands.photo.value = 8
+    assert len(assert_harmless(hands.message.value).texts) == 1
+
+
+def test_a_damaged_picture_in_the_collection_gives_a_message(hands, odd_photos, monkeypatch):
+    damaged = {"bytes": NO_PICTURES["cut off"], "path": None}
+    monkeypatch.setitem(odd_photos.__dict__, "_picture_at", lambda row: damaged)
+    hands.user.value = "long"
+    hands.nothing_but("picture: .*")
 
 
 def test_show_displays_the_widgets(explorer, monkeypatch):

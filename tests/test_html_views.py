@@ -204,6 +204,45 @@ def test_users_in_one_place_are_drawn():
     assert {numbers(circle, "cx", "cy") for circle in circles} == {(24, 536)}
 
 
+def test_the_largest_group_has_the_first_colour_as_in_the_figure_of_users():
+    page = assert_harmless(users_map(groups=("g", "h", "h", "i")))
+    colours = [colour for colour, _ in plots.STYLES[:3]]
+    assert page.texts[-6:] == ["●", "h", "●", "g", "●", "i"]
+    assert [style(span, "color") for span in page.all("span")] == colours
+    fills = [circle["fill"] for circle in page.all("circle")[:4]]
+    assert fills == [colours[1], colours[0], colours[0], colours[2]]
+
+
+@pytest.mark.parametrize("number", [8, 9])
+def test_more_than_eight_groups_are_refused(number):
+    names = [f"g{i}" for i in range(number)]
+    points, photos = np.arange(2.0 * number).reshape(number, 2), [[PNG]] * number
+
+    def made():
+        return hover_map(points, names, names, photos, [["a"]] * number)
+
+    if number > 8:
+        with pytest.raises(ValueError, match="9 groups: at most 8"):
+            made()
+    else:
+        assert len({circle["fill"] for circle in Page(made()).all("circle")[:number]}) == 8
+
+
+def test_a_map_of_no_users_is_refused():
+    with pytest.raises(ValueError, match="a map of no users"):
+        hover_map(np.empty((0, 2)), [], [], [], [])
+
+
+@pytest.mark.parametrize("number", [12, 14])  # 828 and 964 pixels wide, on a map of 860
+def test_a_card_of_many_pictures_begins_on_the_map(number):
+    points = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    html = hover_map(points, ["g"] * 3, PLAIN[:3], [[PNG] * number] * 3, [["a"]] * 3)
+    page = assert_harmless(html)
+    assert len(page.all("image")) == 3 * number
+    assert min(numbers(card, "x")[0] for card in page.all("rect")) >= 0
+    assert min(numbers(picture, "x")[0] for picture in page.all("image")) >= 0
+
+
 def test_names_groups_and_hashtags_on_the_map_stay_text():
     page = assert_harmless(users_map(ODD, ODD, [[name] for name in ODD]))
     for name in ODD:

@@ -1,5 +1,6 @@
 """The committed results: complete, made from the committed data, and one row counted again."""
 
+import csv
 import math
 import re
 from pathlib import Path
@@ -8,6 +9,8 @@ import pandas as pd
 import pytest
 from test_tables import METRICS, by_hand, over_folds
 
+from hashtag_core import results
+from hashtag_core.errors import InputError
 from hashtag_core.splits import split_users, user_folds
 from hashtag_core.words import known_words
 
@@ -112,3 +115,34 @@ def test_the_observations_in_the_readme_are_the_measured_ones():
                 text = f"{row[f'{metric} difference']:+.1f}"
                 texts.append(text if math.isnan(std) else f"{text} ± {std:.1f}")
             assert cells[column].strip(" |") == " / ".join(texts)
+
+
+# ---- reading them
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RESULTS.glob("*.csv")))
+def test_a_committed_result_is_what_stands_in_its_file(name):
+    lines = (RESULTS / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+    head = [line[2:] for line in lines if line.startswith("#")]
+    columns, *rows = csv.reader(line for line in lines if not line.startswith("#"))
+    table = results.committed(name)
+    assert table.columns.tolist() == columns and len(table) == len(rows)
+    for found, row in zip(table.itertuples(index=False), rows, strict=True):
+        for value, text in zip(found, row, strict=True):
+            if isinstance(value, str):
+                assert value == text
+            else:
+                assert value == pytest.approx(float(text or "nan"), nan_ok=True)
+    about = ["command", "made with", "data", "settings"]
+    assert list(table.attrs) == about and len(head) == 4
+    assert table.attrs["command"] == head[0].removeprefix("command: ")
+    assert table.attrs["command"].startswith("hashtag-core ")
+    assert [table.attrs[key] for key in about[1:]] == head[1:]
+
+
+@pytest.mark.parametrize("name", ["open_art-table-9", "", "open_art-table-1.csv"])
+def test_an_unknown_result_is_an_input_error_that_lists_what_there_is(name):
+    with pytest.raises(InputError, match=f"no result {name!r}") as caught:
+        results.committed(name)
+    there = str(caught.value).split("There are: ")[1].rstrip(".").split(", ")
+    assert there == sorted(path.stem for path in RESULTS.glob("*.csv"))

@@ -298,7 +298,7 @@ def test_the_map_is_of_the_users_after_all_their_photos(first_fold, quick_umap):
 def test_the_way_of_a_user_on_the_map_has_a_point_for_each_photo(first_fold, quick_umap):
     photos, fold = first_fold.photos, first_fold.fold(0, "open")
     follow = ["user05", "$_$", "user20"]  # the last one has a single photo
-    found = figures.user_map(first_fold, groups=4, follow=follow)
+    found = figures.user_map(first_fold, groups=4, follow=iter(follow))  # can be read once
     without = figures.user_map(first_fold, groups=4)
     np.testing.assert_array_equal(found.points, without.points)
     assert (found.users, found.groups) == (without.users, without.groups)
@@ -319,7 +319,7 @@ def test_the_way_of_a_user_on_the_map_has_a_point_for_each_photo(first_fold, qui
 @pytest.mark.parametrize("name", ["nobody_here", "user22"])  # user22 has no hashtag that counts
 def test_a_user_who_is_not_on_the_map_cannot_be_followed(first_fold, quick_umap, name):
     with pytest.raises(InputError, match=f"not on the map: {name}"):
-        figures.user_map(first_fold, groups=4, follow=["user05", name])
+        figures.user_map(first_fold, groups=4, follow=iter(["user05", name]))
 
 
 def test_a_user_who_was_not_drawn_cannot_be_followed(first_fold, quick_umap):
