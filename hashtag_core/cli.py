@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core import course_commands
+from hashtag_core import benchmark_commands, course_commands
 from hashtag_core.errors import InputError
 from hashtag_core.table_commands import add_commands, write_json
 
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_commands(commands, common)
     course_commands.add_commands(commands)
+    benchmark_commands.add_commands(commands, common)
 
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
     predict.add_argument("--image", metavar="FILE", required=True, help="the picture")

@@ -1,11 +1,22 @@
-"""Ranking: the exact top k of any number of hashtags, in chunks of the vocabulary (§4)."""
+"""Ranking: the exact top k, and exact ranks, among any number of hashtags (§4).
+
+The vocabulary goes by in tiles; a tile's scores are compared with the best so far, and only photos
+for which it holds something better do more work. Memory does not depend on V. The tiles are always
+the same ones, so the score of a hashtag never depends on which others are ranked.
+
+Shapes: N photos, M true hashtags of all photos, V hashtags, C candidates in a tile, d joint space.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-CHUNK = 16_384  # hashtags at a time
+from hashtag_core.loss import fold
+
+TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
 
 @torch.no_grad()
@@ -25,18 +36,67 @@ def top_hashtags(
         (scores, ids): (N, k) float32 and (N, k) int64. Where there are fewer than k candidates,
         the rest is -inf and -1.
     """
-    best = torch.empty(len(queries), 0, dtype=torch.int64, device=queries.device)
-    for start in range(candidates.start, candidates.stop, CHUNK):
-        ids = torch.arange(start, min(start + CHUNK, candidates.stop), device=queries.device)
-        scores = queries @ tag_side(psi[ids[0] : ids[-1] + 1]).T  # Eq. 7: (N, C)
-        keys = torch.cat([best, _to_keys(scores.float(), ids)], dim=1)  # (N, k + C)
-        best = keys.topk(min(k, keys.shape[1]), dim=1).values  # (N, k)
+    missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
+    best = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k), falling
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        worst = _from_keys(best[:, -1])[0]  # (N,)
+        rows = (scores.amax(dim=1) > worst).nonzero()[:, 0]  # equal scores have higher ids here
+        keys = torch.cat([best[rows], _to_keys(scores[rows], ids)], dim=1)  # (rows, k + C)
+        best[rows] = keys.topk(k, dim=1).values
     scores, ids = _from_keys(best)
-    missing = (0, k - ids.shape[1])
-    return (
-        nn.functional.pad(scores, missing, value=-torch.inf),
-        nn.functional.pad(ids, missing, value=-1),
-    )
+    return scores, ids.masked_fill(ids == _LOW, -1)
+
+
+@torch.no_grad()
+def ranks_of(
+    queries: Tensor,
+    psi: Tensor,
+    tag_side: nn.Module,
+    candidates: range,
+    photos: Tensor,
+    hashtags: Tensor,
+) -> Tensor:
+    """The rank of given hashtags among the candidates, from 1, in the order of `top_hashtags`.
+
+    Args:
+        queries: as in `top_hashtags`.
+        psi: as in `top_hashtags`.
+        tag_side: as in `top_hashtags`.
+        candidates: as in `top_hashtags`.
+        photos: (M,) int64, whose rank it is.
+        hashtags: (M,) int64, ids among the candidates.
+
+    Returns:
+        (M,) int64.
+    """
+    own = torch.empty(len(photos), device=queries.device)  # (M,), their scores
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        m = ((hashtags >= ids[0]) & (hashtags <= ids[-1])).nonzero()[:, 0]
+        own[m] = scores[photos[m], hashtags[m] - ids[0]]
+    ranks = torch.ones_like(hashtags)
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        for m in torch.arange(len(photos), device=own.device).split(len(queries)):
+            others = scores[photos[m]]  # (m, C)
+            tied = (others == own[m, None]) & (ids < hashtags[m, None])
+            ranks[m] += ((others > own[m, None]) | tied).sum(dim=1)
+    return ranks
+
+
+def _tiles(
+    queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The candidates tile by tile: ids (C,), and scores (N, C) float32 (Equation 7)."""
+    queries, tag_side, offset = fold(queries, tag_side, len(psi))
+    tile = TILE.get(queries.device.type, 16_384)
+    if not len(candidates):
+        return
+    for start in range(candidates.start // tile * tile, candidates.stop, tile):
+        scores = (queries @ tag_side(psi[start : start + tile]).T).float() + offset  # whole tiles
+        first, stop = max(start, candidates.start), min(start + tile, candidates.stop)
+        yield (
+            torch.arange(first, stop, device=queries.device),
+            scores[:, first - start : stop - start],
+        )
 
 
 # topk leaves open which of two equal scores comes first. So score and id are put into one integer,

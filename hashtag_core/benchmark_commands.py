@@ -1,0 +1,56 @@
+"""`hashtag-core benchmark …`: speed and memory as ratios, ours over each alternative."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from importlib import import_module
+
+BENCHMARKS = ("loss", "ranking")
+
+
+def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    bench = commands.add_parser(
+        "benchmark", parents=[common], help="speed and memory against the alternatives"
+    )
+    bench.add_argument("name", choices=(*BENCHMARKS, "all"))
+    bench.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
+    bench.add_argument("--hashtags", type=int, help="default: the paper's 442,000 and 568,000")
+    bench.set_defaults(command=_benchmark)
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    import torch
+
+    from hashtag_core.table_commands import write_json
+    from hashtag_core.training import choose_device
+
+    device = choose_device(options.device)
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    print(
+        f"{device.type}: {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
+    sizes = {} if options.hashtags is None else {"hashtags": options.hashtags}
+    rows = []
+    for name in BENCHMARKS if options.name == "all" else (options.name,):
+        run = import_module(f"hashtag_core.benchmarks.{name}").run
+        for row in run(device.type, options.repeats, **sizes):
+            rows.append({**row, "device": machine, "torch": torch.__version__})
+            print(_as_text(row), flush=True)
+    write_json(options, rows)
+
+
+def _as_text(row: dict) -> str:
+    """One row to read."""
+    head = f"{row['benchmark']}: {row['case']}, against {row['against']}\n"
+    if "time_ratio" not in row:
+        errors = (f"{name} {value:.1e}" for name, value in row.items() if isinstance(value, float))
+        return head + "    " + ", ".join(errors)
+    return head + (
+        f"    time {row['time_ratio']:.2f} "
+        f"({row['seconds']:.2f} s / {row['against_seconds']:.2f} s)"
+        f"    memory 1/{1 / max(row['memory_ratio'], 1e-9):.1f} "
+        f"({row['megabytes']:,.0f} MB / {row['against_megabytes']:,.0f} MB)"
+        f"    largest difference {row['largest_difference']:.0e}"
+    )

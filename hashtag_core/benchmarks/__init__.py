@@ -1,0 +1,1 @@
+"""Speed and memory, each against its alternatives in the same run: `hashtag-core benchmark`."""
