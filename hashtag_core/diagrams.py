@@ -1,14 +1,19 @@
-"""The model in one drawing: the way from a history and a picture to the score of a hashtag."""
+"""Drawings of the model: the way to the score of a hashtag, and the joint space around a word."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots import GREY, figure_style, new_figure, save
+import numpy as np
+
+from hashtag_core.plots import BLUE, GREY, ORANGE, figure_style, new_figure, save
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from hashtag_core.prediction import HashtagPredictor
 
 PICTURE, HASHTAG, USER, JOINT = "#cfe4f2", "#f9d9c9", "#fdf0b0", "#cdebdf"
 BOXES = {  # name -> (x, y), text, colour
@@ -58,3 +63,61 @@ def draw_model(path: str | Path | None = None) -> Figure:
         ax.axis("off")
         save(figure, path)
     return figure
+
+
+def plot_joint_space(
+    predictor: HashtagPredictor, word: str, near: int = 9, path: str | Path | None = None
+) -> Figure:
+    """Draw a word among its nearest seen and unseen hashtags in the joint space.
+
+    The two axes are the directions in which they differ most (PCA of the unit vectors).
+
+    Args:
+        predictor: a trained model in use.
+        word: any hashtag, seen or not.
+        near: how many seen, and how many unseen hashtags.
+        path: where to save the figure; None for nowhere.
+
+    Raises:
+        InputError: where the word has no vector.
+    """
+    ids, seen = predictor.hashtags.ids, predictor.hashtags.num_seen
+    similar = [name for name, _ in predictor.similar(word, len(ids))]
+    groups = {  # label -> colour, marker, members
+        "seen in training": (BLUE, "o", [n for n in similar if ids[n] < seen][:near]),
+        "unseen": (ORANGE, "^", [n for n in similar if ids[n] >= seen][:near]),
+        "the word": ("black", "*", [word]),
+    }
+    names = [name for _, _, members in groups.values() for name in members]
+    points = predictor.tags(names).cpu().numpy()  # (n, d), of unit length
+    u, s, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    at = u[:, :2] * s[:2]  # (n, 2)
+    with figure_style():
+        figure = new_figure(10, 6)
+        ax = figure.subplots()
+        rest = at
+        for label, (colour, marker, members) in groups.items():
+            part, rest = rest[: len(members)], rest[len(members) :]
+            size = 280 if marker == "*" else 70
+            ax.scatter(*part.T, s=size, c=colour, marker=marker, label=label)
+        _label(ax, at, names)
+        share = 100 * (s[:2] ** 2).sum() / (s**2).sum()
+        ax.set(xticks=[], yticks=[], xlabel="first direction", ylabel="second direction")
+        ax.set_title(f"{share:.0f} % of the differences show in two dimensions")
+        ax.margins(x=0.16, y=0.08)
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
+        save(figure, path)
+    return figure
+
+
+def _label(ax: Axes, at: np.ndarray, names: list[str]) -> None:
+    """Write the names beside their points; one moves up or down until it covers nothing."""
+    letter, line = np.ptp(at[:, 0]) * 0.015, np.ptp(at[:, 1]) * 0.045
+    taken = [(x - letter, y, x + letter / 2) for x, y in at.tolist()]
+    for (x, y), name in zip(at.tolist(), names, strict=True):
+        start, end, step = x + letter, x + letter * (len(name) + 1), 0
+        while any(abs(y - b) < line and start < c and a < end for a, b, c in taken):
+            step += 1
+            y += step * (-1) ** step * line / 4  # in turn below and above
+        taken.append((start, y, end))
+        ax.text(start, y, name, va="center", parse_math=False)

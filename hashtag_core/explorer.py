@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from hashtag_core.errors import InputError
-from hashtag_core.html_views import TEXT, photo_cards, picture_uri, ranked_hashtags
+from hashtag_core.html_views import TEXT, percent, photo_cards, picture_uri, ranked_hashtags
 from hashtag_core.photos import PhotoCollection
+from hashtag_core.pictures import load_picture
 from hashtag_core.plots import GREY, ORANGE
 from hashtag_core.prediction import HashtagPredictor
 
@@ -184,12 +185,9 @@ class Explorer:
         def draw(_=None) -> None:
             try:
                 parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
-            except InputError as error:
+            except InputError as error:  # a collection may come without pictures
                 say(error)
                 parts = ("", "", "")
-                if self.own_picture is not None:  # without it, it goes on
-                    self.own_picture, upload.value = None, ()
-                    parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
             history.value, picture.value, ranking.value = parts
 
         def say(error: InputError) -> None:
@@ -216,9 +214,16 @@ class Explorer:
             draw()
 
         def take_upload(change) -> None:
-            if change["new"]:
-                self.own_picture = bytes(change["new"][-1]["content"])
-                redraw(change)
+            if not change["new"]:
+                return
+            message.value = ""
+            self.own_picture = bytes(change["new"][-1]["content"])
+            try:
+                load_picture(self.own_picture, "the uploaded file")
+            except InputError as error:
+                self.own_picture, upload.value = None, ()  # it goes on with the user's photo
+                say(error)
+            draw()
 
         def drop_upload(_=None) -> None:
             self.own_picture, upload.value = None, ()
@@ -267,10 +272,6 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     for name, rank, p in look.added:
         ranking += (
             f'<div style="{TEXT}">added: <b>{escape(name)}</b>, '
-            f"rank {rank:,} of {look.hashtags:,}, {_percent(p)}</div>"
+            f"rank {rank:,} of {look.hashtags:,}, {percent(p)}</div>"
         )
     return history, picture, ranking
-
-
-def _percent(p: float) -> str:
-    return f"{100 * p:.1f} %" if p >= 0.001 else "below 0.1 %"

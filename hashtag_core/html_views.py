@@ -72,9 +72,14 @@ def ranked_hashtags(predicted: Sequence[tuple[str, float]], true: Sequence[str] 
             f'<td style="text-align: left; {look}">{"✓ " if hit else ""}{escape(name)}</td>'
             f'<td style="text-align: left"><div style="background: {BLUE if hit else "#bbb"}; '
             f'height: 9px; width: {1 + 110 * p / largest:.0f}px"></div></td>'
-            f'<td style="text-align: right; color: {GREY}">{100 * p:.1f} %</td></tr>'
+            f'<td style="text-align: right; color: {GREY}">{percent(p)}</td></tr>'
         )
     return f'<table style="{TEXT}; border-spacing: 6px 1px">{"".join(rows)}</table>'
+
+
+def percent(p: float) -> str:
+    """A probability to read."""
+    return f"{100 * p:.1f} %" if p >= 0.001 else "below 0.1 %"
 
 
 def hover_map(

@@ -195,9 +195,7 @@ class HashtagPredictor:
             InputError: where it has no word vector.
         """
         name, vector = self._represent_one(hashtag)
-        tags = torch.nn.functional.normalize(self.model.phi_tag(self.psi), dim=1)  # (V, d)
-        own = torch.nn.functional.normalize(self.model.phi_tag(vector), dim=1)  # (1, d)
-        cosines = (tags @ own.T)[:, 0]  # (V,)
+        cosines = (self._unit_tags(self.psi) @ self._unit_tags(vector).T)[:, 0]  # (V,)
         best = cosines.argsort(descending=True, stable=True)[: k + 1].tolist()
         found = [(self.hashtags.names[i], float(cosines[i])) for i in best]
         return [(other, cosine) for other, cosine in found if other != name][:k]
@@ -229,6 +227,19 @@ class HashtagPredictor:
         scores = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])[:, 0]  # (P,)
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         return [(i, float(scores[i])) for i in best]
+
+    @torch.inference_mode()
+    def tags(self, hashtags: list[str]) -> Tensor:
+        """Where hashtags lie in the joint space: phi_tag(psi(y)), of unit length, (n, d).
+
+        Raises:
+            InputError: where one has no word vector.
+        """
+        vectors = [self._represent_one(name)[1] for name in hashtags]
+        return self._unit_tags(torch.cat(vectors)) if vectors else self._unit_tags(self.psi[:0])
+
+    def _unit_tags(self, psi: Tensor) -> Tensor:
+        return torch.nn.functional.normalize(self.model.phi_tag(psi), dim=1)
 
     def _represent_one(self, hashtag: str) -> tuple[str, Tensor]:
         names, vectors = self.represent([hashtag])

@@ -84,9 +84,9 @@ def execute(path: Path) -> NotebookNode:
             raise InputError(
                 f"{path.name} stopped at cell {running + 1}:\n{source}\n---\n{reason}"
             ) from None
-        except NoSuchKernel:
+        except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
             raise InputError(
-                "no Jupyter kernel `python3`: see what `hashtag-core doctor` says."
+                f"the Jupyter kernel `python3` does not start ({error}): see `hashtag-core doctor`."
             ) from None
     notebook.metadata["hashtag_core"] = {
         "code": code_digest(notebook),
@@ -147,8 +147,10 @@ def run_tutorial(
         raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
 
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: name a folder for the pages.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(f"{out}: there is a file of that name. Name a folder.") from None
     done = []
     for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)

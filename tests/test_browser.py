@@ -89,14 +89,18 @@ def page(lab):
 def find_explorer(page) -> None:
     """Scroll until the explorer is there: JupyterLab renders what can be seen."""
     explorer = page.locator(".widget-dropdown").first
-    for _ in range(60):
+    for step in range(400):  # cells may still be running: down, and from the top again
         if explorer.count() and explorer.is_visible():
             explorer.scroll_into_view_if_needed()
+            page.get_by_text("| Idle").wait_for(timeout=5 * MINUTES)
             return
+        failed = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+        assert not failed.count(), failed.first.inner_text()
         page.locator(".jp-WindowedPanel-outer").first.hover()
-        page.mouse.wheel(0, 600)
-        page.wait_for_timeout(250)
-    raise AssertionError("no explorer in the notebook")
+        page.mouse.wheel(0, 600 if step % 40 < 39 else -60_000)
+        page.wait_for_timeout(500)
+    keep(page, "no-explorer")
+    raise AssertionError("no explorer in the notebook; see runs/browser/no-explorer.png")
 
 
 def text_of(page) -> str:

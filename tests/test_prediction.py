@@ -90,10 +90,9 @@ def test_a_broken_picture_is_an_input_error(predictor):
 
 
 def test_a_feature_of_another_size_is_an_input_error(predictor):
-    with pytest.raises(InputError, match="7 numbers; the model takes 1280"):
-        predictor.predict(np.zeros(7))
-    with pytest.raises(InputError, match="7 numbers; the model takes 1280"):
-        predictor.pictures("cat", np.zeros((3, 7)))
+    for use in (predictor.predict, lambda feature: predictor.pictures("cat", feature[None])):
+        with pytest.raises(InputError, match="7 numbers; the model takes 1280"):
+            use(np.zeros(7))
 
 
 # ---- scores
@@ -282,10 +281,9 @@ def test_pictures_of_a_hashtag_are_also_found_as_it_is_written_otherwise(tiny_pr
 
 @pytest.mark.parametrize("hashtag", ["xyzzyq", "", " # "])
 def test_a_hashtag_without_a_word_vector_has_no_neighbours_and_no_pictures(predictor, hashtag):
-    with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
-        predictor.similar(hashtag)
-    with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
-        predictor.pictures(hashtag, np.zeros((2, 1280)))
+    for ask in (predictor.similar, lambda name: predictor.pictures(name, np.zeros((2, 1280)))):
+        with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
+            ask(hashtag)
 
 
 # ---- what is refused
