@@ -113,9 +113,8 @@ class HashtagModel(nn.Module):
         self.image_norm = nn.LayerNorm(c.d_v)
         self.g = Mutan(c.d_v, self.user_encoder.d_u, c.d_c, c.rank)  # Eq. 6
         self.phi_iu = nn.Sequential(nn.ReLU(), nn.Linear(c.d_c, c.d))
-        self.phi_tag = nn.Sequential(
-            nn.Linear(c.d_w, c.d), nn.ReLU(), nn.Linear(c.d, c.d, bias=False)
-        )
+        self.phi_tag = nn.Sequential(nn.Linear(c.d_w, c.d), nn.ReLU(), nn.Linear(c.d, c.d))
+        self.phi_tag[-1].bias.requires_grad_(False)  # it cancels in Eq. 8: nothing to learn
 
     def psi(self, given: Tensor) -> Tensor:
         """Representations of V hashtags, (V, d_w): the given ones, or the model's learned ones."""

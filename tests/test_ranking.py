@@ -1,11 +1,11 @@
-"""The exact top k, ties to the lower id, in chunks of any size."""
+"""The exact top k and exact ranks, ties to the lower id, in tiles of any size."""
 
 import pytest
 import torch
 from torch import nn
 
 from hashtag_core import ranking
-from hashtag_core.ranking import top_hashtags
+from hashtag_core.ranking import ranks_of, top_hashtags
 
 
 def top(scores, k, candidates=None):
@@ -45,18 +45,18 @@ def test_the_top_k_are_the_beginning_of_a_full_stable_sort(kind, k):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("chunk", [1, 2, 7, 59, 60])
-def test_the_size_of_the_chunks_changes_nothing(kind, chunk, monkeypatch):
+@pytest.mark.parametrize("tile", [1, 2, 7, 59, 60])
+def test_the_size_of_the_tiles_changes_nothing(kind, tile, monkeypatch):
     scores = random_scores(5, 60, kind)
     whole = top(scores, 10)
-    monkeypatch.setattr(ranking, "CHUNK", chunk)
-    in_chunks = top(scores, 10)
-    assert torch.equal(in_chunks[0], whole[0]) and torch.equal(in_chunks[1], whole[1])
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
+    in_tiles = top(scores, 10)
+    assert torch.equal(in_tiles[0], whole[0]) and torch.equal(in_tiles[1], whole[1])
 
 
-@pytest.mark.parametrize("chunk", [4, 1000])
-def test_where_all_scores_are_equal_the_order_is_that_of_the_ids(chunk, monkeypatch):
-    monkeypatch.setattr(ranking, "CHUNK", chunk)
+@pytest.mark.parametrize("tile", [4, 1000])
+def test_where_all_scores_are_equal_the_order_is_that_of_the_ids(tile, monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
     for value in (0.0, -1.5, 3.25):
         _, ids = top(torch.full((2, 50), value), 10)
         assert ids.tolist() == [list(range(10))] * 2
@@ -78,17 +78,17 @@ def test_the_smallest_difference_decides_before_the_id():
 
 
 @pytest.mark.parametrize("candidates", [range(0, 20), range(20, 45), range(44, 45), range(0, 45)])
-@pytest.mark.parametrize("chunk", [6, 1000])
-def test_only_candidates_are_ranked(candidates, chunk, monkeypatch):
-    monkeypatch.setattr(ranking, "CHUNK", chunk)
+@pytest.mark.parametrize("tile", [6, 1000])
+def test_only_candidates_are_ranked(candidates, tile, monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
     scores = random_scores(4, 45, "many ties")
     k = min(8, len(candidates))
     assert top(scores, k, candidates)[1].tolist() == fully_sorted(scores, k, candidates)
 
 
-@pytest.mark.parametrize("chunk", [2, 1000])
-def test_fewer_candidates_than_k_leave_minus_one_and_minus_infinity(chunk, monkeypatch):
-    monkeypatch.setattr(ranking, "CHUNK", chunk)
+@pytest.mark.parametrize("tile", [2, 1000])
+def test_fewer_candidates_than_k_leave_minus_one_and_minus_infinity(tile, monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
     scores = torch.tensor([[9.0, 1.0, 2.0, 3.0, 9.0]])
     best, ids = top(scores, 5, range(1, 4))
     assert ids.tolist() == [[3, 2, 1, -1, -1]]
@@ -105,9 +105,42 @@ def test_scores_are_the_inner_products_of_equation_7(monkeypatch):
     torch.manual_seed(0)
     tag_side = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
     queries, psi = torch.randn(6, 4), torch.randn(50, 8)
-    monkeypatch.setattr(ranking, "CHUNK", 9)
+    monkeypatch.setattr(ranking, "TILE", {"cpu": 9})
     best, ids = top_hashtags(queries, psi, tag_side, range(10, 50), 5)
     expected = (queries @ tag_side(psi).T)[:, 10:].topk(5)
     assert torch.equal(ids, expected.indices + 10)
     torch.testing.assert_close(best, expected.values)
     assert not best.requires_grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [1, 7, 60, 1000])
+@pytest.mark.parametrize("candidates", [range(0, 60), range(13, 41), range(40, 60)])
+def test_a_rank_is_the_place_in_a_full_stable_sort(kind, tile, candidates, monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
+    scores = random_scores(5, 60, kind)
+    orders = fully_sorted(scores, len(candidates), candidates)
+    photos = torch.arange(5).repeat_interleave(len(candidates))
+    hashtags = torch.tensor(orders).flatten()
+    queries, psi = torch.eye(5), scores.T.contiguous()
+    ranks = ranks_of(queries, psi, nn.Identity(), candidates, photos, hashtags)
+    assert ranks.tolist() == list(range(1, len(candidates) + 1)) * 5
+
+
+def test_no_more_than_a_tile_of_hashtags_goes_through_the_tag_side(monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": 8})
+    side = Watched(nn.Linear(3, 3))
+    top_hashtags(torch.randn(4, 3), torch.randn(50, 3), side, range(5, 47), 10)
+    assert max(side.sizes) == 8 and sum(side.sizes) == 48  # whole tiles, the same ones always
+
+
+class Watched(nn.Module):
+    """A tag side that notes how many hashtags it is given at a time."""
+
+    def __init__(self, side):
+        super().__init__()
+        self.side, self.sizes = side, []
+
+    def forward(self, psi):
+        self.sizes.append(len(psi))
+        return self.side(psi)

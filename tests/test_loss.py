@@ -1,0 +1,181 @@
+"""The loss in chunks: loss and gradients equal the plain computation in float64."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from hashtag_core import loss as loss_module
+from hashtag_core.loss import chunk_size, fold, softmax_loss
+
+SIDES = {
+    "folds": lambda d_w, d: nn.Sequential(nn.Linear(d_w, 7), nn.ReLU(), nn.Linear(7, d)),
+    "folds, no bias": lambda d_w, d: nn.Sequential(nn.Linear(d_w, d, bias=False)),
+    "does not fold": lambda d_w, d: nn.Sequential(nn.Linear(d_w, d), nn.Tanh()),
+    "nothing": lambda d_w, d: nn.Identity(),
+}
+
+
+def plain(queries, psi, side, targets, weights, photos):
+    """Equation 8 and 9 as they stand, in float64."""
+    log_p = (queries @ side(psi).T).log_softmax(dim=1)
+    return -(weights * log_p[photos, targets]).sum()
+
+
+def make(photos, hashtags, targets, d_w, d, side, seed, psi_learns):
+    torch.manual_seed(seed)
+    d = d_w if side == "nothing" else d
+    queries = torch.randn(photos, d, dtype=torch.float64, requires_grad=True)
+    psi = torch.randn(hashtags, d_w, dtype=torch.float64, requires_grad=psi_learns)
+    side = SIDES[side](d_w, d).double()
+    ids = torch.randint(hashtags, (targets,))
+    of = torch.randint(photos, (targets,))
+    return queries, psi, side, ids, torch.rand(targets, dtype=torch.float64), of
+
+
+def gradients(value, leaves):
+    found = torch.autograd.grad(value, leaves, allow_unused=True, retain_graph=True)
+    return [torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    photos=st.integers(1, 6),
+    hashtags=st.integers(1, 40),
+    targets=st.integers(0, 12),
+    d_w=st.integers(1, 5),
+    d=st.integers(1, 5),
+    side=st.sampled_from(sorted(SIDES)),
+    chunk=st.integers(1, 50),
+    dtype=st.sampled_from([torch.float64, torch.float32]),
+    psi_learns=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_loss_and_gradients_equal_the_plain_computation(
+    photos, hashtags, targets, d_w, d, side, chunk, dtype, psi_learns, seed
+):
+    exact = make(photos, hashtags, targets, d_w, d, side, seed, psi_learns)
+    expected = plain(*exact)
+    leaves = [x for x in (exact[0], exact[1], *exact[2].parameters()) if x.requires_grad]
+    wanted = gradients(expected, leaves)
+
+    ours = make(photos, hashtags, targets, d_w, d, side, seed, psi_learns)
+    queries = ours[0].detach().to(dtype).requires_grad_()
+    psi = ours[1].detach().to(dtype).requires_grad_(psi_learns)
+    tag_side, weights = ours[2].to(dtype), ours[4].to(dtype)
+    found = softmax_loss(queries, psi, tag_side, ours[3], weights, ours[5], chunk)
+    leaves = [x for x in (queries, psi, *tag_side.parameters()) if x.requires_grad]
+    tolerance = (
+        {"rtol": 1e-9, "atol": 1e-10} if dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-5}
+    )
+    torch.testing.assert_close(found.double(), expected, **tolerance)
+    for again in range(2):  # the second backward pass as the first
+        for ours_, theirs in zip(gradients(found, leaves), wanted, strict=True):
+            torch.testing.assert_close(ours_.double(), theirs, **tolerance, msg=f"{again}")
+
+
+@pytest.mark.parametrize("side", sorted(SIDES))
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_gradcheck(side, chunk):
+    queries, psi, tag_side, ids, weights, of = make(3, 11, 5, 2, 3, side, 0, psi_learns=True)
+
+    def f(queries, psi, *parameters):
+        return softmax_loss(queries, psi, tag_side, ids, weights, of, chunk)
+
+    assert torch.autograd.gradcheck(f, (queries, psi, *tag_side.parameters()))
+
+
+def test_one_target_a_photo_needs_no_list_of_photos():
+    queries, psi, side, ids, weights, _ = make(4, 9, 4, 3, 2, "folds", 1, psi_learns=False)
+    of = torch.arange(4)
+    one = softmax_loss(queries, psi, side, ids, weights)
+    torch.testing.assert_close(one, plain(queries, psi, side, ids, weights, of))
+
+
+def test_a_repeated_target_counts_twice():
+    queries, psi, side, *_ = make(2, 6, 1, 3, 2, "folds", 2, psi_learns=False)
+    ids, of = torch.tensor([5, 5, 0]), torch.tensor([1, 1, 0])
+    weights = torch.tensor([0.25, 0.25, 1.0], dtype=torch.float64)
+    twice = softmax_loss(queries, psi, side, ids, weights, of, chunk=2)
+    once = softmax_loss(
+        queries, psi, side, ids[1:], torch.tensor([0.5, 1.0], dtype=torch.float64), of[1:], chunk=2
+    )
+    torch.testing.assert_close(twice, once)
+
+
+def test_huge_scores_do_not_overflow():
+    queries = torch.full((2, 1), 1e4, requires_grad=True)
+    psi = torch.tensor([[1.0], [-1.0], [0.5]])
+    loss = softmax_loss(queries, psi, nn.Identity(), torch.tensor([0, 1]), torch.ones(2), chunk=1)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(2e4)
+    torch.testing.assert_close(queries.grad, torch.tensor([[0.0], [2.0]]))
+
+
+def test_half_precision_keeps_small_gradients():
+    """Under bfloat16 autocast sums are float32; a photo's small weight is no underflow."""
+    torch.manual_seed(0)
+    side = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6))
+    queries, psi = torch.randn(5, 6, requires_grad=True), torch.randn(300, 4)
+    ids, weights = torch.randint(300, (5,)), torch.full((5,), 1e-9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = softmax_loss(queries, psi, side, ids, weights, chunk=64)
+    assert loss.dtype == torch.float32
+    found = torch.autograd.grad(loss, [queries, *side[:1].parameters()])
+    wanted = torch.autograd.grad(
+        plain(queries, psi, side, ids, weights, torch.arange(5)), [queries, *side[:1].parameters()]
+    )
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - theirs).norm() < 0.03 * theirs.norm()
+
+
+def test_no_more_than_a_chunk_goes_through_the_tag_side():
+    sizes = []
+
+    class Watched(nn.Linear):
+        def forward(self, psi):
+            sizes.append(len(psi))
+            return super().forward(psi)
+
+    side = nn.Sequential(Watched(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    queries = torch.randn(3, 2, requires_grad=True)
+    softmax_loss(queries, torch.randn(50, 3), side, torch.zeros(3).long(), torch.ones(3), chunk=8)
+    assert max(sizes) == 8 and sum(sizes) == 2 * 50  # once for the normaliser, once for gradients
+
+
+def test_without_gradients_the_vocabulary_is_gone_over_once():
+    sizes = []
+
+    class Watched(nn.Identity):
+        def forward(self, psi):
+            sizes.append(len(psi))
+            return psi
+
+    with torch.no_grad():
+        softmax_loss(
+            torch.randn(3, 2), torch.randn(20, 2), Watched(), torch.zeros(3).long(), torch.ones(3)
+        )
+    assert sum(sizes) == 20
+
+
+def test_a_fold_is_exact_and_only_where_it_is_cheaper():
+    torch.manual_seed(0)
+    side = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 6)).double()
+    queries, psi = torch.randn(5, 6).double(), torch.randn(30, 3).double()
+    moved, rest, offset = fold(queries, side, hashtags=30)
+    assert len(rest) == 2
+    torch.testing.assert_close(moved @ rest(psi).T + offset, queries @ side(psi).T)
+    wide = nn.Sequential(nn.Linear(3, 400), nn.Linear(400, 2))  # folded, each score costs 400
+    few = torch.randn(5, 2)
+    for queries, side in ((few, wide), (few, nn.Identity()), (few, nn.Sequential(nn.Tanh()))):
+        assert fold(queries, side, 30) == (queries, side, 0.0)
+
+
+def test_the_chunk_follows_the_memory_budget(monkeypatch):
+    queries, psi = torch.randn(200, 1024), torch.randn(10, 300)
+    usual = chunk_size(queries, psi)
+    assert 256 <= usual <= 16_384
+    monkeypatch.setattr(loss_module, "CHUNK_BYTES", 4 * loss_module.CHUNK_BYTES)
+    assert chunk_size(queries, psi) == pytest.approx(4 * usual, rel=0.2)
