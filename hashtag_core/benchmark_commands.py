@@ -6,7 +6,9 @@ import argparse
 import platform
 from importlib import import_module
 
-BENCHMARKS = ("loss", "ranking")
+from hashtag_core.errors import InputError
+
+BENCHMARKS = ("loss", "batching", "ranking")
 
 
 def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -31,11 +33,14 @@ def _benchmark(options: argparse.Namespace) -> None:
     print(
         f"{device.type}: {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
     )
-    sizes = {} if options.hashtags is None else {"hashtags": options.hashtags}
+    if options.repeats < 1 or (options.hashtags is not None and options.hashtags < 100):
+        raise InputError("--repeats is at least 1, --hashtags at least 100.")
     rows = []
     for name in BENCHMARKS if options.name == "all" else (options.name,):
-        run = import_module(f"hashtag_core.benchmarks.{name}").run
-        for row in run(device.type, options.repeats, **sizes):
+        benchmark = import_module(f"hashtag_core.benchmarks.{name}")
+        sized = options.hashtags is not None and hasattr(benchmark, "SIZES")
+        sizes = {"hashtags": options.hashtags} if sized else {}
+        for row in benchmark.run(device.type, options.repeats, **sizes):
             rows.append({**row, "device": machine, "torch": torch.__version__})
             print(_as_text(row), flush=True)
     write_json(options, rows)

@@ -8,7 +8,8 @@ side / query side.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -229,3 +230,18 @@ def batches(
     lengths = [len(rows) for rows in histories.rows]
     sampler = SimilarLengths(lengths, users_per_batch, generator)
     return DataLoader(histories, batch_sampler=sampler, collate_fn=collate)
+
+
+def prefetched(loader: Iterable[Batch], device: torch.device | str) -> Iterator[Batch]:
+    """The same batches on a device, each read and moved while the one before is worked on."""
+    made = iter(loader)
+
+    def read() -> Batch | None:
+        batch = next(made, None)
+        return None if batch is None else batch.to(device)
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        coming = reader.submit(read)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(read)
+            yield batch

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hashtag_core.errors import InputError, reading
 from hashtag_core.hashtags import Hashtags
-from hashtag_core.histories import Batch, UserHistories, batches
+from hashtag_core.histories import Batch, UserHistories, batches, prefetched
 from hashtag_core.loss import softmax_loss
 from hashtag_core.metrics import Ranker, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
@@ -158,9 +158,8 @@ def fit(
     for epoch in (bar := tqdm(range(1, settings.epochs + 1), desc=description, leave=None)):
         model.train()
         losses = []
-        for batch in train_batches:
-            targets = batch.draw_targets(generator).to(device)  # (N,)
-            batch = batch.to(device)
+        for batch in prefetched(train_batches, device):
+            targets = batch.draw_targets(generator)  # (N,)
             with _autocast(device):
                 psi = model.psi(seen)  # (V, d_w)
                 queries = model(batch, psi)  # (N, d)

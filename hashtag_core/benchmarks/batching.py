@@ -1,0 +1,94 @@
+"""Several users a batch against one, and all histories of a user in one GRU pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.histories import Batch
+from hashtag_core.loss import softmax_loss
+from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.user_encoders import hashtag_sums
+
+USERS, PHOTOS, HASHTAGS = 16, 100, 4_000  # PHOTOS of each user on average, HASHTAGS in the loss
+PREFIXES = 100  # T of the second comparison
+
+
+def make_batches(users: int, users_per_batch: int, photos: int, hashtags: int) -> list[Batch]:
+    """Made-up users with half to one and a half times `photos` photos, three hashtags each."""
+    torch.manual_seed(0)
+    lengths = torch.randint(photos // 2, photos * 3 // 2 + 1, (users,)).sort().values
+    found = []
+    for part in lengths.split(users_per_batch):
+        mask = torch.arange(int(part.max())) < part[:, None]  # (B, T)
+        images, n = torch.randn(*mask.shape, 1280) * mask[..., None], int(part.sum())
+        found.append(
+            Batch(
+                history_images=images,
+                query_images=images,
+                mask=mask,
+                hashtag_ids=torch.randint(hashtags, (3 * n,)),
+                hashtag_offsets=torch.arange(0, 3 * n + 1, 3),
+                rows=torch.arange(n),
+                users=torch.arange(len(part)),
+                predict=torch.ones(n, dtype=torch.bool),
+            )
+        )
+    return found
+
+
+def training(device: str, users_per_batch: int) -> Callable[[], dict[str, Tensor]]:
+    """Training steps over the same users."""
+    loader = [b.to(device) for b in make_batches(USERS, users_per_batch, PHOTOS, HASHTAGS)]
+    torch.manual_seed(0)
+    model = HashtagModel(ModelConfig.small(1280, 50)).to(device)
+    psi = torch.randn(HASHTAGS, 50).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def work() -> dict[str, Tensor]:
+        for batch in loader:
+            targets = batch.hashtag_ids[batch.hashtag_offsets[:-1]]
+            queries = model(batch, psi)
+            loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return {}
+
+    return work
+
+
+def encoding(device: str, way: str) -> Callable[[], dict[str, Tensor]]:
+    """The user before each of T photos, in one pass, or by encoding every history anew."""
+    [batch] = [b.to(device) for b in make_batches(1, 1, PREFIXES, HASHTAGS)]
+    torch.manual_seed(0)
+    encoder = HashtagModel(ModelConfig.small(1280, 50)).to(device).user_encoder
+    psi = torch.randn(HASHTAGS, 50).to(device)
+
+    @torch.inference_mode()
+    def work() -> dict[str, Tensor]:
+        if way == "one pass":
+            return {"users": encoder(batch, psi)[0, 1:]}
+        y = hashtag_sums(batch, psi)  # (1, T, d_w)
+        found = []
+        for t in range(1, y.shape[1] + 1):
+            x = encoder.pair(batch.history_images[:, :t], y[:, :t])  # (1, t, d_pair)
+            found.append(encoder.aggregate(x)[0, -1])
+        return {"users": torch.stack(found)}
+
+    return work
+
+
+def run(device: str, repeats: int = 3) -> list[dict]:
+    """Both comparisons; a time ratio of 1/4 is four times as many users a second."""
+    several = measure(training, device, repeats, users_per_batch=USERS)
+    one = measure(training, device, repeats, users_per_batch=1)
+    at_once = measure(encoding, device, repeats, way="one pass")
+    anew = measure(encoding, device, repeats, way="every history anew")
+    return [
+        compare("batching", f"training, {USERS} users a batch", "one user a batch", several, one),
+        compare("batching", "all histories in one GRU pass", "every history anew", at_once, anew),
+    ]
