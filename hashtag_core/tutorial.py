@@ -147,10 +147,9 @@ def run_tutorial(
         raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
 
     out = Path(out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(f"{out}: there is a file of that name. Name a folder.") from None
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise InputError(f"{place} is a file: name a folder for the pages.")
     done = []
     for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)

@@ -165,7 +165,7 @@ def test_an_upload_that_is_no_picture_gives_a_message_and_the_explorer_goes_on(h
     hands.user.value = "long"
     hands.upload(NO_PICTURES[kind])
     page = assert_harmless(hands.message.value)
-    assert len(page.texts) == 1 and page.texts[0].startswith("picture: ")
+    assert len(page.texts) == 1 and page.texts[0].startswith("the uploaded file: ")
     assert hands.explorer.own_picture is None
     hands.shows("long", 7)
     hands.on.click()
@@ -180,7 +180,7 @@ def test_the_same_bad_file_chosen_again_gives_the_message_again(hands, kind):
     hands.user.value = "long"
     for _ in range(3):
         hands.upload(NO_PICTURES[kind])
-        assert assert_harmless(hands.message.value).texts[0].startswith("picture: ")
+        assert assert_harmless(hands.message.value).texts[0].startswith("the uploaded file: ")
         assert hands.file.value == () and hands.explorer.own_picture is None
         hands.on.click()
         assert hands.message.value == ""
