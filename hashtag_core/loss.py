@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK_BYTES = 64 * 2**20  # what a chunk may take
+CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
 
 
 def softmax_loss(
@@ -77,8 +77,9 @@ def fold(
 
 def chunk_size(queries: Tensor, psi: Tensor) -> int:
     """How many hashtags fit into `CHUNK_BYTES`: their scores, their tags, and the gradients."""
+    budget = CHUNK_BYTES.get(queries.device.type, CHUNK_BYTES["cpu"])
     numbers = 2 * len(queries) + 4 * queries.shape[1] + psi.shape[1]
-    return max(256, CHUNK_BYTES // (4 * numbers) // 256 * 256)
+    return max(256, budget // (4 * numbers) // 256 * 256)
 
 
 class _ChunkedSoftmax(torch.autograd.Function):

@@ -19,8 +19,8 @@ def make(
 ):
     """Queries, psi, a tag side (with or without a last linear layer) and targets, from a seed."""
     torch.manual_seed(0)
-    queries = torch.randn(photos, d, dtype=dtype) / d**0.5
-    psi = torch.randn(hashtags, d_w, dtype=dtype)
+    queries = (torch.randn(photos, d) / d**0.5).to(dtype)
+    psi = torch.randn(hashtags, d_w).to(dtype)
     layers = [nn.Linear(d_w, d), nn.ReLU(), nn.Linear(d, d)]
     side = nn.Sequential(*layers, *([] if folds else [nn.Tanh()])).to(dtype)
     targets = torch.randint(hashtags, (photos,))
@@ -46,7 +46,7 @@ def case(device: str, way: str, folds: bool, **sizes) -> Callable[[], dict[str, 
         for leaf in (queries, *side.parameters()):
             leaf.grad = None
         loss.backward()
-        return {"loss": loss, "queries": queries.grad, "first layer": side[0].weight.grad}
+        return {"loss": loss.detach(), "queries": queries.grad, "first layer": side[0].weight.grad}
 
     return work
 
