@@ -91,6 +91,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, tag_side, chunk, targets, photos, weights, queries, psi, *parameters):
+        """The loss; its gradients to the queries, psi and the parameters are kept in `ctx`."""
         exact = torch.promote_types(queries.dtype, torch.float32)  # sums, also under autocast
         pieces = []  # of the vocabulary: its ids, and which targets are among them
         for start in range(0, len(psi), chunk):
@@ -140,5 +141,6 @@ class _ChunkedSoftmax(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, d_loss):
+        """The kept gradients, times the gradient that comes from above."""
         found = (None if part is None else d_loss * part for part in ctx.saved_tensors)
         return (None, None, None, None, None, *found)
