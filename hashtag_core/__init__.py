@@ -6,7 +6,8 @@ Hashtag Prediction", CVPR 2020. Equation, section and table numbers in the code 
 
 from hashtag_core.errors import InputError
 from hashtag_core.hashtags import Hashtags, build_hashtags
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import HashtagMetrics, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.photos import PhotoCollection

@@ -78,9 +78,9 @@ def oracle(photos: PhotoCollection, hashtags: Hashtags) -> Ranker:
     Raises:
         InputError: where the collection has no such column.
     """
-    if "oracle" not in photos.table.column_names:
+    if not photos.has("oracle"):
         raise InputError("only a simulated collection knows the truth: no column `oracle`.")
-    column = photos.table["oracle"]
+    column = photos.column("oracle")
 
     def rank(batch: Batch, candidates: range, k: int) -> Tensor:
         ranked = frequency(batch, candidates, k).clone()  # (N, k)

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from hashtag_core.errors import InputError
 
-BENCHMARKS = ("loss", "batching", "ranking")
+BENCHMARKS = ("loss", "batching", "ranking", "reading", "training")
 
 
 def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -48,14 +48,18 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 def _as_text(row: dict) -> str:
     """One row to read."""
-    head = f"{row['benchmark']}: {row['case']}, against {row['against']}\n"
+    head = f"{row['benchmark']}: {row['case']}, against {row['against']}\n    "
     if "time_ratio" not in row:
-        errors = (f"{name} {value:.1e}" for name, value in row.items() if isinstance(value, float))
-        return head + "    " + ", ".join(errors)
-    return head + (
-        f"    time {row['time_ratio']:.2f} "
-        f"({row['seconds']:.2f} s / {row['against_seconds']:.2f} s)"
-        f"    memory 1/{1 / max(row['memory_ratio'], 1e-9):.1f} "
-        f"({row['megabytes']:,.0f} MB / {row['against_megabytes']:,.0f} MB)"
-        f"    largest difference {row['largest_difference']:.0e}"
+        numbers = {name: value for name, value in row.items() if isinstance(value, float)}
+        return head + ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+    ratio = row["memory_ratio"]
+    memory = f"1/{1 / ratio:.1f}" if 0 < ratio < 1 else f"{ratio:.2f}"
+    text = head + (
+        f"time {row['time_ratio']:.2f} ({row['seconds']:.3g} s / {row['against_seconds']:.3g} s)"
+        f"    memory {memory} ({row['megabytes']:,.0f} MB / {row['against_megabytes']:,.0f} MB)"
     )
+    if row["largest_difference"] == row["largest_difference"]:
+        text += f"    largest difference {row['largest_difference']:.0e}"
+    if "waiting" in row:
+        text += f"    waiting {row['waiting']:.1%} / {row['against_waiting']:.1%} of the time"
+    return text

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core import benchmark_commands, course_commands
+from hashtag_core import benchmark_commands, course_commands, train_command
 from hashtag_core.errors import InputError
 from hashtag_core.table_commands import add_commands, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_WORKERS = 8  # each holds a copy of the simulated world
 DEFAULT_RUNS = Path("runs/quickstart")
 DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
 
@@ -28,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if int(os.environ.get("RANK", 0)):  # torchrun's: the first process speaks for all
+        options.json, sys.stdout = None, io.StringIO()
+        os.environ["TQDM_DISABLE"] = "1"
     try:
         folder = Path(getattr(options, "json", None) or ".").parent
         if not folder.is_dir():  # better said before the work than after it
@@ -75,10 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     sim.add_argument("--photos", type=int, default=50, help="a user, on average; default: 50")
     sim.add_argument("--hashtags", type=int, default=5000, help="about; default: %(default)s")
     sim.add_argument("--seed", type=int, default=0)
+    sim.add_argument(
+        "--workers", type=int, help="processes; default: 1, or one a core if it is much"
+    )
     sim.add_argument("--out", metavar="DIR", default="data/simulated", help="default: %(default)s")
     sim.set_defaults(command=_prepare_simulated)
 
     add_commands(commands, common)
+    train_command.add_commands(commands, common)
     course_commands.add_commands(commands)
     benchmark_commands.add_commands(commands, common)
 
@@ -153,12 +163,26 @@ def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _prepare_simulated(options: argparse.Namespace) -> None:
-    from hashtag_core.sources.simulated import prepare_simulated
+def _as_time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
-    photos = prepare_simulated(
-        options.out, options.users, options.photos, options.hashtags, options.seed
+
+def _prepare_simulated(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.simulated import estimate_simulated, prepare_simulated
+
+    size = options.users, options.photos, options.hashtags, options.seed
+    about = estimate_simulated(*size)
+    cores = min(os.cpu_count() or 1, MOST_WORKERS)
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers {options.workers}: at least 1.")
+    workers = options.workers or (cores if about["seconds"] > 60 else 1)
+    print(
+        f"{about['photos']:,} photos of {options.users:,} users: about "
+        f"{_as_time(about['seconds'] / min(workers, cores))} with {workers} process(es), "
+        f"{about['bytes'] / 1e9:.2f} GB on disk.",
+        flush=True,
     )
+    photos = prepare_simulated(options.out, *size, workers)
     hashtags = len(photos.hashtag_names.dictionary)
     print(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
     print(f"Written: {photos.folder}\nNext:    hashtag-core table 1 --data {options.out}")

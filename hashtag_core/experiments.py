@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from hashtag_core.errors import InputError
-from hashtag_core.histories import Batch, batches
+from hashtag_core.histories import Batch
 from hashtag_core.image_retrieval import evaluate_retrieval, make_pool
+from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.model import HashtagModel
 from hashtag_core.paper import with_paper
@@ -331,7 +332,7 @@ def choose(
 
 def with_oracle(study: Study, rows: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """The same rows and, on a simulated collection, the oracle as the last one."""
-    if "oracle" not in study.photos.table.column_names:
+    if not study.photos.has("oracle"):
         return rows
     return {setting: (*names, "oracle") for setting, names in rows.items()}
 

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
 from hashtag_core.image_retrieval import make_pool, picture_scores, user_of_half
+from hashtag_core.loading import batches
 from hashtag_core.picture_plots import Example, Found
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study import Study

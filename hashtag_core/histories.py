@@ -8,17 +8,25 @@ side / query side.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.photos import PhotoCollection
+
+
+class Whole(NamedTuple):
+    """The batch that several processes share: how large it is, and where one's part begins."""
+
+    users: int
+    photos: int
+    first_photo: int
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Batch:
         users: (B,) int64, the users' numbers in the collection.
         predict: (N,) bool, which photos are learned from or evaluated; the others are history
             and nothing else.
+        whole: of which batch this is a process's part; None where it is all of it.
     """
 
     history_images: Tensor
@@ -48,10 +57,15 @@ class Batch:
     rows: Tensor
     users: Tensor
     predict: Tensor
+    whole: Whole | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {n: x.to(device) for n, x in parts.items() if isinstance(x, Tensor)}
+        if self.query_images is self.history_images:
+            moved["query_images"] = moved["history_images"]
+        return Batch(**{**parts, **moved})
 
     def photo_of_hashtags(self) -> Tensor:
         """(M,) int64: which of the N photos each hashtag stands on."""
@@ -59,16 +73,25 @@ class Batch:
         return photos.repeat_interleave(self.hashtag_offsets.diff())
 
     def photo_weights(self) -> Tensor:
-        """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9."""
+        """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9.
+
+        B counts the users of the whole batch, also where this is a part of it.
+        """
         counted = self.mask.clone()  # (B, T)
         counted[self.mask] = self.predict
         photos = counted.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1), N_u
-        return (counted / photos / len(self.mask))[self.mask]  # (N,)
+        users = len(self.mask) if self.whole is None else self.whole.users
+        return (counted / photos / users)[self.mask]  # (N,)
 
     def draw_targets(self, generator: torch.Generator | None = None) -> Tensor:
-        """(N,) int64: one hashtag of each photo, uniformly at random (§3.3)."""
+        """(N,) int64: one hashtag of each photo, uniformly at random (§3.3).
+
+        A part of a batch draws what the whole batch would.
+        """
         counts = self.hashtag_offsets.diff()  # (N,)
-        draw = torch.rand(len(counts), generator=generator).to(counts.device)
+        _, photos, first = self.whole or Whole(0, len(counts), 0)
+        draw = torch.rand(photos, generator=generator)[first : first + len(counts)]
+        draw = draw.to(counts.device)
         return self.hashtag_ids[self.hashtag_offsets[:-1] + (draw * counts).long()]  # (N,)
 
 
@@ -87,6 +110,7 @@ class UserHistories(Dataset):
             takes the collection's own for both sides.
 
     Attributes:
+        features: (P, d_i), the collection's, or a tensor on a device (`resident`).
         left_out: {"photos": …, "users": …}.
     """
 
@@ -100,6 +124,7 @@ class UserHistories(Dataset):
         query_features: np.ndarray | None = None,
     ) -> None:
         self.photos = photos
+        self.features = photos.features
         self.query_features = query_features
         everything = np.ones(len(photos), dtype=bool)
         keep = everything if keep is None else keep
@@ -127,13 +152,15 @@ class UserHistories(Dataset):
     def __len__(self) -> int:
         return len(self.users)
 
-    def __getitem__(self, item: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, item: int) -> dict:
         rows = self.rows[item]
-        whole = slice(rows[0], rows[-1] + 1)  # one sequential read of the memory map
-        features = self.photos.features[whole][rows - rows[0]]
-        queries = None
-        if self.query_features is not None:
-            queries = self.query_features[whole][rows - rows[0]]
+
+        def read(features: np.ndarray | Tensor) -> np.ndarray | Tensor:
+            """(T, d): one slice, which is one sequential read of a memory map."""
+            return features[rows[0] : rows[-1] + 1][rows - rows[0]]
+
+        features = read(self.features)
+        queries = None if self.query_features is None else read(self.query_features)
         starts, ends = self.hashtag_offsets[rows], self.hashtag_offsets[rows + 1]
         ids = [self.hashtag_ids[start:end] for start, end in zip(starts, ends, strict=True)]
         return {
@@ -166,15 +193,16 @@ class UserHistories(Dataset):
         return pieces
 
 
-def collate(users: list[dict[str, np.ndarray]]) -> Batch:
+def collate(users: list[dict], whole: Whole | None = None) -> Batch:
     """Pad the histories of B users to the longest one."""
     lengths = torch.tensor([len(user["rows"]) for user in users])  # (B,)
     mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
 
     def padded(name: str) -> Tensor:
-        out = torch.zeros(*mask.shape, users[0][name].shape[1])  # (B, T, d)
-        for b, user in enumerate(users):
-            out[b, : lengths[b]] = torch.from_numpy(user[name].astype(np.float32))
+        own = [torch.as_tensor(user[name]) for user in users]  # (T, d) each
+        out = torch.zeros(*mask.shape, own[0].shape[1], device=own[0].device)  # (B, T, d)
+        for b, rows in enumerate(own):
+            out[b, : len(rows)] = rows
         return out
 
     images = padded("history_images")
@@ -188,60 +216,5 @@ def collate(users: list[dict[str, np.ndarray]]) -> Batch:
         rows=torch.from_numpy(np.concatenate([user["rows"] for user in users])),
         users=torch.tensor([user["user"] for user in users]),
         predict=torch.from_numpy(np.concatenate([user["predict"] for user in users])),
+        whole=whole,
     )
-
-
-class SimilarLengths(Sampler[list[int]]):
-    """Random batches of users with similarly long histories, so that little is padding.
-
-    Users are shuffled, cut into pools of eight batches, sorted by length within each pool, and the
-    batches are shuffled in the end.
-    """
-
-    def __init__(
-        self, lengths: Sequence[int], users_per_batch: int, generator: torch.Generator | None
-    ) -> None:
-        self.lengths = lengths
-        self.size = users_per_batch
-        self.generator = generator
-
-    def __len__(self) -> int:
-        return -(-len(self.lengths) // self.size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = torch.randperm(len(self.lengths), generator=self.generator).tolist()
-        found = []
-        for start in range(0, len(order), 8 * self.size):
-            pool = sorted(order[start : start + 8 * self.size], key=self.lengths.__getitem__)
-            found += [pool[i : i + self.size] for i in range(0, len(pool), self.size)]
-        for i in torch.randperm(len(found), generator=self.generator).tolist():
-            yield found[i]
-
-
-def batches(
-    histories: UserHistories,
-    users_per_batch: int,
-    shuffle: bool = False,
-    generator: torch.Generator | None = None,
-) -> DataLoader:
-    """Batches of several users: in their order, or at random (`SimilarLengths`) for training."""
-    if not shuffle:
-        return DataLoader(histories, users_per_batch, collate_fn=collate)
-    lengths = [len(rows) for rows in histories.rows]
-    sampler = SimilarLengths(lengths, users_per_batch, generator)
-    return DataLoader(histories, batch_sampler=sampler, collate_fn=collate)
-
-
-def prefetched(loader: Iterable[Batch], device: torch.device | str) -> Iterator[Batch]:
-    """The same batches on a device, each read and moved while the one before is worked on."""
-    made = iter(loader)
-
-    def read() -> Batch | None:
-        batch = next(made, None)
-        return None if batch is None else batch.to(device)
-
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        coming = reader.submit(read)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(read)
-            yield batch

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hashtag_core.products import product
+
 CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
 
 
@@ -101,7 +103,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
         log_z = torch.full(queries.shape[:1], -torch.inf, dtype=exact, device=queries.device)
         of_targets = log_z.new_zeros(len(targets))  # (M,)
         for ids, m in pieces:
-            scores = (queries @ tag_side(psi[ids]).T).to(exact)  # Eq. 7: (N, C)
+            scores = product(queries, tag_side(psi[ids])).to(exact)  # Eq. 7: (N, C)
             log_z = torch.logaddexp(log_z, scores.logsumexp(dim=1))  # (N,)
             of_targets[m] = scores[photos[m], targets[m] - ids.start]
         weights = weights.to(exact)
@@ -118,16 +120,16 @@ class _ChunkedSoftmax(torch.autograd.Function):
             with torch.enable_grad():
                 given = psi[ids].detach().requires_grad_(psi.requires_grad)  # (C, d_w)
                 tags = tag_side(given)  # (C, d)
-            scores = (queries @ tags.detach().T).to(exact)  # (N, C)
+            scores = product(queries, tags.detach()).to(exact)  # (N, C)
             d_scores = scores.sub_(log_z[:, None]).exp_().mul_(of_photos[:, None] / unit)
             at = (photos[m], targets[m] - ids.start)
             d_scores.index_put_(at, -weights[m] / unit, accumulate=True)
             d_scores = d_scores.to(tags.dtype)
-            d_queries += d_scores @ tags.detach()
+            d_queries += product(d_scores, tags.detach().T)
             inputs = [given, *parameters] if psi.requires_grad else list(parameters)
             if not inputs:
                 continue
-            d_tags = d_scores.T @ queries.to(tags.dtype)  # (C, d)
+            d_tags = product(d_scores.T, queries.to(tags.dtype).T)  # (C, d)
             found = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
             if psi.requires_grad:
                 d_psi[ids] = found[0] * unit

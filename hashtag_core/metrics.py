@@ -17,6 +17,7 @@ from torch import Tensor
 
 from hashtag_core.hashtags import CANDIDATES, Hashtags
 from hashtag_core.histories import Batch
+from hashtag_core.processes import Processes
 
 Ranker = Callable[[Batch, range, int], Tensor]  # batch, candidates, k -> (N, k) ids, best first
 
@@ -72,6 +73,13 @@ class HashtagMetrics:
             self.sums[f"P@{k}"] += float(hits.sum()) / k
             self.sums[f"R@{k}"] += float((hits / num_true[counted]).sum())
 
+    def add_up(self, processes: Processes) -> None:
+        """Take in what the other processes have counted."""
+        counts = [*self.sums.values(), self.photos, self.left_out]
+        *sums, photos, left_out = processes.sum_of_numbers(counts)
+        self.sums = dict(zip(self.sums, sums, strict=True))
+        self.photos, self.left_out = int(photos), int(left_out)
+
     def compute(self) -> dict[str, float]:
         """{"A@1": …, "P@1": …, …, "photos": …, "left_out": …}, in per cent.
 
@@ -89,6 +97,7 @@ def evaluate(
     batches: Iterable[Batch],
     hashtags: Hashtags,
     candidates: tuple[str, ...] = CANDIDATES,
+    processes: Processes | None = None,
 ) -> dict[str, dict[str, float]]:
     """A ranker's metrics on all photos of all users, for each set of candidates.
 
@@ -97,6 +106,7 @@ def evaluate(
         batches: of `UserHistories`.
         hashtags: the vocabulary.
         candidates: of "seen", "unseen", "all".
+        processes: who else evaluates, each other photos; None for nobody.
 
     Returns:
         {"seen": {"A@1": …, "photos": …}, …}, in per cent.
@@ -113,4 +123,7 @@ def evaluate(
                 ids,
                 batch.predict.to(ranked.device),
             )
+    if processes is not None and processes.number > 1:
+        for metric in metrics.values():
+            metric.add_up(processes)
     return {which: metric.compute() for which, metric in metrics.items()}

@@ -52,12 +52,12 @@ class ModelConfig:
     learned_psi: bool = False
 
     @classmethod
-    def paper(cls, **parts) -> ModelConfig:
+    def paper(cls, d_i: int = 2048, d_w: int = 300, **parts) -> ModelConfig:
         """ResNet-50, GloVe (300 numbers) and d_u = 1024 as in §4; d_x, d_c, d, rank are ours.
 
         `parts` replaces or adds any attribute.
         """
-        sizes = {"d_i": 2048, "d_v": 2048, "d_w": 300, "d_x": 1024, "d_u": 1024, "d_c": 1024}
+        sizes = {"d_i": d_i, "d_v": d_i, "d_w": d_w, "d_x": 1024, "d_u": 1024, "d_c": 1024}
         return cls(**{**sizes, "d": 1024, "rank": 5, **parts})
 
     @classmethod

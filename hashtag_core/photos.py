@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
+ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
 ROWS_PER_GROUP = 256  # pictures that one random access reads from photos.parquet
 
 
@@ -40,8 +41,8 @@ class PhotoCollection:
 
     Attributes:
         table: pyarrow Table of P rows: photo_id (string), user (string), time (timestamp, null
-            where unknown), hashtags (list<string>), and any column that the source added.
-            Pictures stay on disk until `picture` asks for one.
+            where unknown), hashtags (list<string>), and any column that the source added, but
+            for those that stay on disk (`picture`, `column`).
         features: (P, d_i) float16, usually a memory map.
         meta: what meta.json says.
         folder: where the collection was loaded from, or None.
@@ -79,7 +80,7 @@ class PhotoCollection:
         with reading(folder / "meta.json") as path:
             meta = json.loads(path.read_text(encoding="utf-8"))
         with reading(folder / "photos.parquet") as path:
-            columns = [name for name in pq.read_schema(path).names if name != "image"]
+            columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
             table = pq.read_table(path, columns=columns)
         with reading(folder / "features.npy") as path:
             features = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -124,9 +125,30 @@ class PhotoCollection:
         import hashlib
 
         digest = hashlib.sha256(np.ascontiguousarray(self.features))
-        for name in ("photo_id", "user", "hashtags"):
-            digest.update(json.dumps(self.table[name].to_pylist()).encode())
+        for name in ("photo_id", "user", "hashtags"):  # each as one JSON list, piece by piece
+            before = b"["
+            for start in range(0, len(self), 65_536):
+                piece = self.table[name].slice(start, 65_536).to_pylist()
+                digest.update(before + json.dumps(piece).encode()[1:-1])
+                before = b", "
+            digest.update(b"]")
         return digest.hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column, in memory or on disk."""
+        import pyarrow.parquet as pq
+
+        path = None if self.folder is None else self.folder / "photos.parquet"
+        on_disk = path is not None and name in pq.read_schema(path).names
+        return on_disk or name in self.table.column_names
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column, P values; one of `ON_DISK` is read now."""
+        import pyarrow.parquet as pq
+
+        if name in self.table.column_names:
+            return self.table[name]
+        return pq.read_table(self.folder / "photos.parquet", columns=[name])[name]
 
     def rows_of(self, user: int) -> slice:
         """The rows of user number `user`, oldest photo first."""

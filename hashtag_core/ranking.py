@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hashtag_core.loss import fold
+from hashtag_core.products import product
 
 TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
@@ -91,7 +92,8 @@ def _tiles(
     if not len(candidates):
         return
     for start in range(candidates.start // tile * tile, candidates.stop, tile):
-        scores = (queries @ tag_side(psi[start : start + tile]).T).float() + offset  # whole tiles
+        tags = tag_side(psi[start : start + tile])  # always whole tiles: (C, d)
+        scores = product(queries, tags).float() + offset
         first, stop = max(start, candidates.start), min(start + tile, candidates.stop)
         yield (
             torch.arange(first, stop, device=queries.device),

@@ -20,10 +20,12 @@ import torch
 
 from hashtag_core.baselines import frequency, oracle, repeat_recent
 from hashtag_core.hashtags import Hashtags, build_fixed_hashtags, build_hashtags
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import Ranker, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.photos import PhotoCollection
+from hashtag_core.processes import Processes
 from hashtag_core.splits import Split, split_in_time, split_users, user_folds
 from hashtag_core.training import TrainConfig, choose_device, fit, load_run, model_ranker, save_run
 from hashtag_core.words import load_word_vectors
@@ -105,6 +107,10 @@ class Study:
             the installed ones.
         training: how to train; `TrainConfig.small` where not given.
         fixed_size: hashtags of the fixed vocabulary.
+        sizes: of the models, "small" or "paper" (`ModelConfig`).
+
+    Under `torchrun` all processes make the same study and call the same methods; they train and
+    evaluate together, and the first one writes.
     """
 
     def __init__(
@@ -117,13 +123,16 @@ class Study:
         words: str | Path | None = None,
         training: TrainConfig | None = None,
         fixed_size: int = 1000,
+        sizes: str = "small",
     ) -> None:
         self.photos = photos
         self.folder = Path(folder)
         self.seed = seed
         self.device = choose_device(device)
+        self.processes = Processes.started(self.device)
         self.training = training or TrainConfig.small(seed)
         self.fixed_size = fixed_size
+        self.sizes = sizes
         if words is None and "words" in photos.meta:
             words = photos.folder / photos.meta["words"]
         self.words = None if words is None else Path(words).resolve()
@@ -145,6 +154,7 @@ class Study:
             "seed": self.seed,
             "training": asdict(self.training),
             "fixed_size": self.fixed_size,
+            "sizes": self.sizes,
             "torch": torch.__version__,
         }
 
@@ -183,7 +193,8 @@ class Study:
         """
         path = self.path(number, setting, name)
         fold = self.fold(number, setting)
-        config = ModelConfig.small(
+        sizes = {"small": ModelConfig.small, "paper": ModelConfig.paper}[self.sizes]
+        config = sizes(
             self.photos.features.shape[1],
             self.vectors.vector_size,
             num_hashtags=len(fold.hashtags),
@@ -191,10 +202,10 @@ class Study:
             **{"learned_psi": setting != "open", **(MODELS[name] if parts is None else parts)},
         )
         about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
-        if (path / "run.json").is_file():
-            kept, _, run = load_run(path)
-            if kept.config == config and run["data"] == about:
-                return kept.to(self.device)
+        kept, _, run = load_run(path) if (path / "run.json").is_file() else (None, None, {})
+        self.processes.wait()  # nobody writes before all have looked
+        if kept is not None and kept.config == config and run["data"] == about:
+            return kept.to(self.device)
         torch.manual_seed(self.seed)  # the first weights
         trained, log = fit(
             HashtagModel(config),
@@ -205,8 +216,12 @@ class Study:
             device=self.device,
             description=f"fold {number + 1}/{len(self.splits)} {setting}: {name}",
         )
-        (path / "run.json").unlink(missing_ok=True)  # from here on, what lies there is not whole
-        save_run(path, trained, fold.hashtags, self.training, log, about)  # run.json comes last
+        if self.processes.rank == 0:
+            (path / "run.json").unlink(
+                missing_ok=True
+            )  # from here on, what lies there is not whole
+            save_run(path, trained, fold.hashtags, self.training, log, about)  # run.json comes last
+        self.processes.wait()
         return trained
 
     def ranker(self, number: int, setting: str, name: str) -> Ranker:
@@ -231,16 +246,18 @@ class Study:
             compute: () -> list of dicts of numbers and texts.
         """
         path = self.path(number, setting, name) / f"{what}.json"
-        if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["data"] == self.provenance:
-                return kept["rows"]
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
+        self.processes.wait()  # nobody writes before all have looked
+        if kept["data"] == self.provenance:
+            return kept["rows"]
         rows = compute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        if self.processes.rank == 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(".partial")
+            text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        self.processes.wait()
         return rows
 
     def prediction(self, number: int, setting: str, name: str) -> list[dict]:
@@ -249,8 +266,9 @@ class Study:
         def compute() -> list[dict]:
             fold = self.fold(number, setting)
             which = ("seen", "unseen", "all") if setting == "open" else ("seen",)
-            ranker = self.ranker(number, setting, name)
-            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, which)
+            ranker, p = self.ranker(number, setting, name), self.processes
+            own = batches(fold.test, 8, rank=p.rank, processes=p.number)
+            result = evaluate(ranker, own, fold.hashtags, which, p)
             return [{"candidates": c, **values} for c, values in result.items()]
 
         return self.kept(number, setting, name, "prediction", compute)

@@ -23,17 +23,7 @@ DIFFERENT = "The paper's numbers are of other photos and features: they do not c
 
 def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the two commands to the command line."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
-    shared.add_argument("--out", metavar="DIR", help="default: runs/tables/NAME OF DATA")
-    shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
-    shared.add_argument("--seed", type=int, default=0)
-    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
-    shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
-    shared.add_argument("--epochs", type=int, help="default: 20")
-    shared.add_argument("--users-per-batch", type=int, help="default: 4")
-    shared.add_argument("--fixed", type=int, default=1000, help="hashtags of the fixed vocabulary")
-
+    shared = study_options()
     table = commands.add_parser("table", parents=[common, shared], help="a table of the paper")
     table.add_argument("name", choices=TABLES)
     table.add_argument("--history", type=int, default=20, help="table 5: photos of each history")
@@ -46,7 +36,24 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
     figure.set_defaults(command=_figure)
 
 
-def _study(options: argparse.Namespace) -> Study:
+def study_options() -> argparse.ArgumentParser:
+    """Options of a study, for commands that read them with `open_study`."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
+    shared.add_argument("--out", metavar="DIR", help="default: runs/tables/NAME OF DATA")
+    shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
+    shared.add_argument("--seed", type=int, default=0)
+    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
+    shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    shared.add_argument("--epochs", type=int, help="default: 20")
+    shared.add_argument("--users-per-batch", type=int, help="default: 4")
+    shared.add_argument("--paper", action="store_true", help="the paper's sizes and training (§4)")
+    shared.add_argument("--fixed", type=int, default=1000, help="hashtags of the fixed vocabulary")
+    return shared
+
+
+def open_study(options: argparse.Namespace) -> Study:
+    """The study that the options of `study_options` describe."""
     from hashtag_core.photos import PhotoCollection
     from hashtag_core.sources.open_art import open_art_folder
     from hashtag_core.study import Study
@@ -59,6 +66,8 @@ def _study(options: argparse.Namespace) -> Study:
             raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
     photos = PhotoCollection.load(options.data or open_art_folder())
     training = TrainConfig.small(options.seed)
+    if options.paper:
+        training = replace(TrainConfig.paper(), seed=options.seed)
     for name in ("epochs", "users_per_batch"):
         value = getattr(options, name)
         if value is not None:
@@ -66,11 +75,12 @@ def _study(options: argparse.Namespace) -> Study:
     out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
     return Study(
         photos, out, options.folds, options.seed, options.device, options.words, training,
-        options.fixed,
+        options.fixed, "paper" if options.paper else "small",
     )  # fmt: skip
 
 
-def _models(options: argparse.Namespace) -> list[str] | None:
+def chosen_models(options: argparse.Namespace) -> list[str] | None:
+    """The rows that --models names, None for all."""
     return None if options.models is None else [m.strip() for m in options.models.split(",")]
 
 
@@ -88,7 +98,7 @@ def _table(options: argparse.Namespace) -> None:
     from hashtag_core import experiments as e
     from hashtag_core import plots
 
-    study, models, name = _study(options), _models(options), options.name
+    study, models, name = open_study(options), chosen_models(options), options.name
     stem = study.folder / f"table-{name}"
     if name == "data":
         from hashtag_core.statistics import describe, distributions
@@ -123,7 +133,7 @@ def _table(options: argparse.Namespace) -> None:
 def _figure(options: argparse.Namespace) -> None:
     from hashtag_core import experiments, figures, picture_plots, plots
 
-    study, name = _study(options), options.name
+    study, name = open_study(options), options.name
     stem = study.folder / f"figure-{name}"
     path = stem.with_suffix(".png")
     if name == "3":
@@ -133,7 +143,7 @@ def _figure(options: argparse.Namespace) -> None:
         _finish(options, study, table, stem)
     elif name == "history":
         lengths = _numbers(options.lengths, "--lengths", 0)
-        table = experiments.figure_history(study, _models(options), lengths)
+        table = experiments.figure_history(study, chosen_models(options), lengths)
         plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
         _finish(options, study, table, stem)
     elif name == "users":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from hashtag_core.errors import InputError, reading
 from hashtag_core.hashtags import Hashtags
-from hashtag_core.histories import Batch, UserHistories, batches, prefetched
+from hashtag_core.histories import Batch, UserHistories
+from hashtag_core.loading import batches, prefetched, resident
 from hashtag_core.loss import softmax_loss
 from hashtag_core.metrics import Ranker, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.processes import Processes
 from hashtag_core.ranking import top_hashtags
 
 
@@ -66,7 +69,7 @@ def choose_device(name: str | torch.device | None = None) -> torch.device:
             ) from None
         return device
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
@@ -114,6 +117,10 @@ def fit(
 ) -> tuple[HashtagModel, list[dict]]:
     """Train a model and return it as it was after its best epoch.
 
+    Under `torchrun` all processes call it with the same arguments. Each takes its share of the
+    users of every batch and of the validation users; the sums of their gradients and counts are
+    those of one process. The first one writes.
+
     Args:
         model: what to train; it is changed in place. Its first weights are the caller's: seed
             with `torch.manual_seed` before making it.
@@ -125,7 +132,8 @@ def fit(
         device: where to compute; chosen automatically where not given.
         provenance: what run.json shall say about where the data come from.
         description: what the progress bar says.
-        on_epoch: called after each epoch with the model as it is then and the log so far.
+        on_epoch: called after each epoch with the model as it is then and the log so far, in the
+            first process.
 
     Returns:
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
@@ -142,11 +150,15 @@ def fit(
             "epochs: training needs at least one of each."
         )
     device = choose_device(device)
+    processes = Processes.started(device)
+    first = processes.rank == 0
+    train, valid = resident((train, valid), device)
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    train_batches = batches(train, settings.users_per_batch, shuffle=True, generator=generator)
-    valid_batches = batches(valid, users_per_batch=16)
+    share = {"rank": processes.rank, "processes": processes.number}
+    train_batches = batches(train, settings.users_per_batch, True, generator, **share)
+    valid_batches = batches(valid, users_per_batch=16, **share)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=settings.epochs * len(train_batches)
     )
@@ -155,39 +167,77 @@ def fit(
     log: list[dict] = []
     best, best_weights = None, {}
 
-    for epoch in (bar := tqdm(range(1, settings.epochs + 1), desc=description, leave=None)):
+    epochs = range(1, settings.epochs + 1)
+    for epoch in (bar := tqdm(epochs, desc=description, leave=None, disable=not first)):
         model.train()
         losses = []
         for batch in prefetched(train_batches, device):
             targets = batch.draw_targets(generator)  # (N,)
-            with _autocast(device):
-                psi = model.psi(seen)  # (V, d_w)
-                queries = model(batch, psi)  # (N, d)
-                loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            losses.append(train_step(model, optimizer, batch, targets, seen, processes))
             schedule.step()
-            losses.append(loss.detach())
-        result = evaluate(ranker, valid_batches, hashtags, ("seen",))["seen"]
+        result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
         mean_loss = float(torch.stack(losses).mean())
         _check_finite(mean_loss, result, epoch)
         valid_results = {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
         log.append({"epoch": epoch, "loss": mean_loss, **valid_results})
         bar.set_postfix(loss=f"{mean_loss:.2f}", R10=f"{result['R@10']:.1f}")
-        if on_epoch is not None:
+        if first and on_epoch is not None:
             on_epoch(model, log)
         if best is None or result["R@10"] > best["valid R@10"]:
             best = log[-1]
             best_weights = {name: w.detach().clone() for name, w in model.state_dict().items()}
-            if folder is not None:
+            if first and folder is not None:
                 save_run(folder, model, hashtags, settings, log, provenance)
         elif epoch - best["epoch"] >= settings.patience:
             break
     model.load_state_dict(best_weights)
-    if folder is not None:
+    if first and folder is not None:
         save_run(folder, model, hashtags, settings, log, provenance)  # now with the whole log
+    processes.wait()
     return model.eval(), log
+
+
+def train_step(
+    model: HashtagModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    targets: Tensor,
+    given: Tensor,
+    processes: Processes | None = None,
+) -> Tensor:
+    """One step on one batch; returns the loss of Equation 9.
+
+    Args:
+        model: on the batch's device.
+        optimizer: of its parameters.
+        batch: of B users, or a process's part of it.
+        targets: (N,) int64, a hashtag of each photo.
+        given: (V, d_w), the training hashtags' word vectors.
+        processes: who else works on the batch; None for nobody.
+    """
+    with _autocast(given.device):
+        psi = model.psi(given)  # (V, d_w)
+        queries = model(batch, psi)  # (N, d)
+        loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
+    optimizer.zero_grad()
+    loss.backward()
+    if processes is not None and processes.number > 1:
+        loss = _add_up(loss, model, processes)
+    optimizer.step()
+    return loss.detach()
+
+
+def _add_up(loss: Tensor, model: HashtagModel, processes: Processes) -> Tensor:
+    """Sum the gradients over all processes, in place, and return the sum of their losses.
+
+    Each loss has the weights of the whole batch (`Batch.photo_weights`), so the sums are what one
+    process would find with all of its users.
+    """
+    learned = [p for p in model.parameters() if p.grad is not None]
+    total, *gradients = processes.sum([loss.detach(), *(p.grad for p in learned)])
+    for parameter, gradient in zip(learned, gradients, strict=True):
+        parameter.grad = gradient
+    return total
 
 
 def _check_finite(loss: float, result: dict[str, float], epoch: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.model import HashtagModel
 
 CHUNK = 512  # histories at a time

@@ -14,7 +14,8 @@ from helpers import WORDS, batch_of, collection, fold_of, tiny_collection, tiny_
 from hashtag_core.baselines import frequency, oracle
 from hashtag_core.errors import InputError
 from hashtag_core.hashtags import build_fixed_hashtags
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import HashtagMetrics, evaluate
 from hashtag_core.splits import Split, split_in_time
 from hashtag_core.study import make_fixed_fold, make_transductive_fold

@@ -8,6 +8,7 @@ from torch import nn
 
 from hashtag_core import loss as loss_module
 from hashtag_core.loss import chunk_size, fold, softmax_loss
+from hashtag_core.products import product
 
 SIDES = {
     "folds": lambda d_w, d: nn.Sequential(nn.Linear(d_w, 7), nn.ReLU(), nn.Linear(7, d)),
@@ -179,3 +180,22 @@ def test_the_chunk_follows_the_memory_budget(monkeypatch):
     assert 256 <= usual <= 16_384
     monkeypatch.setitem(loss_module.CHUNK_BYTES, "cpu", 4 * loss_module.CHUNK_BYTES["cpu"])
     assert chunk_size(queries, psi) == pytest.approx(4 * usual, rel=0.4)  # both rounded to 256
+
+
+# --- the product ---
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 9), (1, 1, 1), (200, 64, 33), (0, 5, 3), (3, 5, 0)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_product_is_the_product(shape, dtype):
+    n, d, c = shape
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(n, d, generator=generator), torch.randn(c, d, generator=generator)
+    exact = a.to(dtype).double() @ b.to(dtype).double().T
+    limit = {torch.float64: 1e-12, torch.float32: 1e-4, torch.bfloat16: 0.2}[dtype]
+    with torch.no_grad():
+        found = product(a.to(dtype), b.to(dtype))
+        turned = product(a.T.contiguous().T.to(dtype), b.T.contiguous().T.to(dtype))
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=limit)
+    torch.testing.assert_close(turned.double(), exact, rtol=0, atol=limit)

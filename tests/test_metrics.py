@@ -7,7 +7,8 @@ import torch
 from helpers import tiny_fold
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalPrecision, RetrievalRecall
 
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import HashtagMetrics, evaluate
 
 

@@ -9,11 +9,16 @@ import pytest
 from hashtag_core.baselines import frequency, repeat_recent
 from hashtag_core.errors import InputError
 from hashtag_core.hashtags import build_hashtags
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.photos import PhotoCollection, stream_collection
 from hashtag_core.sources import simulated_users
-from hashtag_core.sources.simulated import prepare_simulated, rank_by_truth
+from hashtag_core.sources.simulated import (
+    estimate_simulated,
+    prepare_simulated,
+    rank_by_truth,
+)
 from hashtag_core.sources.simulated_users import simulate_user
 from hashtag_core.sources.simulated_world import make_world
 from hashtag_core.splits import split_users
@@ -37,7 +42,7 @@ def carried(site):
 @pytest.fixture(scope="module")
 def oracle(site):
     """The true ranking of each photo."""
-    return site.table["oracle"].to_pylist()
+    return site.column("oracle").to_pylist()
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +351,31 @@ def test_the_smallest_site_and_users_in_two_parts(tmp_path, monkeypatch):
     assert np.diff(whole.user_offsets).tolist() == [10] * 10
     assert whole.table.equals(parts.table)
     assert whole.checksum() == parts.checksum()
+
+
+def test_two_workers_write_the_bytes_of_one(tmp_path):
+    for workers in (1, 2):
+        prepare_simulated(
+            tmp_path / str(workers), users=130, photos=10, hashtags=400, workers=workers
+        )
+    for name in ("features.npy", "meta.json", "photos.parquet", "words.txt"):
+        one, two = ((tmp_path / folder / name).read_bytes() for folder in "12")
+        assert one == two, name
+
+
+def test_what_it_will_take_is_known_before(site):
+    about = estimate_simulated(USERS, PHOTOS, HASHTAGS)
+    size = sum(path.stat().st_size for path in site.folder.iterdir())
+    assert about["photos"] == len(site)
+    assert 0.7 * size < about["bytes"] < 1.6 * size
+    assert 0 < about["seconds"] < 600
+
+
+def test_the_oracle_stays_on_disk_until_it_is_asked_for(site):
+    assert "oracle" not in site.table.column_names
+    assert site.has("oracle") and site.has("concept") and not site.has("picture")
+    assert len(site.column("oracle")) == len(site)
+    assert site.column("concept") is not None
 
 
 @pytest.mark.parametrize("hashtags", [400, 517, 1000, 5000, 30_000])

@@ -617,10 +617,14 @@ def test_prepare_simulated_says_what_it_made(tmp_path, capsys):
     assert cli.main([*command, "--seed", "3", "--out", str(tmp_path / "s")]) == 0
     printed = capsys.readouterr().out
     photos = PhotoCollection.load(tmp_path / "s")
-    assert printed.startswith(f"{len(photos):,} photos of 12 made-up users, ")
+    before, made, *_ = printed.splitlines()  # what it will make, and what it made
+    assert before.startswith(f"{len(photos):,} photos of 12 users: about ")
+    assert "with 1 process(es)" in before and before.endswith(" GB on disk.")
+    assert made.startswith(f"{len(photos):,} photos of 12 made-up users, ")
     assert f"hashtag-core table 1 --data {tmp_path / 's'}" in printed
     assert photos.meta["made_with"]["seed"] == 3 and photos.meta["words"] == "words.txt"
     assert cli.main([*command, "--users", "1", "--out", str(tmp_path / "t")]) == 2
+    assert cli.main([*command, "--workers", "0", "--out", str(tmp_path / "t")]) == 2
     assert not (tmp_path / "t").exists()
 
 

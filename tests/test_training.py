@@ -18,7 +18,8 @@ from helpers import (
 
 from hashtag_core import training
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories, batches
+from hashtag_core.histories import UserHistories
+from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.model import HashtagModel
 from hashtag_core.training import TrainConfig, fit, load_run, model_ranker, save_run
@@ -91,7 +92,7 @@ def scripted(monkeypatch):
     """Validation says what it is told to; returns the weights that it saw, epoch by epoch."""
     results, seen = [10.0, 30.0, 20.0, 30.0, 29.0, 90.0], []
 
-    def fake_evaluate(model, valid_batches, hashtags, candidates):
+    def fake_evaluate(model, valid_batches, hashtags, candidates, processes):
         seen.append({name: w.clone() for name, w in model.state_dict().items()})
         return {"seen": {"R@10": results[len(seen) - 1], "A@1": 0.0, "photos": 1}}
 

@@ -9,22 +9,24 @@ from torch import Tensor
 
 from hashtag_core.benchmarks.measure import compare, measure
 from hashtag_core.histories import Batch
-from hashtag_core.loss import softmax_loss
 from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.training import train_step
 from hashtag_core.user_encoders import hashtag_sums
 
 USERS, PHOTOS, HASHTAGS = 16, 100, 4_000  # PHOTOS of each user on average, HASHTAGS in the loss
 PREFIXES = 100  # T of the second comparison
 
 
-def make_batches(users: int, users_per_batch: int, photos: int, hashtags: int) -> list[Batch]:
+def make_batches(
+    users: int, users_per_batch: int, photos: int, hashtags: int, d_i: int = 1280
+) -> list[Batch]:
     """Made-up users with half to one and a half times `photos` photos, three hashtags each."""
     torch.manual_seed(0)
     lengths = torch.randint(photos // 2, photos * 3 // 2 + 1, (users,)).sort().values
     found = []
     for part in lengths.split(users_per_batch):
         mask = torch.arange(int(part.max())) < part[:, None]  # (B, T)
-        images, n = torch.randn(*mask.shape, 1280) * mask[..., None], int(part.sum())
+        images, n = torch.randn(*mask.shape, d_i) * mask[..., None], int(part.sum())
         found.append(
             Batch(
                 history_images=images,
@@ -51,11 +53,7 @@ def training(device: str, users_per_batch: int) -> Callable[[], dict[str, Tensor
     def work() -> dict[str, Tensor]:
         for batch in loader:
             targets = batch.hashtag_ids[batch.hashtag_offsets[:-1]]
-            queries = model(batch, psi)
-            loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            train_step(model, optimizer, batch, targets, psi)
         return {}
 
     return work

@@ -128,7 +128,9 @@ def _peak(work: Callable, device: str) -> tuple[int, dict]:
     before = process.memory_info().rss
     watcher = threading.Thread(target=look)
     watcher.start()
-    result = work()
-    done.set()
-    watcher.join()
+    try:
+        result = work()
+    finally:
+        done.set()
+        watcher.join()
     return max(most, process.memory_info().rss) - before, result

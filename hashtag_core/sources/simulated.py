@@ -33,16 +33,22 @@ all topics, W words of the world.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection, stream_collection
+from hashtag_core.photos import ROWS_PER_GROUP, PhotoCollection, stream_collection
 from hashtag_core.sources.simulated_users import Stream, simulate_user
-from hashtag_core.sources.simulated_world import D_I, World, make_world
+from hashtag_core.sources.simulated_world import D_I, D_W, World, make_world
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,15 +57,31 @@ MIN_USERS, MIN_PHOTOS = 10, 10
 USERS_PER_PART = 20  # in memory at a time
 SPREAD_OF_PHOTOS = 0.6  # sigma of the log-normal number of photos above the minimum
 ORACLE_LENGTH = 40
+SAMPLE = 20  # users, for an estimate of time and size
+BYTES_PER_NUMBER = 9  # in words.txt
+
+
+class Part(NamedTuple):
+    """Some users' rows of the collection, and the vectors of words that they made up."""
+
+    table: pa.Table
+    features: np.ndarray
+    own_words: dict[str, np.ndarray]
 
 
 def prepare_simulated(
-    out: str | Path, users: int = 2000, photos: int = 50, hashtags: int = 5000, seed: int = 0
+    out: str | Path,
+    users: int = 2000,
+    photos: int = 50,
+    hashtags: int = 5000,
+    seed: int = 0,
+    workers: int = 1,
 ) -> PhotoCollection:
     """Simulate a site and write it as a collection; the same arguments give the same bytes.
 
-    Users are made one after the other, each from (seed, user) alone. Beside the three files of a
-    collection there is words.txt, the hashtags' word vectors as GloVe's text format.
+    Users are made one after the other, each from (seed, user) alone, and written as they come.
+    Beside the three files of a collection there is words.txt, the hashtags' word vectors as
+    GloVe's text format.
 
     Args:
         out: the collection's folder.
@@ -68,6 +90,7 @@ def prepare_simulated(
         hashtags: about how many different ones are used, where there are some 20 photos for each;
             fewer photos leave part of the vocabulary unused.
         seed: of everything.
+        workers: how many processes make users.
 
     Returns:
         The collection, with the columns `oracle` (list<string>, the hashtags by falling true
@@ -83,13 +106,14 @@ def prepare_simulated(
     own_words: dict[str, np.ndarray] = {}  # no more than their share of `hashtags`, on average
 
     def parts() -> Iterator[tuple[pa.Table, np.ndarray]]:
-        waiting: list[Stream] = []
-        for user in tqdm(range(users), desc="users"):
-            waiting.append(simulate_user(world, user, int(counts[user])))
-            own_words.update(waiting[-1].own_words)
-            if len(waiting) == USERS_PER_PART or user == users - 1:
-                yield _as_table(world, waiting), np.concatenate([s.features for s in waiting])
-                waiting.clear()
+        numbers = [
+            range(i, min(i + USERS_PER_PART, users)) for i in range(0, users, USERS_PER_PART)
+        ]
+        with tqdm(total=users, desc="users") as bar:
+            for part in _in_order(partial(make_part, world, counts), numbers, workers):
+                own_words.update(part.own_words)
+                yield part.table, part.features
+                bar.update(len(part.table["user"].unique()))
 
     def word_lines() -> Iterator[str]:
         for words in (dict(zip(world.names.tolist(), world.vectors, strict=True)), own_words):
@@ -104,6 +128,62 @@ def prepare_simulated(
     }
     files = {"words.txt": word_lines()}
     return stream_collection(out, parts(), int(counts.sum()), D_I, meta, files)
+
+
+def estimate_simulated(users: int, photos: int, hashtags: int, seed: int = 0) -> dict[str, float]:
+    """What `prepare_simulated` will make: {"photos", "bytes", "seconds"}, these of one worker.
+
+    It makes a few of the users, measures them, and throws them away.
+    """
+    import pyarrow.parquet as pq
+
+    counts = draw_photo_counts(users, photos, seed)
+    world = make_world(users, int(counts.sum()), hashtags, seed)
+    some = np.linspace(0, users - 1, max(3, min(SAMPLE, users // 100))).astype(int)
+    start = time.perf_counter()
+    table = make_part(world, counts, some).table
+    pq.write_table(table, file := io.BytesIO(), compression="zstd", row_group_size=ROWS_PER_GROUP)
+    seconds = time.perf_counter() - start
+    in_words = hashtags * D_W * BYTES_PER_NUMBER
+    per_photo = file.getbuffer().nbytes / len(table) + 2 * D_I  # float16
+    return {
+        "photos": int(counts.sum()),
+        "bytes": int(counts.sum()) * per_photo + in_words,
+        "seconds": seconds * users / len(some),
+    }
+
+
+def make_part(world: World, counts: np.ndarray, numbers: range | np.ndarray) -> Part:
+    """These users' photos; `counts` says how many each user has."""
+    streams = [simulate_user(world, int(user), int(counts[user])) for user in numbers]
+    own_words = {name: vector for s in streams for name, vector in s.own_words.items()}
+    return Part(_as_table(world, streams), np.concatenate([s.features for s in streams]), own_words)
+
+
+def _in_order(make: Callable, numbers: list[range], workers: int) -> Iterator[Part]:
+    """make(n) of each, in their order; a few are in memory at a time."""
+    if workers == 1:
+        yield from map(make, numbers)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _set_make, (make,)) as pool:
+        coming = deque()
+        for n in numbers:
+            coming.append(pool.submit(_call_make, n))
+            if len(coming) > 2 * workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _set_make(make: Callable) -> None:
+    """In a new process: what it will be asked for, handed over once, for the world is large."""
+    global _make
+    _make = make
+
+
+def _call_make(numbers: range) -> Part:
+    return _make(numbers)
 
 
 def draw_photo_counts(users: int, photos: int, seed: int) -> np.ndarray:

@@ -274,9 +274,13 @@ def _draw_own_vector(
 
 
 def _choose(rng: np.random.Generator, logits: np.ndarray, draws: int | None = None) -> np.ndarray:
-    """Draw from softmax(logits) along the last axis, once or several times, by Gumbel noise."""
+    """Draw from softmax(logits) along the last axis, once or several times.
+
+    By a race: whose exponential waiting time, of rate exp(logit), is the shortest.
+    """
     shape = logits.shape if draws is None else (draws, *logits.shape)
-    return np.argmax(logits + rng.gumbel(size=shape), axis=-1)
+    waiting = np.log(1 - rng.random(shape)) * -np.exp(-logits)
+    return np.argmin(waiting, axis=-1)
 
 
 def _more(chance: np.ndarray | float, times: float) -> np.ndarray | float:

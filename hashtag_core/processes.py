@@ -1,0 +1,73 @@
+"""Several processes, on several GPUs or machines, that train one model: `torchrun`'s.
+
+Each works on its share of the users. What they find is added up, so that the result is that of one
+process. `torchrun --nproc-per-node 8 -m hashtag_core.cli train …` starts them; `accelerate`
+connects them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashtag_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which process this is.
+
+    Attributes:
+        rank: its number, from 0.
+        number: how many there are.
+        device: where this one computes.
+    """
+
+    rank: int = 0
+    number: int = 1
+    device: torch.device | str = "cpu"
+
+    @classmethod
+    def started(cls, device: torch.device) -> Processes:
+        """What torchrun started, or this process alone.
+
+        Args:
+            device: where this process computes; GPUs talk by NCCL, CPUs by Gloo.
+
+        Raises:
+            InputError: where torchrun started several and accelerate is not installed.
+        """
+        if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+            return cls(device=device)
+        try:
+            from accelerate import PartialState
+        except ImportError:
+            raise InputError("several processes need accelerate: pip install accelerate") from None
+        state = PartialState(cpu=device.type == "cpu")
+        return cls(state.process_index, state.num_processes, device)
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sums over all processes, of tensors of the same shapes in each."""
+        if self.number == 1:
+            return list(tensors)
+        from accelerate.utils import reduce
+
+        flat = reduce(torch.cat([tensor.flatten() for tensor in tensors]), "sum")
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        return [p.view_as(tensor) for p, tensor in zip(parts, tensors, strict=True)]
+
+    def sum_of_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """The same of plain numbers, in float64."""
+        there = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        return self.sum([there])[0].tolist()
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.number > 1:
+            from accelerate.utils import wait_for_everyone
+
+            wait_for_everyone()
