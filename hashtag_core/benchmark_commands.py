@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import platform
 from importlib import import_module
+from pathlib import Path
 
 from hashtag_core.errors import InputError
 
@@ -19,6 +20,7 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
     bench.add_argument("name", choices=(*BENCHMARKS, "all"))
     bench.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     bench.add_argument("--hashtags", type=int, help="default: the paper's 442,000 and 568,000")
+    bench.add_argument("--figure", metavar="FILE", help="also draw the ratios")
     bench.set_defaults(command=_benchmark)
 
 
@@ -29,7 +31,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     from hashtag_core.training import choose_device
 
     device = choose_device(options.device)
-    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     print(
         f"{device.type}: {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
     )
@@ -41,9 +43,22 @@ def _benchmark(options: argparse.Namespace) -> None:
         sized = options.hashtags is not None and hasattr(benchmark, "SIZES")
         sizes = {"hashtags": options.hashtags} if sized else {}
         for row in benchmark.run(device.type, options.repeats, **sizes):
-            rows.append({**row, "device": machine, "torch": torch.__version__})
             print(_as_text(row), flush=True)
+            known = {name: x for name, x in row.items() if x == x}  # without what is NaN
+            rows.append({**known, "device": machine, "torch": torch.__version__})
     write_json(options, rows)
+    if options.figure:
+        from hashtag_core.benchmarks.plot import plot_benchmark
+
+        plot_benchmark(rows, options.figure)
+
+
+def _cpu_name() -> str:
+    """As Linux tells it; elsewhere the architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else platform.machine()
 
 
 def _as_text(row: dict) -> str:

@@ -11,6 +11,7 @@ import torch
 from hashtag_core import cli
 from hashtag_core.benchmarks import batching, loss, ranking, reading, training
 from hashtag_core.benchmarks.measure import Measured, compare, measure
+from hashtag_core.benchmarks.plot import plot_benchmark
 
 
 def sleep_and_take(device, seconds, megabytes, fail=False):
@@ -102,13 +103,41 @@ def test_a_slice_of_the_papers_training_can_be_run():
 def test_the_command_prints_and_writes_rows(tmp_path, capsys):
     path = tmp_path / "rows.json"
     line = ["benchmark", "ranking", "--hashtags", "2000", "--repeats", "2", "--device", "cpu"]
+    line += ["--figure", str(tmp_path / "figure.png")]
     assert cli.main([*line, "--json", str(path)]) == 0
+    assert (tmp_path / "figure.png").is_file()
     rows = json.loads(path.read_text())
     printed = capsys.readouterr().out
     assert {"the bare product"} <= {row["against"] for row in rows}
     for row in rows:
         assert row["benchmark"] == "ranking" and row["time_ratio"] > 0 and row["torch"]
         assert f"ranking: exact top 10, against {row['against']}" in printed
+
+
+def test_the_figure_shows_every_comparison(tmp_path):
+    pair = {"device": "a CPU", "torch": "2", "benchmark": "loss"}
+    amounts = dict(seconds=1.0, against_seconds=4.0, megabytes=30.0, against_megabytes=20.0)
+    rows = [
+        {
+            **pair,
+            **amounts,
+            "case": "ours",
+            "against": "a",
+            "time_ratio": 0.25,
+            "memory_ratio": 1.5,
+        },
+        {**pair, **amounts, "case": "ours", "against": "b", "time_ratio": 2.0},  # memory not known
+        {**pair, "case": "errors", "against": "float64", "loss": 1e-7},  # no comparison
+    ]
+    figure = plot_benchmark(rows, tmp_path / "figure.png")
+    time_panel, memory_panel = figure.axes
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in time_panel.patches]
+    assert bars == [pytest.approx((0.25, 1)), pytest.approx((1, 2))]
+    assert len(memory_panel.patches) == 1
+    labels = [label.get_text() for label in time_panel.get_yticklabels()]
+    assert labels == ["ours\nagainst a", "ours\nagainst b"]
+    assert "(1 / 4 s)" in time_panel.texts[0].get_text()
+    assert (tmp_path / "figure.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize("wrong", [["--repeats", "0"], ["--hashtags", "5"], ["--device", "tpu"]])

@@ -1,10 +1,12 @@
 """Several processes: each has its part of every batch, and all together do what one does."""
 
+import copy
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import TRAIN_USERS, tiny_fold, tiny_model
@@ -96,6 +98,26 @@ def test_one_process_adds_up_to_itself():
 def test_without_a_gpu_histories_stay_where_they_are(fold):
     _, histories = fold
     assert resident([histories], torch.device("cpu")) == [histories]
+
+
+def test_features_that_are_a_tensor_make_the_same_batches(fold):
+    _, histories = fold
+    moved = copy.copy(histories)
+    moved.features = torch.as_tensor(np.array(histories.features))  # as `resident` has them
+    for one, other in zip(batches(histories, 2), batches(moved, 2), strict=True):
+        assert one.history_images.equal(other.history_images)
+        assert other.query_images is other.history_images
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_features_are_there_once(fold):
+    _, histories = fold
+    one, other = resident([histories, histories], torch.device("cuda"))
+    assert one.features.is_cuda and one.features is other.features
+    batch = next(iter(batches(one, 3)))
+    assert batch.history_images.is_cuda
+    whole = next(iter(batches(histories, 3)))
+    assert batch.history_images.cpu().equal(whole.history_images)
 
 
 def test_reading_ahead_changes_no_batch_and_an_error_in_it_is_raised(fold):
