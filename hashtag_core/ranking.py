@@ -39,13 +39,16 @@ def top_hashtags(
     """
     missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
     best = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k), falling
+    queries, tag_side, offset = fold(queries, tag_side, len(psi))
     for ids, scores in _tiles(queries, psi, tag_side, candidates):
         worst = _from_keys(best[:, -1])[0]  # (N,)
-        rows = (scores.amax(dim=1) > worst).nonzero()[:, 0]  # equal scores have higher ids here
-        keys = torch.cat([best[rows], _to_keys(scores[rows], ids)], dim=1)  # (rows, k + C)
-        best[rows] = keys.topk(k, dim=1).values
+        if (worst == -torch.inf).any():  # there are no k hashtags yet
+            best = torch.cat([best, _to_keys(scores, ids)], dim=1).topk(k, dim=1).values
+            continue
+        n, c = (scores > worst[:, None]).nonzero(as_tuple=True)  # equal ones have higher ids here
+        _merge(best, n, _to_keys(scores[n, c], ids[c]))
     scores, ids = _from_keys(best)
-    return scores, ids.masked_fill(ids == _LOW, -1)
+    return scores + offset, ids.masked_fill(ids == _LOW, -1)
 
 
 @torch.no_grad()
@@ -70,6 +73,7 @@ def ranks_of(
     Returns:
         (M,) int64.
     """
+    queries, tag_side, _ = fold(queries, tag_side, len(psi))
     own = torch.empty(len(photos), device=queries.device)  # (M,), their scores
     for ids, scores in _tiles(queries, psi, tag_side, candidates):
         m = ((hashtags >= ids[0]) & (hashtags <= ids[-1])).nonzero()[:, 0]
@@ -87,13 +91,12 @@ def _tiles(
     queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The candidates tile by tile: ids (C,), and scores (N, C) float32 (Equation 7)."""
-    queries, tag_side, offset = fold(queries, tag_side, len(psi))
     tile = TILE.get(queries.device.type, 16_384)
     if not len(candidates):
         return
     for start in range(candidates.start // tile * tile, candidates.stop, tile):
         tags = tag_side(psi[start : start + tile])  # always whole tiles: (C, d)
-        scores = product(queries, tags).float() + offset
+        scores = product(queries, tags).float()
         first, stop = max(start, candidates.start), min(start + tile, candidates.stop)
         yield (
             torch.arange(first, stop, device=queries.device),
@@ -106,6 +109,18 @@ def _tiles(
 # down, in the lower: no two are equal, and the greater integer is the better hashtag.
 
 _LOW = 0xFFFFFFFF
+
+
+def _merge(best: Tensor, n: Tensor, keys: Tensor) -> None:
+    """Put keys (P,), of photos n (P,) in rising order, among the best (N, k), in place."""
+    if not len(n):
+        return
+    photos, counts = n.unique_consecutive(return_counts=True)
+    row = torch.arange(len(photos), device=n.device).repeat_interleave(counts)  # (P,)
+    column = torch.arange(len(n), device=n.device) - (counts.cumsum(0) - counts)[row]
+    new = best[photos, -1:].repeat(1, int(counts.max()))  # what is no better changes nothing
+    new[row, column] = keys
+    best[photos] = torch.cat([best[photos], new], dim=1).topk(best.shape[1], dim=1).values
 
 
 def _to_keys(scores: Tensor, ids: Tensor) -> Tensor:
