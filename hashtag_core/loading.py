@@ -107,9 +107,21 @@ def batches(
     return Batches(histories, order[rank::processes])
 
 
-def prefetched(loader: Iterable[Batch], device: torch.device | str) -> Iterator[Batch]:
-    """The same batches on a device, each read and moved while the one before is worked on."""
+def prefetched(
+    loader: Iterable[Batch], device: torch.device | str, ahead: bool | None = None
+) -> Iterator[Batch]:
+    """The same batches on a device, each read and moved while the one before is worked on.
+
+    Args:
+        loader: the batches.
+        device: where they shall be.
+        ahead: read the next one in a thread. None: not on a CPU, where that thread would take the
+            cores from the model (`hashtag-core benchmark reading`).
+    """
     made = iter(loader)
+    if ahead is False or (ahead is None and torch.device(device).type == "cpu"):
+        yield from (batch.to(device) for batch in made)
+        return
 
     def read() -> Batch | None:
         batch = next(made, None)

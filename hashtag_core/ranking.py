@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hashtag_core.loss import fold
 from hashtag_core.products import product
 
-TILE = {"cpu": 4096, "cuda": 65_536}  # hashtags at a time
+TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
 
 @torch.no_grad()

@@ -123,14 +123,16 @@ def test_on_a_gpu_features_are_there_once(fold):
 def test_reading_ahead_changes_no_batch_and_an_error_in_it_is_raised(fold):
     _, histories = fold
     plain = list(batches(histories, 2))
-    for one, other in zip(plain, prefetched(batches(histories, 2), "cpu"), strict=True):
-        assert one.rows.equal(other.rows) and one.history_images.equal(other.history_images)
+    for ahead in (True, False, None):
+        again = prefetched(batches(histories, 2), "cpu", ahead)
+        for one, other in zip(plain, again, strict=True):
+            assert one.rows.equal(other.rows) and one.history_images.equal(other.history_images)
 
     def broken():
         yield plain[0]
         raise OSError("the disk is gone")
 
-    coming = prefetched(broken(), "cpu")
+    coming = prefetched(broken(), "cpu", ahead=True)
     next(coming)
     with pytest.raises(OSError, match="the disk is gone"):
         next(coming)

@@ -65,7 +65,7 @@ def case(device: str, ahead: bool, folder: Path) -> Callable[[], dict[str, Tenso
     def work() -> dict[str, Tensor]:
         histories.features = open_cold(folder)
         loader = batches(histories, users_per_batch=16)
-        coming = prefetched(loader, device) if ahead else (b.to(device) for b in loader)
+        coming = prefetched(loader, device, ahead)
         start, waiting = time.perf_counter(), 0.0
         for _ in range(len(loader)):
             before = time.perf_counter()
