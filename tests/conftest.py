@@ -14,11 +14,12 @@ from picture_files import encode, red_and_blue
 
 from hashtag_core.convnet import load_convnet
 from hashtag_core.hashtags import build_hashtags
-from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.photos import PhotoCollection
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.sources.open_art import open_art_folder
 from hashtag_core.training import TrainConfig
 from hashtag_core.words import load_word_vectors
+from hashtag_core.writing import write_collection
 
 
 @pytest.fixture(scope="session", autouse=True)

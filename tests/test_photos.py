@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from photo_tables import GOOD, IMAGE, IN_ORDER, SHUFFLED, fake_features, table_of
 
-from hashtag_core import photos as photos_module
+from hashtag_core import writing as writing_module
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.photos import PhotoCollection
 from hashtag_core.pictures import load_picture
+from hashtag_core.writing import write_collection
 
 # ---- what goes in comes out
 
@@ -43,7 +44,7 @@ def test_all_hashtags_stand_one_photo_after_the_other(folder):
 
 
 def test_pictures_are_read_in_any_order_across_row_groups(tmp_path, monkeypatch):
-    monkeypatch.setattr(photos_module, "ROWS_PER_GROUP", 3)
+    monkeypatch.setattr(writing_module, "ROWS_PER_GROUP", 3)
     written = write_collection(tmp_path / "c", table_of(SHUFFLED), {}, fake_features)
     assert pq.ParquetFile(tmp_path / "c" / "photos.parquet").num_row_groups == 3
     for row in [7, 0, 3, 2, 6, 5, 0, 1, 4]:
@@ -103,7 +104,7 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path, path):
 
 @pytest.mark.parametrize("column", [["image"], []], ids=["null", "no column"])
 def test_a_photo_without_a_picture_is_named(column, folder):
-    table = table_of(SHUFFLED, image=pa.nulls(8, IMAGE)).sort_by(photos_module.SORT_KEYS)
+    table = table_of(SHUFFLED, image=pa.nulls(8, IMAGE)).sort_by(writing_module.SORT_KEYS)
     names = ["photo_id", "user", "time", "hashtags", *column]
     pq.write_table(table.select(names), folder / "photos.parquet")
     with pytest.raises(InputError, match="row 2 has no picture"):

@@ -7,7 +7,8 @@ import pytest
 from photo_tables import GOOD, SHUFFLED, fake_features, table_of
 
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.photos import PhotoCollection
+from hashtag_core.writing import write_collection
 
 
 def error_of(action, *arguments) -> str:

@@ -12,7 +12,7 @@ from hashtag_core.hashtags import build_hashtags
 from hashtag_core.histories import UserHistories
 from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
-from hashtag_core.photos import PhotoCollection, stream_collection
+from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources import simulated_users
 from hashtag_core.sources.simulated import (
     estimate_simulated,
@@ -23,6 +23,7 @@ from hashtag_core.sources.simulated_users import simulate_user
 from hashtag_core.sources.simulated_world import make_world
 from hashtag_core.splits import split_users
 from hashtag_core.words import known_words, load_word_vectors
+from hashtag_core.writing import stream_collection
 
 USERS, PHOTOS, HASHTAGS = 250, 50, 800
 

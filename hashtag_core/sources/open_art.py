@@ -39,9 +39,10 @@ from xml.etree import ElementTree
 
 from hashtag_core.convnet import extract_features, load_convnet
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection, write_collection
+from hashtag_core.photos import PhotoCollection
 from hashtag_core.pictures import load_picture
 from hashtag_core.sources.packages import find_packages, members, sha256
+from hashtag_core.writing import write_collection
 
 if TYPE_CHECKING:
     import torch
