@@ -1,5 +1,6 @@
 """The one exception for what comes from outside and is not what it should be."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,3 +18,22 @@ def reading(path: Path) -> Iterator[Path]:
     except Exception as error:  # each format has exceptions of its own
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: damaged, or of another version ({reason}).") from None
+
+
+@contextmanager
+def enough_disk(where: Path, kept: str) -> Iterator[None]:
+    """Turn the error of a full disk, whoever raises it, into an InputError.
+
+    Args:
+        where: what was being written.
+        kept: what is not lost, to say so.
+    """
+    try:
+        yield
+    except Exception as error:  # OSError, but some libraries only tell it in their own words
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        if not full and "no space left" not in str(error).lower():
+            raise
+        raise InputError(
+            f"{where}: the disk is full; {kept}. Make room and start the same command again."
+        ) from None

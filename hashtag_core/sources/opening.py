@@ -1,0 +1,102 @@
+"""Files as they come: plain, or compressed by gzip, bzip2 or xz, cut into blocks of whole lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from hashtag_core.errors import InputError
+
+BLOCK = 16 * 2**20  # bytes; no line is longer
+MAGIC = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+FIRST_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+CUT = "the compressed file ends too early, or is damaged: read up to line {line:,}"
+
+
+def check_files(paths: list[Path]) -> None:
+    """Refuse what is not there, and what is given twice."""
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError("the same file is given twice.")
+
+
+def file_states(paths: list[Path]) -> list[list]:
+    """Name, bytes and time of change: whether a job is the same."""
+    stats = [(path, path.stat()) for path in paths]
+    return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """(the file's bytes without compression, the file itself, which tells how far it is read)."""
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    with raw:
+        start = raw.read(6)
+        raw.seek(0)
+        for magic, unpack in MAGIC.items():
+            if start.startswith(magic):
+                with unpack(raw) as file:
+                    yield file, raw
+                return
+        yield raw, raw
+
+
+def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes] | str]:
+    r"""Cut a file into blocks that end at a line's end, `\n`, `\r` or `\r\n`.
+
+    A line that is longer than a block comes as a block of its own, cut off at `size` bytes and
+    without an end.
+
+    Yields:
+        (position in the file on disk, number of the first line, the lines), or a text that says
+        what is wrong with the file; nothing comes after it.
+    """
+    line, rest, too_long = 1, b"", False
+    with opened(path) as (file, raw):
+        while True:
+            try:
+                piece = file.read(size - len(rest))
+                broken = False
+            except DAMAGED:
+                piece, broken = b"", True
+            block = rest + piece
+            if too_long and piece:
+                end = FIRST_END.search(block)  # of the line whose beginning is out already
+                too_long, rest = end is None, block[end.end() :] if end else block[-1:]
+                continue
+            end = _last_end(block) if piece else len(block)
+            if end and not too_long:
+                yield raw.tell(), line, block[:end]
+                line += count_lines(block[:end])
+            elif len(block) == size:
+                yield raw.tell(), line, block
+                line, too_long, end = line + 1, True, size - 1
+            rest = block[end:]
+            if broken:
+                yield CUT.format(line=line - 1)
+            if not piece:
+                return
+
+
+def _last_end(block: bytes) -> int:
+    r"""Behind the last end of a line; a `\r` at the very end may be half of one."""
+    return max(block.rfind(b"\n"), block.rfind(b"\r", 0, -1)) + 1
+
+
+def count_lines(block: bytes) -> int:
+    r"""How many lines; the last one needs no end."""
+    ends = block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+    return ends + (not block.endswith((b"\n", b"\r")) and bool(block))

@@ -1,0 +1,166 @@
+"""What a way in did with every row it read: nothing is lost, and nothing is silent.
+
+    rows read     = rows kept     + rows left out, by reason
+    hashtags read = hashtags kept + hashtags left out, by reason
+
+`Report.check` holds both. A row is told by the number of its file and its line there; line 0
+means the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+FIRST = 100  # rows of each reason that are named
+SHOWN = 3  # of them, in the text
+Row = tuple[int, int]  # number of the file, line
+
+NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass
+class LeftOut:
+    """How many were left out for one reason, and the first of them."""
+
+    count: int = 0
+    first: list[Row] = field(default_factory=list)
+
+
+@dataclass
+class Report:
+    """The account of one block, or of all of them.
+
+    Attributes:
+        rows_read: lines, or files, or whatever holds one photo.
+        rows_kept: of them.
+        rows_left_out: reason -> how many, and the first hundred.
+        hashtags_read: of the rows whose hashtags were looked at.
+        hashtags_kept: of them.
+        hashtags_left_out: reason -> how many.
+        notes: what was done to rows that were kept -> how many.
+        problems: (number of the input, what was wrong with it as a whole).
+    """
+
+    rows_read: int = 0
+    rows_kept: int = 0
+    rows_left_out: dict[str, LeftOut] = field(default_factory=dict)
+    hashtags_read: int = 0
+    hashtags_kept: int = 0
+    hashtags_left_out: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def leave_out(self, reason: str, count: int, first: Iterable[Row]) -> None:
+        """Count rows that are left out; `first` may name more than are kept in mind."""
+        if count:
+            entry = self.rows_left_out.setdefault(reason, LeftOut())
+            entry.count += count
+            for row in first:
+                if len(entry.first) == FIRST:
+                    break
+                entry.first.append(tuple(row))
+
+    def leave_out_hashtags(self, reason: str, count: int) -> None:
+        """Count hashtags that are left out."""
+        if count:
+            self.hashtags_left_out[reason] = self.hashtags_left_out.get(reason, 0) + count
+
+    def note(self, what: str, count: int) -> None:
+        """Count rows that were kept, but not as they stood."""
+        if count:
+            self.notes[what] = self.notes.get(what, 0) + count
+
+    def add(self, other: Report) -> None:
+        """Add the account of a later block."""
+        self.rows_read += other.rows_read
+        self.rows_kept += other.rows_kept
+        for reason, entry in other.rows_left_out.items():
+            self.leave_out(reason, entry.count, entry.first)
+        self.hashtags_read += other.hashtags_read
+        self.hashtags_kept += other.hashtags_kept
+        for reason, count in other.hashtags_left_out.items():
+            self.leave_out_hashtags(reason, count)
+        for what, count in other.notes.items():
+            self.note(what, count)
+        self.problems += [tuple(problem) for problem in other.problems]
+
+    def check(self) -> None:
+        """Raise where the account does not add up, which would be an error of ours."""
+        rows = self.rows_kept + sum(entry.count for entry in self.rows_left_out.values())
+        hashtags = self.hashtags_kept + sum(self.hashtags_left_out.values())
+        if (rows, hashtags) != (self.rows_read, self.hashtags_read):
+            raise RuntimeError(
+                f"read {self.rows_read} rows and {self.hashtags_read} hashtags, "
+                f"but accounted for {rows} and {hashtags}"
+            )
+
+    def as_dict(self, names: Sequence[str], inputs: Sequence[str]) -> dict:
+        """Plain data for report.json; `names` are the files', `inputs` those of the inputs."""
+
+        def place(row: Row) -> dict:
+            return {"file": names[row[0]], "line": row[1]} if row[1] else {"file": names[row[0]]}
+
+        return {
+            "rows": {
+                "read": self.rows_read,
+                "kept": self.rows_kept,
+                "left_out": {
+                    reason: {"count": entry.count, "first": [place(row) for row in entry.first]}
+                    for reason, entry in self.rows_left_out.items()
+                },
+            },
+            "hashtags": {
+                "read": self.hashtags_read,
+                "kept": self.hashtags_kept,
+                "left_out": self.hashtags_left_out,
+            },
+            "notes": self.notes,
+            "problems": [{"file": inputs[file], "what": what} for file, what in self.problems],
+        }
+
+    def to_json(self) -> dict:
+        """Everything as plain data, for `from_json`."""
+        left_out = {r: [entry.count, entry.first] for r, entry in self.rows_left_out.items()}
+        return {**vars(self), "rows_left_out": left_out}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Report:
+        """What `to_json` gave."""
+        left_out = {
+            reason: LeftOut(count, [tuple(row) for row in first])
+            for reason, (count, first) in data["rows_left_out"].items()
+        }
+        problems = [tuple(problem) for problem in data["problems"]]
+        return cls(**{**data, "rows_left_out": left_out, "problems": problems})
+
+
+def report_text(report: dict) -> str:
+    """The report to read, from `Report.as_dict`; safe for a terminal."""
+    rows, hashtags = report["rows"], report["hashtags"]
+    lines = [f"{rows['read']:12,d}  rows read", f"{rows['kept']:12,d}  kept"]
+    for reason, entry in rows["left_out"].items():
+        places = [_place(place) for place in entry["first"][:SHOWN]]
+        more = ", …" if entry["count"] > len(places) else ""
+        lines.append(
+            f"{entry['count']:12,d}  left out: {printable(reason)}  ({', '.join(places)}{more})"
+        )
+    lines += [f"{hashtags['read']:12,d}  hashtags read", f"{hashtags['kept']:12,d}  kept"]
+    lines += [
+        f"{count:12,d}  left out: {printable(reason)}"
+        for reason, count in hashtags["left_out"].items()
+    ]
+    lines += [f"{count:12,d}  note: {printable(what)}" for what, count in report["notes"].items()]
+    lines += [f"{printable(p['file'])}: {printable(p['what'])}" for p in report["problems"]]
+    return "\n".join(lines)
+
+
+def _place(place: dict) -> str:
+    name = printable(place["file"])
+    return f"{name}:{place['line']}" if "line" in place else name
+
+
+def printable(text: str) -> str:
+    r"""Text from outside for a terminal: control and direction characters as \x1b, \u202e."""
+    return NOT_PRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)

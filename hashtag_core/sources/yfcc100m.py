@@ -1,0 +1,119 @@
+"""YFCC100M's metadata as it is published: tab-separated, no header, no quoting, percent-encoded.
+
+The first release has 23 columns; the later one 25, with a line number in front and a hash behind
+the photo id. Files may be compressed (.bz2, .gz, .xz), and there may be one or many.
+
+A photo is kept with the user tags as its hashtags. Machine tags have a column of their own, which
+is not read; those among the user tags are left out. The time is the date taken, or the date of
+upload where the first is missing or cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hashtag_core.errors import InputError
+from hashtag_core.sources.cleaning import UNKNOWN, clean_encoded, has_word_vector
+from hashtag_core.sources.opening import blocks_of_lines, check_files, file_states, opened
+from hashtag_core.sources.staging import Piece, Understood
+from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
+from hashtag_core.words import load_vocabulary
+
+MOST_KNOWN_TAGS = 400_000  # kept in mind, cleaned
+
+
+class Yfcc100m:
+    """The published metadata as a `Source`; arguments as in the command.
+
+    Args:
+        paths: the metadata files.
+        words: those that have a vector, or the file of vectors, or None for the installed ones.
+            A hashtag without any of them is left out.
+
+    Raises:
+        InputError: where a file is missing, or its first lines have neither 23 nor 25 columns.
+    """
+
+    name = "yfcc100m"
+    unit = "B"
+    malformed = MALFORMED
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        words: Sequence[str] | str | Path | None = None,
+    ) -> None:
+        self.paths = [Path(path) for path in paths]
+        check_files(self.paths)
+        self.files = self.inputs = [str(path) for path in paths]
+        self.widths = [_width(path) for path in self.paths]
+        self.words = words
+        given = isinstance(words, str | Path)
+        self.job = {
+            "files": file_states(self.paths),
+            "words": file_states([Path(words)]) if given else None if words is None else [*words],
+        }
+        self.meta = {
+            "source": "YFCC100M (Thomee et al., Communications of the ACM 59(2), 2016)",
+            "licence": "each photo its own, a Creative Commons one; see the metadata",
+        }
+        self._known: dict[bytes, tuple[str | None, str | None]] = {}
+
+    def size(self, number: int) -> int:
+        """Bytes of the file on disk."""
+        return self.paths[number].stat().st_size
+
+    def pieces(self, number: int) -> Iterator[Piece | str]:
+        """Blocks of lines."""
+        for block in blocks_of_lines(self.paths[number]):
+            if isinstance(block, str):
+                yield block
+            else:
+                position, line, data = block
+                yield Piece(position, (number, line, data))
+
+    def understand(self, data: Any, with_texts: bool) -> Understood:
+        """One block of lines."""
+        number, first_line, block = data
+        rows = Block(number, first_line, block, self.widths[number])
+        return rows.understand(self._clean, with_texts)
+
+    @cached_property
+    def _has_vector(self) -> Callable[[str], bool]:
+        words = self.words
+        listed = words is not None and not isinstance(words, str | Path)
+        return has_word_vector(words if listed else load_vocabulary(words))
+
+    def _clean(self, tag: bytes) -> tuple[str | None, str | None]:
+        """(hashtag, None), or (None, why not); what was asked lately is remembered."""
+        found = self._known.get(tag)
+        if found is None:
+            hashtag, why = clean_encoded(tag)
+            if why is None and not self._has_vector(hashtag):
+                hashtag, why = None, UNKNOWN
+            found = hashtag, why
+            if len(self._known) >= MOST_KNOWN_TAGS:
+                self._known = {}
+            self._known[tag] = found
+        return found
+
+
+def _width(path: Path) -> int:
+    """23 or 25: how many columns the first line has that has one of the two."""
+    with opened(path) as (file, _):
+        try:
+            start = file.read(2**20)
+        except (EOFError, OSError):
+            start = b""
+    widths = [line.count(b"\t") + 1 for line in start.splitlines()]
+    found = next((width for width in widths if width in COLUMNS), None)
+    if found is None:
+        seen = f"{widths[0]} columns in the first line" if widths else "no line"
+        raise InputError(
+            f"{path}: not YFCC100M's metadata, whose lines have 23 or 25 columns, separated by "
+            f"tabs ({seen}). For other tables there is `hashtag-core prepare table`."
+        )
+    return found

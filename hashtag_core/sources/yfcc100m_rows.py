@@ -1,0 +1,296 @@
+"""YFCC100M's rows: a block of lines, column by column, and what each row holds.
+
+Rows are judged in one order: its form, then photo or video, then tags, then dates, then hashtags;
+the first thing that is wrong is the reason it is left out for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hashtag_core.sources.cleaning import TWICE, UNKNOWN
+from hashtag_core.sources.opening import BLOCK, count_lines
+from hashtag_core.sources.report import FIRST, Report, Row
+from hashtag_core.sources.staging import Understood, ord_of, staged_schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FIRST_RELEASE = {
+    "photo_id": 0, "user": 1, "taken": 3, "uploaded": 4, "tags": 8, "extension": 21, "marker": 22,
+}  # fmt: skip
+LATER_RELEASE = {
+    "photo_id": 1, "hash": 2, "user": 3, "taken": 5, "uploaded": 6, "tags": 10, "extension": 23,
+    "marker": 24,
+}  # fmt: skip
+COLUMNS = {23: FIRST_RELEASE, 25: LATER_RELEASE}
+MAX_TAGS = 65_536  # bytes of a photo's tags
+FIRST_YEAR = 1990  # of a date taken; before it, cameras were not digital
+DAY = 86_400
+
+ID = r"\A[0-9]{1,20}\z"
+USER = r"\A[0-9]{1,20}@N[0-9]{2}\z"
+EXTENSION = r"\A[a-z]{3,4}\z"
+HASH = r"\A[0-9a-f]{8,64}\z"
+UPLOADED = r"\A[0-9]{1,10}\z"
+TAKEN = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\z"
+
+WRONG_ID = "the photo id is not a number"
+WRONG_USER = "the user is not like 30302697@N00"
+WRONG_MARKER = "the marker is neither 0 (photo) nor 1 (video)"
+VIDEO = "a video"
+NO_TAGS = "no user tags"
+LONG_TAGS = f"user tags of more than {MAX_TAGS:,} bytes"
+NO_DATE = "no date, neither taken nor uploaded"
+NO_HASHTAG = "no hashtag among the tags"
+UPLOAD_DATE = f"the date taken is missing, before {FIRST_YEAR} or after the upload: uploaded counts"
+
+
+LONG_LINE = f"a line of more than {BLOCK // 2**20} MiB"
+NEVER = np.iinfo(np.int64).min
+
+
+def wrong_width(columns: int) -> str:
+    """Why a row is left out that has not so many columns."""
+    return f"not {columns} columns"
+
+
+MALFORMED = frozenset(
+    [*map(wrong_width, COLUMNS), LONG_LINE, WRONG_ID, WRONG_USER, WRONG_MARKER, LONG_TAGS, NO_DATE]
+)
+
+
+class Block:
+    """The rows of one block, column by column, and why each is left out, once one knows."""
+
+    def __init__(self, number: int, first_line: int, data: bytes, width: int) -> None:
+        self.number, self.first_line, self.data, self.width = number, first_line, data, width
+        self.report = Report(rows_read=count_lines(data))
+        self.is_cut = len(data) == BLOCK and self.report.rows_read == 1
+        self.rejected: list[tuple] = []
+        self.columns, self.lines = self._split()
+        self.left = np.ones(len(self.lines), bool)
+
+    def _split(self) -> tuple[dict[str, pa.Array], np.ndarray]:
+        """The columns that are read, as bytes, and their lines; rows of other widths are out."""
+        import pyarrow as pa
+        import pyarrow.csv as csv
+
+        wrong: list[int] = []
+
+        def leave_out(row: csv.InvalidRow) -> str:
+            wrong.append(row.number)
+            return "skip"
+
+        names = [str(i) for i in range(self.width)]
+        wanted = COLUMNS[self.width]
+        include = [names[i] for i in wanted.values()]
+        data = self.data
+        if data[:1] == b"\xef" and self.first_line > 1:
+            data = b"\xee" + data[1:]  # no BOM, which arrow drops; only a file begins with one
+        if self.is_cut:
+            data = b"\t" * (self.width - 1)
+        table = csv.read_csv(
+            pa.BufferReader(data),
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=len(data) + 1, column_names=names
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter="\t",
+                quote_char=False,
+                double_quote=False,
+                escape_char=False,
+                newlines_in_values=False,
+                ignore_empty_lines=False,
+                invalid_row_handler=leave_out,
+            ),
+            convert_options=csv.ConvertOptions(
+                check_utf8=False,
+                column_types=dict.fromkeys(include, pa.binary()),
+                include_columns=include,
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+        lines = np.delete(np.arange(self.report.rows_read), np.array(wrong, int) - 1)
+        lines += self.first_line
+        if len(lines) != len(table):
+            raise RuntimeError(f"{len(table)} rows of {len(lines)} lines")
+        columns = {name: table[names[i]].combine_chunks() for name, i in wanted.items()}
+        self._leave_out(wrong_width(self.width), np.array(wrong, int) + self.first_line - 1)
+        return columns, lines
+
+    def _leave_out(self, reason: str, lines: np.ndarray) -> None:
+        self.report.leave_out(reason, len(lines), ((self.number, int(n)) for n in lines[:FIRST]))
+        self.rejected += [((self.number, int(n)), reason) for n in lines]
+
+    def _require(self, reason: str, fits: Any) -> None:
+        """Leave out the rows that do not fit and are not out already."""
+        fits = np.asarray(fits)
+        self._leave_out(reason, self.lines[self.left & ~fits])
+        self.left &= fits
+
+    def understand(self, clean: Callable, with_texts: bool) -> Understood:
+        """All rows, as `Source.understand` says.
+
+        Args:
+            clean: a tag as it stands -> (hashtag, None), or (None, why it is left out).
+            with_texts: whether the texts of the rows left out are asked for.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        of = self.columns
+        sizes = pc.binary_length(of["tags"]).to_numpy()
+        self._require(LONG_LINE, np.full(len(self.lines), not self.is_cut))
+        self._require(WRONG_ID, _matches(of["photo_id"], ID))
+        self._require(WRONG_USER, _matches(of["user"], USER))
+        video = _is(of["marker"], b"1")
+        self._require(WRONG_MARKER, video | _is(of["marker"], b"0"))
+        self._require(VIDEO, ~video)
+        self._require(NO_TAGS, sizes > 0)
+        self._require(LONG_TAGS, sizes <= MAX_TAGS)
+        seconds, from_upload = _times(of["taken"], of["uploaded"])
+        self._require(NO_DATE, seconds != NEVER)
+        hashtags, any_left = self._hashtags(clean)
+        self._require(NO_HASHTAG, any_left)
+        left = np.flatnonzero(self.left)
+        self.report.note(UPLOAD_DATE, int(from_upload[left].sum()))
+        self.report.rows_kept = len(left)
+        lines = self.lines[left]
+        columns = {
+            "ord": pa.array(ord_of((self.number, 0)) + lines, pa.int64()),
+            "photo_id": of["photo_id"].take(left).cast(pa.string()),
+            "user": of["user"].take(left).cast(pa.string()),
+            "time": pa.array(seconds[left] * 1_000_000, pa.timestamp("us")),
+            "hashtags": hashtags.take(left),
+            "image": self._image_paths().take(left),
+            "picture": pa.nulls(len(left), pa.binary()),
+        }
+        table = pa.table(columns, schema=staged_schema())
+        return Understood(table, self.report, self._texts() if with_texts else [])
+
+    def _hashtags(self, clean: Callable) -> tuple[pa.Array, np.ndarray]:
+        """(lists of those that are kept, bool: any that is a hashtag, with a vector or not)."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = np.flatnonzero(self.left)
+        tags = pc.split_pattern(self.columns["tags"].take(rows), b",")
+        codes = tags.flatten().dictionary_encode()
+        of_row = rows[pc.list_parent_indices(tags).to_numpy()]
+        names, number_of, reasons = {}, [], []  # of each different tag
+        for tag in codes.dictionary.to_pylist():
+            hashtag, why = clean(tag)
+            number_of.append(-1 if hashtag is None else names.setdefault(hashtag, len(names)))
+            reasons.append(why)
+        indices = codes.indices.to_numpy()
+        hashtag_ids = np.array(number_of, np.int64)[indices]
+        keys = of_row * (len(names) + 1) + hashtag_ids
+        known = np.flatnonzero(hashtag_ids >= 0)
+        kept = known[np.sort(np.unique(keys[known], return_index=True)[1])]
+        counts = np.bincount(indices, minlength=len(reasons))
+        self.report.hashtags_read += len(indices)
+        for why, count in zip(reasons, counts.tolist(), strict=True):
+            if why is not None:
+                self.report.leave_out_hashtags(why, count)
+        self.report.leave_out_hashtags(TWICE, len(known) - len(kept))
+        is_hashtag = np.array([why in (None, UNKNOWN) for why in reasons], bool)[indices]
+        any_left = np.zeros(len(self.lines), bool)
+        any_left[of_row[is_hashtag]] = True
+        self.report.hashtags_kept += len(kept)
+        offsets = np.searchsorted(of_row[kept], np.arange(len(self.lines) + 1))
+        texts = pa.array(list(names), pa.string()).take(pa.array(hashtag_ids[kept]))
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts), any_left
+
+    def _image_paths(self) -> pa.Array:
+        """Where a picture may lie: `abc/def/abcdef….jpg` by its hash, or `<photo id>.jpg`."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        of = self.columns
+        text = {n: _ascii(of[n]) for n in ("photo_id", "extension", "hash") if n in of}
+        good = _matches(of["extension"], EXTENSION)
+        if "hash" in text:
+            good = good & _matches(of["hash"], HASH)
+            hashed = text["hash"]
+            first, second = (pc.utf8_slice_codeunits(hashed, i, i + 3) for i in (0, 3))
+            stem = pc.binary_join_element_wise(first, second, hashed, "/")
+        else:
+            stem = text["photo_id"]
+        paths = pc.binary_join_element_wise(stem, text["extension"], ".")
+        return pc.if_else(pa.array(good), paths, pa.scalar(None, pa.string()))
+
+    def _texts(self) -> list[tuple[Row, str, str]]:
+        """The rejected rows with their text."""
+        lines = self.data.splitlines()
+        return [
+            (row, reason, lines[row[1] - self.first_line].decode("utf-8", "backslashreplace"))
+            for row, reason in self.rejected
+        ]
+
+
+def _matches(array: pa.Array, pattern: str) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.match_substring_regex(array, pattern).to_numpy(zero_copy_only=False)
+
+
+def _is(array: pa.Array, value: bytes) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.equal(array, value).to_numpy(zero_copy_only=False)
+
+
+def _ascii(array: pa.Array) -> pa.Array:
+    """As text, with "" for what is not ASCII, which the patterns refuse anyway."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    fits = pc.match_substring_regex(array, r"\A[\x21-\x7e]*\z")
+    return pc.if_else(fits, array, b"").cast(pa.string())
+
+
+def _times(taken: pa.Array, uploaded: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(epoch seconds, `NEVER` where there is no date; bool: it is the date of upload)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    good = _matches(uploaded, UPLOADED)
+    uploads = pc.if_else(pa.array(good), uploaded, b"0").cast(pa.string()).cast(pa.int64())
+    uploads = np.where(good, uploads.to_numpy(), NEVER)
+    good = _matches(taken, TAKEN)
+    texts = pc.if_else(pa.array(good), taken, b"0000-00-00 00:00:00").cast(pa.string())
+    days = _of_distinct(pc.utf8_slice_codeunits(texts, 0, 10), _seconds_of_day)
+    times = _of_distinct(pc.utf8_slice_codeunits(texts, 11, 19), _seconds_of_time)
+    seconds = np.where(days == NEVER, NEVER, days + times)
+    bound = np.where(uploads == NEVER, np.iinfo(np.int64).max, uploads + DAY)
+    believed = (seconds != NEVER) & (seconds <= bound)
+    return np.where(believed, seconds, uploads), ~believed
+
+
+def _of_distinct(texts: pa.Array, function: Callable[[str], int]) -> np.ndarray:
+    """(n,) int64: the function of each text, worked out once for each different one."""
+    codes = texts.dictionary_encode()
+    values = np.array([function(text) for text in codes.dictionary.to_pylist()], np.int64)
+    return values[codes.indices.to_numpy()]
+
+
+def _seconds_of_day(text: str) -> int:
+    """Epoch seconds at its beginning; `NEVER` where there is no such day, or it is too early."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return NEVER
+    if day.year < FIRST_YEAR:
+        return NEVER
+    return (day - date(1970, 1, 1)).days * DAY
+
+
+def _seconds_of_time(text: str) -> int:
+    hours, minutes, seconds = map(int, text.split(":"))
+    return hours * 3600 + minutes * 60 + seconds
