@@ -139,7 +139,6 @@ def prepare(
                 }
                 users = selected.number_of_users()
                 write_meta(partial, meta, {"photos": report.rows_kept, "users": users})
-                PhotoCollection.load(partial)  # is it valid?
         finally:
             selected.close()
     shutil.rmtree(staging, ignore_errors=True)

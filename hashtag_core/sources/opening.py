@@ -10,15 +10,32 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from hashtag_core.errors import InputError
 
-BLOCK = 16 * 2**20  # bytes; no line is longer
+BLOCK = 8 * 2**20  # bytes; no line is longer
 MAGIC = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 FIRST_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+LONE_RETURN = re.compile(rb"\r(?!\n)")
 CUT = "the compressed file ends too early, or is damaged: read up to line {line:,}"
+
+
+class Lines(NamedTuple):
+    """Some whole lines of a file.
+
+    Attributes:
+        position: how far the file on disk is read.
+        first: number of the first line, from 1.
+        count: how many.
+        data: the lines.
+    """
+
+    position: int
+    first: int
+    count: int
+    data: bytes
 
 
 def check_files(paths: list[Path]) -> None:
@@ -54,15 +71,14 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         yield raw, raw
 
 
-def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, bytes] | str]:
+def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
     r"""Cut a file into blocks that end at a line's end, `\n`, `\r` or `\r\n`.
 
     A line that is longer than a block comes as a block of its own, cut off at `size` bytes and
     without an end.
 
     Yields:
-        (position in the file on disk, number of the first line, the lines), or a text that says
-        what is wrong with the file; nothing comes after it.
+        Some lines, or a text that says what is wrong with the file; nothing comes after it.
     """
     line, rest, too_long = 1, b"", False
     with opened(path) as (file, raw):
@@ -79,10 +95,11 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[tuple[int, int, b
                 continue
             end = _last_end(block) if piece else len(block)
             if end and not too_long:
-                yield raw.tell(), line, block[:end]
-                line += count_lines(block[:end])
+                lines = count_lines(block[:end])
+                yield Lines(raw.tell(), line, lines, block[:end])
+                line += lines
             elif len(block) == size:
-                yield raw.tell(), line, block
+                yield Lines(raw.tell(), line, 1, block)
                 line, too_long, end = line + 1, True, size - 1
             rest = block[end:]
             if broken:
@@ -98,5 +115,5 @@ def _last_end(block: bytes) -> int:
 
 def count_lines(block: bytes) -> int:
     r"""How many lines; the last one needs no end."""
-    ends = block.count(b"\n") + block.count(b"\r") - block.count(b"\r\n")
+    ends = block.count(b"\n") + sum(1 for _ in LONE_RETURN.finditer(block))
     return ends + (not block.endswith((b"\n", b"\r")) and bool(block))

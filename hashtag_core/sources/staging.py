@@ -240,7 +240,8 @@ def _write_table(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
+    repeated = ["user", "hashtags.list.element", "reason"]
+    pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
     partial.replace(path)
 
 

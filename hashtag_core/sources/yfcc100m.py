@@ -69,17 +69,12 @@ class Yfcc100m:
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Blocks of lines."""
         for block in blocks_of_lines(self.paths[number]):
-            if isinstance(block, str):
-                yield block
-            else:
-                position, line, data = block
-                yield Piece(position, (number, line, data))
+            yield block if isinstance(block, str) else Piece(block.position, (number, block))
 
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """One block of lines."""
-        number, first_line, block = data
-        rows = Block(number, first_line, block, self.widths[number])
-        return rows.understand(self._clean, with_texts)
+        number, lines = data
+        return Block(number, lines, self.widths[number]).understand(self._clean, with_texts)
 
     @cached_property
     def _has_vector(self) -> Callable[[str], bool]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hashtag_core.sources.cleaning import TWICE, UNKNOWN
-from hashtag_core.sources.opening import BLOCK, count_lines
+from hashtag_core.sources.opening import BLOCK, Lines
 from hashtag_core.sources.report import FIRST, Report, Row
 from hashtag_core.sources.staging import Understood, ord_of, staged_schema
 
@@ -31,6 +31,7 @@ COLUMNS = {23: FIRST_RELEASE, 25: LATER_RELEASE}
 MAX_TAGS = 65_536  # bytes of a photo's tags
 FIRST_YEAR = 1990  # of a date taken; before it, cameras were not digital
 DAY = 86_400
+CLOCK = np.array([36_000, 3_600, 0, 600, 60, 0, 10, 1])  # seconds of the digits of HH:MM:SS
 
 ID = r"\A[0-9]{1,20}\z"
 USER = r"\A[0-9]{1,20}@N[0-9]{2}\z"
@@ -67,10 +68,10 @@ MALFORMED = frozenset(
 class Block:
     """The rows of one block, column by column, and why each is left out, once one knows."""
 
-    def __init__(self, number: int, first_line: int, data: bytes, width: int) -> None:
-        self.number, self.first_line, self.data, self.width = number, first_line, data, width
-        self.report = Report(rows_read=count_lines(data))
-        self.is_cut = len(data) == BLOCK and self.report.rows_read == 1
+    def __init__(self, number: int, lines: Lines, width: int) -> None:
+        self.number, self.first_line, self.data, self.width = number, lines.first, lines.data, width
+        self.report = Report(rows_read=lines.count)
+        self.is_cut = len(lines.data) == BLOCK and lines.count == 1
         self.rejected: list[tuple] = []
         self.columns, self.lines = self._split()
         self.left = np.ones(len(self.lines), bool)
@@ -266,8 +267,11 @@ def _times(taken: pa.Array, uploaded: pa.Array) -> tuple[np.ndarray, np.ndarray]
     good = _matches(taken, TAKEN)
     texts = pc.if_else(pa.array(good), taken, b"0000-00-00 00:00:00").cast(pa.string())
     days = _of_distinct(pc.utf8_slice_codeunits(texts, 0, 10), _seconds_of_day)
-    times = _of_distinct(pc.utf8_slice_codeunits(texts, 11, 19), _seconds_of_time)
-    seconds = np.where(days == NEVER, NEVER, days + times)
+    clock = pc.utf8_slice_codeunits(texts, 11, 19)  # HH:MM:SS
+    digits = np.frombuffer(clock.buffers()[2] or b"", np.uint8)[: 8 * len(clock)].reshape(
+        -1, 8
+    ) - ord("0")
+    seconds = np.where(days == NEVER, NEVER, days + digits @ CLOCK)
     bound = np.where(uploads == NEVER, np.iinfo(np.int64).max, uploads + DAY)
     believed = (seconds != NEVER) & (seconds <= bound)
     return np.where(believed, seconds, uploads), ~believed
@@ -289,8 +293,3 @@ def _seconds_of_day(text: str) -> int:
     if day.year < FIRST_YEAR:
         return NEVER
     return (day - date(1970, 1, 1)).days * DAY
-
-
-def _seconds_of_time(text: str) -> int:
-    hours, minutes, seconds = map(int, text.split(":"))
-    return hours * 3600 + minutes * 60 + seconds
