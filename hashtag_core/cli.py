@@ -12,14 +12,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core import benchmark_commands, course_commands, train_command
+from hashtag_core import benchmark_commands, course_commands, prepare_commands, train_command
 from hashtag_core.errors import InputError
 from hashtag_core.table_commands import add_commands, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_WORKERS = 8  # each holds a copy of the simulated world
 DEFAULT_RUNS = Path("runs/quickstart")
 DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
 
@@ -67,26 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     quick.add_argument("--seed", type=int, default=0)
     quick.set_defaults(command=_quickstart)
 
-    prepare = commands.add_parser("prepare", help="make a photo collection").add_subparsers(
-        required=True, metavar="SOURCE"
-    )
-    art = prepare.add_parser("open-art", help="build data/open_art from its packages")
-    art.add_argument("packages", metavar="DIR", help="the folder with the three packages")
-    art.add_argument("--out", metavar="DIR", default="data/open_art", help="default: %(default)s")
-    art.add_argument("--device", default="cpu", help="for the ConvNet; default: %(default)s")
-    art.set_defaults(command=_prepare_open_art)
-
-    sim = prepare.add_parser("simulated", help="make up users whose true tastes are known")
-    sim.add_argument("--users", type=int, default=2000, help="default: %(default)s")
-    sim.add_argument("--photos", type=int, default=50, help="a user, on average; default: 50")
-    sim.add_argument("--hashtags", type=int, default=5000, help="about; default: %(default)s")
-    sim.add_argument("--seed", type=int, default=0)
-    sim.add_argument(
-        "--workers", type=int, help="processes; default: 1, or one a core if it is much"
-    )
-    sim.add_argument("--out", metavar="DIR", default="data/simulated", help="default: %(default)s")
-    sim.set_defaults(command=_prepare_simulated)
-
+    prepare_commands.add_commands(commands)
     add_commands(commands, common)
     train_command.add_commands(commands, common)
     course_commands.add_commands(commands)
@@ -161,44 +141,6 @@ def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
             lines.append(f"  {row['model']:32s}" + "".join(f"{cell:>{width}s}" for cell in cells))
         lines.append("")
     return "\n".join(lines)
-
-
-def _as_time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
-def _prepare_simulated(options: argparse.Namespace) -> None:
-    from hashtag_core.sources.simulated import estimate_simulated, prepare_simulated
-
-    size = options.users, options.photos, options.hashtags, options.seed
-    about = estimate_simulated(*size)
-    cores = min(os.cpu_count() or 1, MOST_WORKERS)
-    if options.workers is not None and options.workers < 1:
-        raise InputError(f"--workers {options.workers}: at least 1.")
-    workers = options.workers or (cores if about["seconds"] > 60 else 1)
-    print(
-        f"{about['photos']:,} photos of {options.users:,} users: about "
-        f"{_as_time(about['seconds'] / min(workers, cores))} with {workers} process(es), "
-        f"{about['bytes'] / 1e9:.2f} GB on disk.",
-        flush=True,
-    )
-    photos = prepare_simulated(options.out, *size, workers)
-    hashtags = len(photos.hashtag_names.dictionary)
-    print(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
-    print(f"Written: {photos.folder}\nNext:    hashtag-core table 1 --data {options.out}")
-
-
-def _prepare_open_art(options: argparse.Namespace) -> None:
-    from hashtag_core.sources.open_art import prepare_open_art
-    from hashtag_core.training import choose_device
-
-    device = choose_device(options.device)
-    photos = prepare_open_art(options.packages, options.out, device)
-    meta = photos.meta
-    print(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
-    for reason, count in meta["left_out"].items():
-        print(f"{count:6,d}  left out: {reason}")
-    print(f"Written: {photos.folder}")
 
 
 def _predict(options: argparse.Namespace) -> None:

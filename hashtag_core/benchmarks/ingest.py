@@ -53,6 +53,7 @@ def csv_loop(
     """
     vectors = Words(load_vocabulary() if words is None else words)
     photos, left_out, known_ids = defaultdict(list), Counter(), set()
+    limit = csv.field_size_limit(2**30)
     for path in paths:
         for row in read_rows(path):
             photo = read_photo(row, vectors)
@@ -63,6 +64,7 @@ def csv_loop(
             else:
                 known_ids.add(photo[2])
                 photos[photo[0]].append(photo)
+    csv.field_size_limit(limit)
     least, most, least_left = photos_of_user
     kept = []
     for all_of_user in photos.values():
@@ -82,7 +84,6 @@ def csv_loop(
 
 def read_rows(path: Path) -> Iterator[list[str]]:
     """The cells of each line: 23, or 25 without the line number and the hash; or others."""
-    csv.field_size_limit(2**30)
     width = None
     with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
         for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):

@@ -17,6 +17,7 @@ from hashtag_core.words import known_words
 MAX_CHARACTERS = 200  # of a hashtag; Flickr lets people type 255 bytes
 MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
+HALF = re.compile("[\ud800-\udfff]")
 
 EMPTY = "an empty hashtag"
 MACHINE = "a machine tag"
@@ -28,7 +29,7 @@ UNKNOWN = "a hashtag without a word vector"
 
 def clean_hashtag(text: str) -> tuple[str | None, str | None]:
     """One hashtag as typed: (hashtag, None), or (None, why it is left out)."""
-    if "\ufffd" in text or any("\ud800" <= c <= "\udfff" for c in text):
+    if is_broken(text):
         return None, BROKEN
     if MACHINE_TAG.fullmatch(text.strip()):
         return None, MACHINE
@@ -39,6 +40,11 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
     if len(text) > MAX_CHARACTERS:
         return None, LONG
     return text, None
+
+
+def is_broken(text: str) -> bool:
+    """Whether there are characters in it that could not be decoded, or halves of one."""
+    return "\ufffd" in text or HALF.search(text) is not None
 
 
 def clean_encoded(tag: bytes) -> tuple[str | None, str | None]:

@@ -55,6 +55,10 @@ class Images:
     root: Path
     candidates: Callable[[str, str], list[str]] = lambda photo_id, path: [path]
 
+    def __post_init__(self) -> None:
+        if not self.root.is_dir():
+            raise InputError(f"{self.root}: no such folder of pictures.")
+
     def find(self, photo_id: str, given: str | None) -> tuple[str | None, str | None]:
         """(path from the root, None), or (None, why there is no picture)."""
         if given is None:
@@ -125,7 +129,7 @@ def prepare(
             partial = out.with_name(out.name + ".partial")
             shutil.rmtree(partial, ignore_errors=True)
             with replacing(out) as partial:
-                notes = _write_photos(selected, partial, images)
+                pictures, notes = _write_photos(selected, partial, images)
                 account["notes"] = {**account["notes"], **notes}
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
                 write_whole(partial / "report.json", _as_json(account))
@@ -138,7 +142,8 @@ def prepare(
                     "report": _summary(account),
                 }
                 users = selected.number_of_users()
-                write_meta(partial, meta, {"photos": report.rows_kept, "users": users})
+                counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
+                write_meta(partial, meta, counts)
         finally:
             selected.close()
     shutil.rmtree(staging, ignore_errors=True)
@@ -164,12 +169,13 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
                 selected.close()
 
 
-def _write_photos(selected: Selected, folder: Path, images: Images | None) -> Counter:
-    """photos.parquet, batch by batch; returns how many pictures are missing, by reason."""
+def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tuple[int, Counter]:
+    """photos.parquet, batch by batch; returns how many have a picture, and why others do not."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     notes: Counter = Counter()
+    pictures = 0
     schema = pa.schema(
         [
             ("photo_id", pa.string()),
@@ -184,9 +190,10 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> Co
             image = pa.array(list(_images(table, images, notes)), schema.field("image").type)
             table = table.select(["photo_id", "user", "time", "hashtags"])
             table = table.append_column("image", image).cast(schema)
+            pictures += len(image) - image.null_count
             with_bytes = image.field("bytes").null_count < len(image)
             writer.write_table(table, ROWS_PER_GROUP if with_bytes else ROWS_WITHOUT_BYTES)
-    return notes
+    return pictures, notes
 
 
 def _images(table: pa.Table, images: Images | None, notes: Counter) -> Iterator[dict | None]:

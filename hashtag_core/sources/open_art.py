@@ -37,8 +37,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from hashtag_core.convnet import extract_features, load_convnet
+from hashtag_core.convnet import load_convnet
 from hashtag_core.errors import InputError
+from hashtag_core.features import extract_features
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.pictures import load_picture
 from hashtag_core.sources.packages import find_packages, members, sha256

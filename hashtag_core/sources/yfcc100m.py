@@ -112,3 +112,8 @@ def _width(path: Path) -> int:
             f"tabs ({seen}). For other tables there is `hashtag-core prepare table`."
         )
     return found
+
+
+def picture_paths(photo_id: str, path: str) -> list[str]:
+    """Where a picture may lie in the folder of `--images`: by its hash, or by the photo's id."""
+    return [path, f"{photo_id}{Path(path).suffix}", f"{photo_id}.jpg"]

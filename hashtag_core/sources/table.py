@@ -1,0 +1,250 @@
+"""Any table with a row for each photo: who, when, which hashtags, and perhaps a picture.
+
+CSV with its relatives, JSON lines, JSON, GeoJSON and Parquet, compressed or not. What the table
+does not say itself is guessed from its first rows, and told in `Table.understood`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hashtag_core.errors import InputError
+from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.sources.csv_reading import (
+    LONG_CELL,
+    LONG_LINE,
+    QUOTES,
+    SAMPLE_ROWS,
+    WIDTH,
+    Cells,
+)
+from hashtag_core.sources.opening import check_files, file_states
+from hashtag_core.sources.report import Report, Row
+from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.sources.table_guessing import (
+    Separator,
+    Times,
+    guess_separator,
+    guess_times,
+    is_empty,
+    text,
+)
+from hashtag_core.sources.table_reading import NO_OBJECT, open_table
+
+if TYPE_CHECKING:
+    pass
+
+ROWS_OF_PIECE = 5000
+MAX_NAME = 200  # characters of a user or a photo id
+MAX_PATH = 1000
+MAX_HASHTAGS = 1000  # of a photo
+
+NO_USER = "no user"
+LONG_USER = f"a user of more than {MAX_NAME} characters"
+NO_ID = "no photo id"
+LONG_ID = f"a photo id of more than {MAX_NAME} characters"
+NO_TIME = "no time"
+WRONG_TIME = "a time that is not understood"
+BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
+NO_HASHTAGS = "no hashtags"
+NO_HASHTAG_LEFT = "no hashtag among the tags"
+MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
+WRONG_PATH = "the picture's path is too long or broken: kept without it"
+
+MALFORMED = frozenset(
+    {LONG_LINE, LONG_CELL, QUOTES, WIDTH, NO_OBJECT, NO_USER, LONG_USER, NO_ID, LONG_ID}
+    | {NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
+)
+
+
+class Table:
+    """A table as a `Source`. A column is a name, or its number from 1 where there is no header.
+
+    Args:
+        path: of the file.
+        user, time, hashtags: the columns.
+        photo_id, image: further columns, where there are any. Without the first, a photo's id is
+            the number of its line.
+        separator: what stands between two hashtags; " ", "#" (before each) and "list" are meant
+            as such. Guessed where not given, like the following.
+        time_format: "iso", "exif", "epoch", "d/m/y" … (`table_guessing.TIMES`), or strptime's.
+        encoding: of a text file.
+        delimiter: of a CSV file.
+
+    Attributes:
+        understood: what was guessed or told, a sentence each.
+
+    Raises:
+        InputError: where the file or a column is missing, or a guess fails.
+    """
+
+    name = "table"
+    unit = "B"
+    malformed = MALFORMED
+
+    def __init__(
+        self,
+        path: str | Path,
+        user: str,
+        time: str,
+        hashtags: str,
+        photo_id: str | None = None,
+        image: str | None = None,
+        separator: str | None = None,
+        time_format: str | None = None,
+        encoding: str | None = None,
+        delimiter: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        check_files([self.path])
+        self.files = self.inputs = [str(path)]
+        columns = {"user": user, "time": time, "hashtags": hashtags}
+        columns |= {k: c for k, c in (("photo_id", photo_id), ("image", image)) if c is not None}
+        by_number = all(column.isdecimal() for column in columns.values())
+        self.opened = open_table(self.path, not by_number, encoding, delimiter)
+        self.columns = {what: self._key(column) for what, column in columns.items()}
+        sample = self._sample()
+        self.times = (
+            Times(time_format) if time_format else guess_times([c["time"] for c in sample], time)
+        )
+        found = [c["hashtags"] for c in sample]
+        self.separator = Separator(separator) if separator else guess_separator(found)
+        self.understood = [
+            f"{self.path.name}: {self.opened.kind}",
+            *self.opened.understood,
+            f"times: {self.times.name}" + (", as told" if time_format else ""),
+            f"hashtags {self.separator.how}" + (", as told" if separator else ""),
+        ]
+        self.job = {
+            "files": file_states([self.path]),
+            "columns": columns,
+            "understood": self.understood,
+        }
+        self.meta = {"source": self.path.name, "licence": "not known", "read as": self.understood}
+
+    def size(self, number: int) -> int:
+        """Bytes of the file on disk."""
+        return self.path.stat().st_size
+
+    def pieces(self, number: int) -> Iterator[Piece | str]:
+        """Some rows each."""
+        rows = self.opened.rows()
+        while some := list(islice(rows, ROWS_OF_PIECE)):
+            problem = some.pop() if isinstance(some[-1], str) else None
+            if some:
+                yield Piece(some[-1][0], some)
+            if problem:
+                yield problem
+
+    def understand(self, data: Any, with_texts: bool) -> Understood:
+        """Rows from rows."""
+        import pyarrow as pa
+
+        report, photos, rejected = Report(), [], []
+        for _, line, cells, why in data:
+            row = (0, line)
+            report.rows_read += 1
+            photo = why if cells is None else self._photo(row, cells, report)
+            if cells is not None and why:
+                report.note(why, 1)
+            if isinstance(photo, dict):
+                photos.append(photo)
+                continue
+            report.leave_out(photo, 1, [row])
+            if with_texts:
+                rejected.append((row, photo, "" if cells is None else _as_text(cells)))
+        report.rows_kept = len(photos)
+        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
+
+    def _photo(self, row: Row, cells: Cells, report: Report) -> dict | str:
+        """The photo of a row, or why it is left out."""
+        found = {what: _at(cells, key) for what, key in self.columns.items()}
+        user = _name(found["user"])
+        photo_id = _name(found["photo_id"]) if "photo_id" in found else f"{row[1]:012d}"
+        for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
+            if not name:
+                return missing
+            if len(name) > MAX_NAME:
+                return long
+        if is_broken(user + photo_id):
+            return BROKEN_NAME
+        if is_empty(found["time"]):
+            return NO_TIME
+        time = self.times(found["time"])
+        if time is None:
+            return WRONG_TIME
+        if is_empty(found["hashtags"]):
+            return NO_HASHTAGS
+        typed = self.separator(found["hashtags"])
+        if len(typed) > MAX_HASHTAGS:
+            return MANY_HASHTAGS
+        hashtags, left_out = clean_hashtags(typed)
+        report.hashtags_read += len(typed)
+        report.hashtags_kept += len(hashtags)
+        for why in left_out:
+            report.leave_out_hashtags(why, 1)
+        if not hashtags:
+            return NO_HASHTAG_LEFT
+        image = found.get("image")
+        image = None if is_empty(image) else text(image).strip()
+        if image is not None and (len(image) > MAX_PATH or is_broken(image)):
+            report.note(WRONG_PATH, 1)
+            image = None
+        photo = {"ord": ord_of(row), "photo_id": photo_id, "user": user, "time": time}
+        return {**photo, "hashtags": hashtags, "image": image, "picture": None}
+
+    def _sample(self) -> list[dict[str, Any]]:
+        rows = islice(self.opened.rows(), SAMPLE_ROWS)
+        good = [found[2] for found in rows if not isinstance(found, str) and found[2] is not None]
+        if not good:
+            raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}.")
+        sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
+        for what, key in self.columns.items():
+            if all(cells[what] is None for cells in sample):
+                there = ", ".join(sorted({str(k) for cells in good[:10] for k in cells}))
+                told = f" There are: {there}" if isinstance(good[0], dict) else ""
+                raise InputError(f"{self.path}: nothing in column {_told(key)} for --{what}.{told}")
+        return sample
+
+    def _key(self, column: str) -> str | int:
+        """The name, or the number from 0, by which a row's cells are looked up."""
+        names = self.opened.names
+        if names is None and self.opened.kind != "csv":
+            return column
+        if names is not None and names.count(column) == 1:
+            return names.index(column) if self.opened.kind == "csv" else column
+        if names is not None and names.count(column) > 1:
+            raise InputError(f"{self.path}: there are several columns {column}; use their numbers.")
+        width = len(names) if names is not None else None
+        if column.isdecimal() and int(column) >= 1 and (width is None or int(column) <= width):
+            at = int(column) - 1
+            return names[at] if self.opened.kind == "parquet" else at
+        there = f" There are: {', '.join(names)}" if names is not None else ""
+        raise InputError(f"{self.path}: there is no column {column}.{there}")
+
+
+def _at(cells: Cells, key: str | int) -> Any:
+    """A cell by its number, its name, or names with dots between them, where objects are nested."""
+    if isinstance(key, int):
+        return cells[key] if key < len(cells) else None
+    if key in cells:
+        return cells[key]
+    for name in key.split("."):
+        cells = cells.get(name) if isinstance(cells, dict) else None
+    return cells
+
+
+def _told(key: str | int) -> str:
+    return str(key + 1) if isinstance(key, int) else key
+
+
+def _name(cell: Any) -> str:
+    return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
+
+
+def _as_text(cells: Cells) -> str:
+    """A row for the file of rejected rows."""
+    return str(cells if isinstance(cells, dict) else list(cells))[:100_000]

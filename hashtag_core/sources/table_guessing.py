@@ -1,0 +1,224 @@
+"""What a cell means: times in the usual ways, and hashtags between separators.
+
+Both are found out from the first rows, and told; where two readings fit equally, one has to choose.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from hashtag_core.errors import InputError
+
+EPOCH = datetime(1970, 1, 1)
+ENOUGH = 0.5  # of the sample has to be understood
+OFTEN = 0.2  # of the cells have a separator in them, if it is one
+SEPARATORS = {";": "semicolons", "|": "bars", ",": "commas", "\t": "tabs"}
+MAX_TIME = 100  # characters
+
+DAYS = re.compile(
+    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
+    r"(?:[T ,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp][Mm])?)?"
+)
+QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+
+
+# ---- times
+
+
+def _iso(text: str) -> datetime:
+    if re.fullmatch(r"\d{4}", text):
+        return datetime(int(text), 1, 1)
+    if re.fullmatch(r"\d{4}-\d\d", text):
+        return datetime.fromisoformat(text + "-01")
+    if text.isdecimal() and len(text) == 14:
+        return datetime.strptime(text, "%Y%m%d%H%M%S")
+    return datetime.fromisoformat(text.replace("/", "-").removesuffix(" UTC"))
+
+
+def _exif(text: str) -> datetime:
+    return datetime.strptime(text[:19], "%Y:%m:%d %H:%M:%S" if len(text) > 10 else "%Y:%m:%d")
+
+
+def _day_month_year(first: int, second: int) -> Callable[[str], datetime]:
+    def read(text: str) -> datetime:
+        match = DAYS.fullmatch(text)
+        if match is None:
+            raise ValueError(text)
+        day, month, year = match[first], match[second], match[3]
+        hour = int(match[4] or 0)
+        if match[7]:
+            hour = hour % 12 + (12 if match[7].lower() == "pm" else 0)
+        return datetime(
+            int(year), int(month), int(day), hour, int(match[5] or 0), int(match[6] or 0)
+        )
+
+    return read
+
+
+def _epoch(unit: float, digits: range) -> Callable[[str], datetime]:
+    def read(text: str) -> datetime:
+        number = float(text)
+        if not math.isfinite(number) or len(str(abs(int(number)))) not in digits:
+            raise ValueError(text)
+        return EPOCH + timedelta(seconds=number * unit)
+
+    return read
+
+
+def _twitter(text: str) -> datetime:
+    return datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y")
+
+
+TIMES: dict[str, Callable[[str], datetime]] = {
+    "iso": _iso,
+    "exif": _exif,
+    "epoch": _epoch(1, range(9, 11)),
+    "epoch ms": _epoch(1e-3, range(12, 14)),
+    "epoch us": _epoch(1e-6, range(15, 17)),
+    "epoch ns": _epoch(1e-9, range(18, 20)),
+    "d/m/y": _day_month_year(1, 2),
+    "m/d/y": _day_month_year(2, 1),
+    "rfc 2822": parsedate_to_datetime,
+    "twitter": _twitter,
+}
+
+
+class Times:
+    """Cells -> times, in one way for the whole table.
+
+    Args:
+        name: of `TIMES`, or a format of `strptime` with its `%`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        if name not in TIMES and "%" not in name:
+            raise InputError(
+                f"--time-format {name}: one of {', '.join(TIMES)}, or like '%d %B %Y %H:%M'."
+            )
+
+    def __call__(self, cell: Any) -> datetime | None:
+        """The time, without its zone (in UTC, where there was one); None: not understood."""
+        try:
+            if isinstance(cell, datetime):
+                time = cell
+            elif isinstance(cell, date):
+                time = datetime(cell.year, cell.month, cell.day)
+            else:
+                text = str(cell).strip()
+                if len(text) > MAX_TIME:
+                    return None
+                read = TIMES.get(self.name)
+                time = read(text) if read else datetime.strptime(text, self.name)
+            return time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+        except (ValueError, TypeError, OverflowError, IndexError, re.error):
+            return None
+
+
+def guess_times(sample: Sequence[Any], column: str) -> Times:
+    """The way in which most of the cells are times.
+
+    Raises:
+        InputError: where less than half of them are, or where it could be the day or the month
+            that comes first.
+    """
+    cells = [cell for cell in sample if not is_empty(cell)]
+    counts = {name: sum(Times(name)(c) is not None for c in cells) for name in TIMES}
+    best = max(counts, key=counts.get)
+    if not cells or counts[best] < ENOUGH * len(cells):
+        seen = f"as in {str(cells[0])[:40]!r}" if cells else "all are empty"
+        raise InputError(
+            f"column {column}: the times are not understood ({seen}). Is it the right column? "
+            "Else tell the --time-format, like '%d %B %Y %H:%M'."
+        )
+    if (
+        best == "d/m/y"
+        and counts["m/d/y"] == counts[best]
+        and not any("." in str(c) for c in cells)
+    ):
+        raise InputError(
+            f"column {column}: is {str(cells[0])[:40]!r} day/month or month/day? No row tells. "
+            "Say --time-format d/m/y or m/d/y."
+        )
+    return Times(best)
+
+
+# ---- hashtags
+
+
+class Separator:
+    """Cells -> hashtags as typed.
+
+    Args:
+        name: one of "list", "#" and " ", or the text between two hashtags.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not name:
+            raise InputError("--separator: at least one character.")
+        self.name = name
+        told = {"list": "in a list", "#": "each after a #", " ": "separated by spaces"}
+        by = f"separated by {SEPARATORS.get(name, repr(name))}"
+        self.how = told.get(name, by)
+
+    def __call__(self, cell: Any) -> list[str]:
+        """The pieces; they are cleaned elsewhere."""
+        if isinstance(cell, list | tuple):
+            return [text(item) for item in cell if item is not None]
+        typed = text(cell)
+        if self.name == "list":
+            return _items(typed)
+        if self.name == "#":
+            return [piece.rstrip(",;| \t") for piece in typed.split("#") if piece.strip(",;| \t")]
+        pieces = typed.split() if self.name == " " else typed.split(self.name)
+        return [piece.strip().strip("\"'") if len(piece) < 1000 else piece for piece in pieces]
+
+
+def _items(typed: str) -> list[str]:
+    """Of `["a", "b"]`, `['a', 'b']`, `[a, b]` or `{a,b}`."""
+    try:
+        items = json.loads(typed)
+    except (ValueError, RecursionError):
+        items = None
+    if isinstance(items, list):
+        return [text(item) for item in items if item is not None]
+    inner = typed.strip("[]{}() ")
+    quoted = [one or two for one, two in QUOTED.findall(inner)]
+    return quoted or [piece.strip() for piece in inner.split(",")]
+
+
+def guess_separator(sample: Sequence[Any]) -> Separator:
+    """What most probably stands between the hashtags of these cells."""
+    cells = [text(cell).strip() for cell in sample if not is_empty(cell)]
+    if any(isinstance(cell, list | tuple) for cell in sample):
+        return Separator("list")
+    if sum(cell[:1] + cell[-1:] in ("[]", "{}") for cell in cells) > ENOUGH * len(cells):
+        return Separator("list")
+    if sum(cell.startswith("#") for cell in cells) > ENOUGH * len(cells):
+        return Separator("#")
+    counts = {mark: sum(mark in cell for cell in cells) for mark in SEPARATORS}
+    best = max(counts, key=counts.get)
+    return Separator(best if counts[best] > OFTEN * len(cells) else " ")
+
+
+# ---- cells
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether there is nothing in a cell."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return True
+    return (isinstance(cell, str) and not cell.strip()) or cell in ([], ())
+
+
+def text(cell: Any) -> str:
+    """A cell as text; whole numbers without a decimal point."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)

@@ -1,0 +1,199 @@
+"""A table's rows, one after the other: CSV and its relatives, JSON lines, JSON, GeoJSON, Parquet.
+
+Nothing here stops at a bad row: it comes out as a reason, with its line, and the next one follows.
+What is guessed about the file (encoding, delimiter) is told in `Opened.understood`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from hashtag_core.errors import InputError
+from hashtag_core.sources.csv_reading import (
+    DELIMITERS,
+    LONG_LINE,
+    Found,
+    csv_rows,
+    find_encoding,
+    guess_delimiter,
+    text_lines,
+    usual_width,
+)
+from hashtag_core.sources.opening import DAMAGED, opened
+
+MAX_ITEM = 64 * 2**20  # bytes of one JSON object in a list
+SAMPLE = 2**20  # bytes, or so, that guesses are made from
+
+NO_OBJECT = "not a JSON object"
+
+
+@dataclass
+class Opened:
+    """How a table is read.
+
+    Attributes:
+        kind: "csv", "json lines", "json", "geojson" or "parquet".
+        rows: reads them: (position, line, cells, note or "") or (position, line, None, reason); a
+            text says what is wrong with the file as a whole, and is the last thing to come.
+        names: the columns' names, where a header or the format tells them.
+        understood: what was guessed or told, a sentence each.
+    """
+
+    kind: str
+    rows: Callable[[], Iterator[Found | str]]
+    names: list[str] | None
+    understood: list[str] = field(default_factory=list)
+
+
+def open_table(
+    path: Path, header: bool, encoding: str | None = None, delimiter: str | None = None
+) -> Opened:
+    """Find out what kind of table a file is, and how to read it.
+
+    Args:
+        path: of the file, which may be compressed.
+        header: whether the first row of a CSV file names the columns.
+        encoding: of a text file; found out where not given.
+        delimiter: of a CSV file; found out where not given.
+
+    Raises:
+        InputError: where that cannot be found out.
+    """
+    with opened(path) as (file, _):
+        try:
+            sample = file.read(SAMPLE)
+        except DAMAGED:
+            sample = b""
+    if not sample.strip():
+        raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
+    if sample.startswith(b"PAR1"):
+        return _parquet(path)
+    encoding, how = find_encoding(path, sample, encoding)
+    try:
+        text = sample.decode(encoding, errors="replace")
+    except UnicodeError as error:
+        raise InputError(f"{path}: cannot be read as {encoding} ({error}).") from None
+    start = text.lstrip()
+    if start[:1] == "{" and '"FeatureCollection"' in start[:2000]:
+        return Opened("geojson", lambda: _json_items(path, "features.item"), None)
+    if start[:1] == "[" and start[1:].lstrip()[:1] == "{":
+        return Opened("json", lambda: _json_items(path, "item"), None)
+    if start[:1] == "{":
+        return Opened("json lines", lambda: _json_lines(path, encoding), None, [how])
+    return _csv(path, text, header, encoding, delimiter, how)
+
+
+def _csv(
+    path: Path, text: str, header: bool, encoding: str, delimiter: str | None, how: str
+) -> Opened:
+    if delimiter is None:
+        delimiter, width = guess_delimiter(path, text)
+    elif len(delimiter) != 1 or delimiter in '\r\n"':
+        raise InputError(f"--delimiter {delimiter!r}: one character.")
+    else:
+        width = usual_width(text, delimiter)[1]
+    opened_ = Opened("csv", lambda: csv_rows(path, encoding, delimiter, width, header), None, [how])
+    opened_.understood.append(
+        f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
+    )
+    if header:
+        rows = csv_rows(path, encoding, delimiter, width, False)
+        first = next((f for f in rows if not isinstance(f, str) and f[2] is not None), None)
+        if first is None:
+            raise InputError(f"{path}: no row with {width} columns to name them.")
+        opened_.names = [str(cell).strip() for cell in first[2]]
+    return opened_
+
+
+# ---- JSON
+
+
+def _json_lines(path: Path, encoding: str) -> Iterator[Found | str]:
+    for found in text_lines(path, encoding):
+        if isinstance(found, str):
+            yield found
+            return
+        position, number, line = found
+        if line is None:
+            yield position, number, None, LONG_LINE
+            continue
+        if not line.strip():
+            continue
+        try:
+            cells = json.loads(line)
+        except (ValueError, RecursionError):
+            cells = None
+        good = isinstance(cells, dict)
+        yield position, number, cells if good else None, "" if good else NO_OBJECT
+
+
+class _Bounded(io.RawIOBase):
+    """A file that ends with an error where one item is too large."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.left = file, MAX_ITEM
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self.file.read(size)
+        self.left -= len(piece)
+        if self.left < 0:
+            raise ValueError(f"an item of more than {MAX_ITEM // 2**20} MiB")
+        return piece
+
+
+def _json_items(path: Path, prefix: str) -> Iterator[Found | str]:
+    """The objects of a list, by their number; the `properties` of a GeoJSON feature are on top."""
+    import ijson
+
+    number = 0
+    with opened(path) as (file, raw):
+        bounded = _Bounded(file)
+        try:
+            for item in ijson.items(bounded, prefix, use_float=True):
+                bounded.left = MAX_ITEM
+                number += 1
+                good = isinstance(item, dict)
+                if good and isinstance(item.get("properties"), dict):
+                    item = {**item, **item["properties"]}
+                yield raw.tell(), number, item if good else None, "" if good else NO_OBJECT
+        except GeneratorExit:
+            raise
+        except Exception as error:  # ijson's backends raise what they like
+            reason = " ".join(str(error).split())[:100]
+            yield f"broken JSON after object {number:,}: {reason}"
+
+
+# ---- Parquet
+
+
+def _parquet(path: Path) -> Opened:
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+    except Exception as error:  # of many kinds
+        reason = " ".join(str(error).split())[:100]
+        raise InputError(f"{path}: a damaged Parquet file ({reason}).") from None
+    return Opened("parquet", lambda: _parquet_rows(path), names)
+
+
+def _parquet_rows(path: Path) -> Iterator[Found | str]:
+    import pyarrow.parquet as pq
+
+    size, number = path.stat().st_size, 0
+    try:
+        with pq.ParquetFile(path) as file:
+            total = file.metadata.num_rows
+            for batch in file.iter_batches(5000):
+                for cells in batch.to_pylist():
+                    number += 1
+                    yield size * number // max(total, 1), number, cells, ""
+    except GeneratorExit:
+        raise
+    except Exception as error:  # of many kinds
+        yield f"damaged after row {number:,}: {' '.join(str(error).split())[:100]}"
