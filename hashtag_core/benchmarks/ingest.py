@@ -83,21 +83,18 @@ def csv_loop(
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """The cells of each line: 23, or 25 without the line number and the hash; or others."""
-    width = None
-    with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-        for row in csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            row = row or [""]
-            if width is None and len(row) in (23, 25):
-                width = len(row)
-            if len(row) == 1 and row == [""]:
-                yield [""] * 23  # a blank line
-            elif len(row) == width == 25:
-                yield [row[1], *row[3:]]
-            elif len(row) == 23 == width:
-                yield row
-            else:
-                yield [f"not {width or 23} columns"]
+    """The 23 cells of each line, of 25 without the line number and the hash; or what is wrong."""
+
+    def rows() -> Iterator[list[str]]:
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            yield from csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+
+    width = next(len(row) for row in rows() if len(row) in (23, 25))
+    for row in rows():
+        if len(row) != width:
+            yield [f"not {width} columns"]
+        else:
+            yield row if width == 23 else [row[1], *row[3:]]
 
 
 def read_photo(row: list[str], vectors: Words) -> Photo | str:

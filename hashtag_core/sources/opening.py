@@ -15,7 +15,8 @@ from typing import BinaryIO, NamedTuple
 from hashtag_core.errors import InputError
 
 BLOCK = 8 * 2**20  # bytes; no line is longer
-MAGIC = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
+SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
+MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 FIRST_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 LONE_RETURN = re.compile(rb"\r(?!\n)")
@@ -30,12 +31,14 @@ class Lines(NamedTuple):
         first: number of the first line, from 1.
         count: how many.
         data: the lines.
+        is_cut: whether it is one line that is too long, and only its beginning.
     """
 
     position: int
     first: int
     count: int
     data: bytes
+    is_cut: bool = False
 
 
 def check_files(paths: list[Path]) -> None:
@@ -80,14 +83,13 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
     Yields:
         Some lines, or a text that says what is wrong with the file; nothing comes after it.
     """
-    line, rest, too_long = 1, b"", False
+    line, rest, too_long, damaged = 1, b"", False, False
     with opened(path) as (file, raw):
         while True:
-            try:
-                piece = file.read(size - len(rest))
-                broken = False
-            except DAMAGED:
-                piece, broken = b"", True
+            piece = b""
+            if not damaged:
+                at_once = size if file is raw else SMALL
+                piece, damaged = _read(file, size - len(rest), at_once)
             block = rest + piece
             if too_long and piece:
                 end = FIRST_END.search(block)  # of the line whose beginning is out already
@@ -99,13 +101,25 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
                 yield Lines(raw.tell(), line, lines, block[:end])
                 line += lines
             elif len(block) == size:
-                yield Lines(raw.tell(), line, 1, block)
+                yield Lines(raw.tell(), line, 1, block, is_cut=True)
                 line, too_long, end = line + 1, True, size - 1
             rest = block[end:]
-            if broken:
-                yield CUT.format(line=line - 1)
             if not piece:
+                if damaged:
+                    yield CUT.format(line=line - 1)
                 return
+
+
+def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, bool]:
+    """(so many bytes, or those that are left; whether the file is damaged behind them)."""
+    pieces = []
+    try:
+        while size and (piece := file.read(min(size, at_once))):
+            pieces.append(piece)
+            size -= len(piece)
+    except DAMAGED:
+        return b"".join(pieces), True
+    return b"".join(pieces), False
 
 
 def _last_end(block: bytes) -> int:

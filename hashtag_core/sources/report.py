@@ -139,9 +139,10 @@ class Report:
 def report_text(report: dict) -> str:
     """The report to read, from `Report.as_dict`; safe for a terminal."""
     rows, hashtags = report["rows"], report["hashtags"]
+    files = {place["file"] for entry in rows["left_out"].values() for place in entry["first"]}
     lines = [f"{rows['read']:12,d}  rows read", f"{rows['kept']:12,d}  kept"]
     for reason, entry in rows["left_out"].items():
-        places = [_place(place) for place in entry["first"][:SHOWN]]
+        places = [_place(place, len(files) > 1) for place in entry["first"][:SHOWN]]
         more = ", …" if entry["count"] > len(places) else ""
         lines.append(
             f"{entry['count']:12,d}  left out: {printable(reason)}  ({', '.join(places)}{more})"
@@ -156,9 +157,11 @@ def report_text(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _place(place: dict) -> str:
+def _place(place: dict, with_file: bool) -> str:
     name = printable(place["file"])
-    return f"{name}:{place['line']}" if "line" in place else name
+    if "line" not in place:
+        return name
+    return f"{name}:{place['line']}" if with_file else f"line {place['line']:,}"
 
 
 def printable(text: str) -> str:

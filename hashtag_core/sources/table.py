@@ -197,10 +197,11 @@ class Table:
         return {**photo, "hashtags": hashtags, "image": image, "picture": None}
 
     def _sample(self) -> list[dict[str, Any]]:
-        rows = islice(self.opened.rows(), SAMPLE_ROWS)
+        rows = list(islice(self.opened.rows(), SAMPLE_ROWS))
         good = [found[2] for found in rows if not isinstance(found, str) and found[2] is not None]
         if not good:
-            raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}.")
+            why = f" ({rows[-1]})" if rows and isinstance(rows[-1], str) else ""
+            raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
         sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
         for what, key in self.columns.items():
             if all(cells[what] is None for cells in sample):

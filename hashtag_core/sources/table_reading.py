@@ -6,7 +6,6 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -132,7 +131,7 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Found | str]:
         yield position, number, cells if good else None, "" if good else NO_OBJECT
 
 
-class _Bounded(io.RawIOBase):
+class _Bounded:
     """A file that ends with an error where one item is too large."""
 
     def __init__(self, file: BinaryIO) -> None:

@@ -17,7 +17,13 @@ from typing import Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.sources.cleaning import UNKNOWN, clean_encoded, has_word_vector
-from hashtag_core.sources.opening import blocks_of_lines, check_files, file_states, opened
+from hashtag_core.sources.opening import (
+    BLOCK,
+    blocks_of_lines,
+    check_files,
+    file_states,
+    opened,
+)
 from hashtag_core.sources.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
 from hashtag_core.words import load_vocabulary
@@ -68,7 +74,7 @@ class Yfcc100m:
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Blocks of lines."""
-        for block in blocks_of_lines(self.paths[number]):
+        for block in blocks_of_lines(self.paths[number], BLOCK):
             yield block if isinstance(block, str) else Piece(block.position, (number, block))
 
     def understand(self, data: Any, with_texts: bool) -> Understood:

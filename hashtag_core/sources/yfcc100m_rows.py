@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,7 +72,7 @@ class Block:
     def __init__(self, number: int, lines: Lines, width: int) -> None:
         self.number, self.first_line, self.data, self.width = number, lines.first, lines.data, width
         self.report = Report(rows_read=lines.count)
-        self.is_cut = len(lines.data) == BLOCK and lines.count == 1
+        self.is_cut = lines.is_cut
         self.rejected: list[tuple] = []
         self.columns, self.lines = self._split()
         self.left = np.ones(len(self.lines), bool)
@@ -81,24 +82,22 @@ class Block:
         import pyarrow as pa
         import pyarrow.csv as csv
 
-        wrong: list[int] = []
-
-        def leave_out(row: csv.InvalidRow) -> str:
-            wrong.append(row.number)
-            return "skip"
-
-        names = [str(i) for i in range(self.width)]
+        lines = [b"\t" * (self.width - 1)] if self.is_cut else self.data.splitlines(keepends=True)
+        fits = np.array([line.count(b"\t") for line in lines]) == self.width - 1
+        numbers = np.arange(self.first_line, self.first_line + len(lines))
+        self._leave_out(wrong_width(self.width), numbers[~fits])
+        good = b"".join(lines) if fits.all() else b"".join(compress(lines, fits))
+        if good[:1] == b"\xef" and numbers[fits][0] > 1:
+            good = b"\xee" + good[1:]  # no BOM, which arrow drops; only a file begins with one
         wanted = COLUMNS[self.width]
+        names = [str(i) for i in range(self.width)]
         include = [names[i] for i in wanted.values()]
-        data = self.data
-        if data[:1] == b"\xef" and self.first_line > 1:
-            data = b"\xee" + data[1:]  # no BOM, which arrow drops; only a file begins with one
-        if self.is_cut:
-            data = b"\t" * (self.width - 1)
+        if not good:
+            return {name: pa.array([], pa.binary()) for name in wanted}, numbers[:0]
         table = csv.read_csv(
-            pa.BufferReader(data),
+            pa.BufferReader(good),
             read_options=csv.ReadOptions(
-                use_threads=False, block_size=len(data) + 1, column_names=names
+                use_threads=False, block_size=len(good) + 1, column_names=names
             ),
             parse_options=csv.ParseOptions(
                 delimiter="\t",
@@ -107,7 +106,6 @@ class Block:
                 escape_char=False,
                 newlines_in_values=False,
                 ignore_empty_lines=False,
-                invalid_row_handler=leave_out,
             ),
             convert_options=csv.ConvertOptions(
                 check_utf8=False,
@@ -117,13 +115,8 @@ class Block:
                 strings_can_be_null=False,
             ),
         )
-        lines = np.delete(np.arange(self.report.rows_read), np.array(wrong, int) - 1)
-        lines += self.first_line
-        if len(lines) != len(table):
-            raise RuntimeError(f"{len(table)} rows of {len(lines)} lines")
         columns = {name: table[names[i]].combine_chunks() for name, i in wanted.items()}
-        self._leave_out(wrong_width(self.width), np.array(wrong, int) + self.first_line - 1)
-        return columns, lines
+        return columns, numbers[fits]
 
     def _leave_out(self, reason: str, lines: np.ndarray) -> None:
         self.report.leave_out(reason, len(lines), ((self.number, int(n)) for n in lines[:FIRST]))
