@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import platform
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 from hashtag_core.errors import InputError
 
-BENCHMARKS = ("loss", "batching", "ranking", "reading", "training")
+BENCHMARKS = ("loss", "batching", "ranking", "reading", "training", "ingest")
 
 
 def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -20,6 +21,7 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
     bench.add_argument("name", choices=(*BENCHMARKS, "all"))
     bench.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     bench.add_argument("--hashtags", type=int, help="default: the paper's 442,000 and 568,000")
+    bench.add_argument("--rows", type=int, help="ingest: of the larger file; default: 200,000")
     bench.add_argument("--figure", metavar="FILE", help="also draw the ratios")
     bench.set_defaults(command=_benchmark)
 
@@ -35,14 +37,14 @@ def _benchmark(options: argparse.Namespace) -> None:
     print(
         f"{device.type}: {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
     )
-    if options.repeats < 1 or (options.hashtags is not None and options.hashtags < 100):
-        raise InputError("--repeats is at least 1, --hashtags at least 100.")
+    sizes = {"hashtags": options.hashtags, "rows": options.rows}
+    if options.repeats < 1 or any(size is not None and size < 100 for size in sizes.values()):
+        raise InputError("--repeats is at least 1, --hashtags and --rows at least 100.")
     rows = []
     for name in BENCHMARKS if options.name == "all" else (options.name,):
         benchmark = import_module(f"hashtag_core.benchmarks.{name}")
-        sized = options.hashtags is not None and hasattr(benchmark, "SIZES")
-        sizes = {"hashtags": options.hashtags} if sized else {}
-        for row in benchmark.run(device.type, options.repeats, **sizes):
+        told = {n: sizes[n] for n in signature(benchmark.run).parameters if sizes.get(n)}
+        for row in benchmark.run(device.type, options.repeats, **told):
             print(_as_text(row), flush=True)
             known = {name: x for name, x in row.items() if x == x}  # without what is NaN
             rows.append({**known, "device": machine, "torch": torch.__version__})

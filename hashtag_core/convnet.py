@@ -1,27 +1,28 @@
 """ConvNets: picture -> feature vector, x^im = f^im(I) in R^{d_i} (Equation 2).
 
-The ConvNet is frozen, so every picture is seen once and its feature is kept. Any torchvision model
-works by its name with its published weights (the paper's is "resnet50"); "efficientnet_lite0"
-comes with a package and needs no download. Shapes: N pictures, d_i image feature.
+The ConvNet is frozen, so every picture is seen once and its feature is kept (`features.py`). Any
+torchvision model works by its name with its published weights (the paper's is "resnet50");
+"efficientnet_lite0" comes with a package and needs no download. Shapes: N pictures, d_i image
+feature.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hashtag_core.errors import InputError
-from hashtag_core.pictures import load_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torchvision.models import WeightsEnum
 
 DEFAULT_CONVNET = "efficientnet_lite0"
 
@@ -42,12 +43,20 @@ class ConvNet:
     network: nn.Module
     transform: Callable[[Image], Tensor]
 
-    @torch.inference_mode()
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
     def __call__(self, pictures: Sequence[Image]) -> Tensor:
         """Features of N pictures: (N, d_i) float32, on the CPU."""
-        device = next(self.network.parameters()).device
-        batch = torch.stack([self.transform(picture) for picture in pictures])  # (N, 3, H, W)
-        return self.network(batch.to(device)).flatten(1).float().cpu()  # (N, d_i)
+        return self.features(torch.stack([self.transform(picture) for picture in pictures]))
+
+    @torch.inference_mode()
+    def features(self, batch: Tensor) -> Tensor:
+        """The same of pictures that went through the transform: (N, 3, H, W) -> (N, d_i)."""
+        batch = batch.to(self.device, non_blocking=True)
+        return self.network(batch).flatten(1).float().cpu()  # (N, d_i)
 
 
 def load_convnet(name: str = DEFAULT_CONVNET, device: str | torch.device = "cpu") -> ConvNet:
@@ -59,7 +68,7 @@ def load_convnet(name: str = DEFAULT_CONVNET, device: str | torch.device = "cpu"
         device: where it computes.
 
     Raises:
-        InputError: where there is no ConvNet of that name.
+        InputError: where there is no ConvNet of that name, or its weights cannot be had.
     """
     if name == DEFAULT_CONVNET:
         weights, network, transform = _efficientnet_lite0()
@@ -95,56 +104,34 @@ def _from_torchvision(name: str) -> tuple[str, nn.Module, Callable]:
             f"{', '.join(classifiers)}."
         )
     weights = models.get_model_weights(name).DEFAULT
-    network = models.get_model(name, weights=weights)
+    with _published(weights):
+        network = models.get_model(name, weights=weights)
     head = next(n for n, _ in reversed(list(network.named_children())))  # fc, classifier, head(s)
     pools = any(isinstance(m, nn.AdaptiveAvgPool2d) for m in getattr(network, head).modules())
     setattr(network, head, nn.AdaptiveAvgPool2d(1) if pools else nn.Identity())
     return str(weights), network, weights.transforms()
 
 
-def extract_features(
-    pictures: Sequence[bytes | None], path: Path, convnet: ConvNet, batch_size: int = 32
-) -> None:
-    """Write the features of N pictures to `path` as float16 (N, d_i); resumable.
+@contextmanager
+def _published(weights: WeightsEnum) -> Iterator[None]:
+    """Within, torchvision reads tensors and no code from weights; what goes wrong is explained.
 
-    Rows are NaN until computed. A run that was stopped goes on at the first such row, if
-    it was about the same pictures and the same ConvNet (a note beside the file tells).
-
-    Args:
-        pictures: N encoded pictures.
-        path: the .npy file to write.
-        convnet: from `load_convnet`.
-        batch_size: pictures at a time.
-
-    Raises:
-        InputError: where a picture is missing or broken; sources leave those out beforehand.
+    Torchvision's builders have no option for `weights_only`; it is set for as long as this lasts.
     """
-    import hashlib
+    from torchvision.models import WeightsEnum
 
-    from tqdm.auto import tqdm
-
-    for row, picture in enumerate(pictures):
-        if picture is None:
-            raise InputError(f"row {row}: no picture to extract features from.")
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(hashlib.sha256(picture).digest())
-    job = {"convnet": convnet.name, "weights": convnet.weights, "pictures": digest.hexdigest()}
-    note = path.with_name(path.name + ".job.json")
-    if path.exists() and note.exists() and note.read_text() == json.dumps(job):
-        features = np.lib.format.open_memmap(path, mode="r+")
-    else:
-        size = convnet([load_picture(pictures[0])]).shape[1]
-        shape = (len(pictures), size)
-        features = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-        features[:] = np.nan
-        features.flush()
-        note.write_text(json.dumps(job))
-    todo = np.flatnonzero(np.isnan(features[:, 0]))
-    with tqdm(total=len(pictures), initial=len(pictures) - len(todo), desc=convnet.name) as bar:
-        for start in range(0, len(todo), batch_size):
-            rows = todo[start : start + batch_size]
-            batch = [load_picture(pictures[row], name=f"picture {row}") for row in rows]
-            features[rows] = convnet(batch).numpy().astype(np.float16)
-            bar.update(len(rows))
-    features.flush()
+    as_published = WeightsEnum.get_state_dict
+    WeightsEnum.get_state_dict = partialmethod(as_published, weights_only=True)
+    try:
+        yield
+    except Exception as error:  # no network, another hash, a full disk, a file of something else
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
+        raise InputError(
+            f"the weights {weights} cannot be had ({reason}). "
+            + (f"The file {place} is damaged: remove it. " if place.exists() else "")
+            + f"Without a network, fetch {weights.url} elsewhere and put it there by hand: {place} "
+            "(the environment variable TORCH_HOME moves that folder)."
+        ) from None
+    finally:
+        WeightsEnum.get_state_dict = as_published

@@ -3,9 +3,8 @@
     study = Study(PhotoCollection.load("data/open_art"), "runs/tables/open_art", folds=5)
     table_1(study)
 
-Every row of every table is named in the lists below as the paper names it. Two rows are not the
-paper's: `repeat recent`, the line to beat, and on simulated collections `oracle`, the best possible
-ranking. The paper's numbers stand beside ours; they are of other data and do not compare.
+The rows of every table stand in `rows.py`. The paper's numbers stand beside ours; they are of other
+data and do not compare.
 """
 
 from __future__ import annotations
@@ -24,6 +23,19 @@ from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.model import HashtagModel
 from hashtag_core.paper import with_paper
+from hashtag_core.rows import (
+    QUICKSTART,
+    SAME_AS,
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    TABLE_4,
+    TABLE_5,
+    TABLE_ENCODERS,
+    TABLE_RETRIEVAL,
+    main_row,
+    rows_for,
+)
 from hashtag_core.study import MODELS, Study
 from hashtag_core.training import model_ranker
 from hashtag_core.user_encoders import hashtag_sums, users_of_last_photos
@@ -33,68 +45,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 METRICS = ("A@1", "A@10", "P@10", "R@1", "R@10")
-QUICKSTART = (
-    "frequency",
-    "repeat recent",
-    "user agnostic",
-    "ours (hashtag)",
-    "ours (image+hashtag)",
-)
-TABLE_1 = {
-    "fixed": (
-        "frequency",  # [A]
-        "user agnostic",  # [B]
-        "used hashtags",  # [C]
-        "hashtag occurrences",  # [D]
-        "tensor (MCLL)",  # [43]
-        "ours (hashtag)",
-        "ours (image+hashtag)",
-        "repeat recent",
-    ),
-    "open": (
-        "frequency",  # [A]
-        "user agnostic",  # [B]
-        "hashtag sum",  # [E]
-        "tensor (MCLL)",  # [43]
-        "ours (hashtag)",
-        "ours w/o GloVe",
-        "ours (image+hashtag)",
-        "repeat recent",
-    ),
-}
-TABLE_2 = {
-    "open": (
-        "user agnostic",
-        "hashtag sum",
-        "ours (hashtag)",
-        "ours (image+hashtag)",
-        "repeat recent",
-    )
-}
-TABLE_3 = {"transductive": ("tensor (MCLL)", "ours-FH", "ours", "repeat recent")}
-TABLE_4 = {
-    "open": (
-        "only hashtags",
-        "sum",
-        "concatenation",
-        "bilinear",
-        "GLU",
-        "TIRG",
-        "element-wise product",
-    )
-}
-TABLE_5 = {
-    "fixed": ("used hashtags", "hashtag occurrences", "ours (hashtag)", "ours (image+hashtag)"),
-    "open": ("hashtag sum", "ours (hashtag)", "ours (image+hashtag)"),
-}
-TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
-SAME_AS = {  # rows that are a model of Table 1 under another name
-    "ours": "ours (image+hashtag)",
-    "ours-FH": "ours (image+hashtag)",
-    "GRU": "ours (image+hashtag)",
-    "element-wise product": "ours (image+hashtag)",
-    "only hashtags": "ours (hashtag)",
-}
 Measure = Callable[[int, str, str], list[dict]]  # fold, setting, model -> rows of numbers
 
 
@@ -106,6 +56,11 @@ def quickstart(study: Study) -> pd.DataFrame:
         and left_out; with several folds the means, columns "A@1 std" and so on, and the photos of
         all folds; a fold without any photo to count is not in the mean.
     """
+    if not study.has_pictures:
+        raise InputError(
+            f"{study.photos.folder}: no pictures, and quickstart shows what they and the history "
+            f"are worth. Try `hashtag-core table 1 --data {study.photos.folder}`."
+        )
     rows = measure(study, {"open": QUICKSTART}, study.prediction)
     return summarise(rows, ["model", "candidates"])
 
@@ -155,7 +110,7 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
 
         return study.kept(number, setting, SAME_AS[row], "fixed-history", compute)
 
-    rows = measure(study, with_oracle(study, choose(TABLE_3, models)), one)
+    rows = measure(study, rows_for(study, TABLE_3, models), one)
     return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
 
 
@@ -201,7 +156,7 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 
         return study.kept(number, setting, row, f"user-retrieval-{history}", compute)
 
-    rows = measure(study, choose(TABLE_5, models), one)
+    rows = measure(study, rows_for(study, TABLE_5, models, oracle=False), one)
     table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
     table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
     return with_paper(table, "table 5", "vocabulary")
@@ -219,8 +174,9 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
 
         return study.kept(number, setting, row, "image-retrieval", compute)
 
-    names = {"open": ("user agnostic", "ours (hashtag)", "ours (image+hashtag)")}
-    rows = measure(study, choose(names, models), one)
+    if not study.has_pictures:
+        raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
+    rows = measure(study, rows_for(study, TABLE_RETRIEVAL, models, oracle=False), one)
     by = ["relevant", "model", "reading"]
     return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
 
@@ -240,7 +196,7 @@ def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024))
         d_u = int(name.rsplit(" ", 1)[1])
 
         def compute() -> list[dict]:
-            model = study.model(number, setting, name, {"d_u": d_u})
+            model = study.model(number, setting, name, {**MODELS[row], "d_u": d_u})
             fold = study.fold(number, setting)
             ranker = model_ranker(model, fold.hashtags, study.device)
             result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))["seen"]
@@ -248,7 +204,8 @@ def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024))
 
         return study.kept(number, setting, name, "prediction", compute)
 
-    rows = measure(study, {"open": [f"ours (image+hashtag), d_u = {size}" for size in sizes]}, one)
+    row = main_row(study)
+    rows = measure(study, {"open": [f"{row}, d_u = {size}" for size in sizes]}, one)
     return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
 
 
@@ -287,7 +244,7 @@ def figure_history(
         return found
 
     names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
-    rows = measure(study, choose(names, models), one)
+    rows = measure(study, rows_for(study, names, models, oracle=False), one)
     return summarise(rows, ["model", "photos of history"])
 
 
@@ -302,39 +259,7 @@ def prediction_by_fold(
     def one(number: int, setting: str, row: str) -> list[dict]:
         return study.prediction(number, setting, SAME_AS.get(row, row))
 
-    return measure(study, with_oracle(study, choose(rows, models)), one)
-
-
-def choose(
-    rows: dict[str, tuple[str, ...]], models: Iterable[str] | None
-) -> dict[str, tuple[str, ...]]:
-    """A table's rows, or those of them that are named; trained models of other tables are added.
-
-    Raises:
-        InputError: where there is no row of such a name.
-    """
-    if models is None:
-        return rows
-    models = list(dict.fromkeys(models))
-    of_table = {name for names in rows.values() for name in names}
-    for name in models:
-        if name not in of_table | set(MODELS):
-            raise InputError(
-                f"no row {name!r}. There are: {', '.join([*sorted(of_table), *MODELS])}."
-            )
-    more = tuple(name for name in models if name not in of_table)
-    chosen = {
-        setting: tuple(name for name in names if name in models) + more
-        for setting, names in rows.items()
-    }
-    return {setting: names for setting, names in chosen.items() if names}
-
-
-def with_oracle(study: Study, rows: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The same rows and, on a simulated collection, the oracle as the last one."""
-    if not study.photos.has("oracle"):
-        return rows
-    return {setting: (*names, "oracle") for setting, names in rows.items()}
+    return measure(study, rows_for(study, rows, models), one)
 
 
 def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from hashtag_core.image_retrieval import make_pool, picture_scores, user_of_half
 from hashtag_core.loading import batches
 from hashtag_core.picture_plots import Example, Found
 from hashtag_core.prediction import HashtagPredictor
+from hashtag_core.rows import main_row
 from hashtag_core.study import Study
 
 MODEL = "ours (image+hashtag)"
@@ -39,6 +40,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     Raises:
         InputError: where no test user has 12 photos, or the collection has no pictures.
     """
+    _check_pictures(study)
     photos, fold = study.photos, study.fold(0, "open")
     model = study.model(0, "open", MODEL)
     predictor = HashtagPredictor(model, fold.hashtags, words=study.words, device=str(study.device))
@@ -75,6 +77,11 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     }
 
 
+def _check_pictures(study: Study) -> None:
+    if not study.has_pictures:
+        raise InputError(f"{study.photos.folder}: no pictures to show.")
+
+
 def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]:
     """Pictures for a hashtag: as everyone means it, and as two users mean it (A.5).
 
@@ -89,6 +96,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     Raises:
         InputError: where no hashtag is asked for by two users, or there are no pictures.
     """
+    _check_pictures(study)
     photos, fold = study.photos, study.fold(0, "open")
     model = study.model(0, "open", MODEL)
     psi = fold.hashtags.psi.to(study.device)
@@ -167,7 +175,7 @@ def user_map(
 
     follow = list(follow)
     fold = study.fold(0, "open")
-    model = study.model(0, "open", MODEL)
+    model = study.model(0, "open", main_row(study))
     psi = fold.hashtags.psi.to(study.device)
     rng = np.random.default_rng(study.seed)
     number = len(study.photos.users)

@@ -7,6 +7,8 @@ product, where ReLU would leave too many zeros (§4.2). `d_out` is the size of c
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -119,7 +121,7 @@ class Mutan(nn.Module):
         super().__init__()
         self.d_out = d_c
         self.rank = rank
-        self.W_v = nn.Linear(d_v, d_c)
+        self.W_v = linear(d_v, d_c)
         self.W_u = nn.Linear(d_u, d_c)
         self.A = nn.Linear(d_c, rank * d_c)
         self.B = nn.Linear(d_c, rank * d_c)
@@ -129,6 +131,16 @@ class Mutan(nn.Module):
         a = self.A(torch.tanh(self.W_v(v)))  # (..., R d_c)
         b = self.B(torch.tanh(self.W_u(u)))  # (..., R d_c)
         return (a * b).unflatten(-1, (self.rank, -1)).sum(dim=-2)  # (..., d_c)
+
+
+def linear(d_in: int, d_out: int) -> nn.Linear:
+    """A linear map with bias; where there is nothing to read (d_in = 0) the bias alone.
+
+    Torch warns that it has no weights to draw then, which is as it should be.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
+        return nn.Linear(d_in, d_out)
 
 
 FUSIONS = {  # Table 4's rows; "only hashtags" has no image branch, hence no fusion

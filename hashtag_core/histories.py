@@ -98,7 +98,9 @@ class Batch:
 class UserHistories(Dataset):
     """The photo histories of some users of a collection, one user an item.
 
-    Photos without any hashtag of the vocabulary are left out, as in the paper, and counted.
+    Photos without any hashtag of the vocabulary are left out, as in the paper, and counted. A photo
+    whose picture could not be read (NaN in the features) is kept for its hashtags: its feature is
+    zeros.
 
     Args:
         photos: the collection.
@@ -157,7 +159,9 @@ class UserHistories(Dataset):
 
         def read(features: np.ndarray | Tensor) -> np.ndarray | Tensor:
             """(T, d): one slice, which is one sequential read of a memory map."""
-            return features[rows[0] : rows[-1] + 1][rows - rows[0]]
+            own = features[rows[0] : rows[-1] + 1][rows - rows[0]]  # a copy
+            own[own != own] = 0  # NaN: a picture that could not be read
+            return own
 
         features = read(self.features)
         queries = None if self.query_features is None else read(self.query_features)

@@ -68,11 +68,19 @@ class Batches:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
-        for items in self.order:
-            if self.processes == 1:
-                yield collate([self.histories[item] for item in items])
-            else:
-                yield self._part(items)
+        return self.start_at(0)
+
+    def start_at(self, number: int) -> Iterator[Batch]:
+        """The batches from this number on; the features of those before it are not read.
+
+        A random order is drawn now, not with the first batch.
+        """
+        return map(self._read, list(self.order)[number:])
+
+    def _read(self, items: list[int]) -> Batch:
+        if self.processes == 1:
+            return collate([self.histories[item] for item in items])
+        return self._part(items)
 
     def _part(self, items: list[int]) -> Batch:
         start, stop = (len(items) * (self.rank + i) // self.processes for i in (0, 1))

@@ -11,7 +11,6 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from hashtag_core.experiments import (
-    TABLE_1,
     prediction_by_fold,
     table_1,
     table_2,
@@ -20,6 +19,7 @@ from hashtag_core.experiments import (
     table_5,
 )
 from hashtag_core.paper import PAPER
+from hashtag_core.rows import TABLE_1
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,8 @@ ALIKE = 1.0  # points; closer than that, or than the spread over folds, counts a
 def observations(study: Study) -> pd.DataFrame:
     """The seven observations under Table 1, each with its numbers.
 
+    Without pictures, only those are left whose rows can be measured.
+
     Returns:
         A row per statement and pair of rows. For A@1 and R@10: by how many points the first is
         ahead, its standard deviation over folds, in how many folds it is ahead, and the same
@@ -67,6 +69,8 @@ def observations(study: Study) -> pd.DataFrame:
     for statement, pairs in STATEMENTS.items():
         for vocabulary, first, second in pairs:
             block = rows[rows["vocabulary"] == vocabulary]
+            if not {first, second} <= set(block["model"]):
+                continue  # left out without pictures
             row = {"statement": statement, "vocabulary": vocabulary, "pair": f"{first} > {second}"}
             if statement == LIKE:
                 row["pair"] = f"{first} = {second}"
@@ -85,8 +89,9 @@ def observations(study: Study) -> pd.DataFrame:
                 holds[metric] = near if statement == LIKE else here["mean"] > 0
             row["holds"] = _in_words(holds)
             found.append(row)
-    common = [row for row in TABLE_1["fixed"] if _in_paper("open", row, "A@1") is not None]
     means = rows.groupby(["vocabulary", "model"])["A@1"].mean()
+    common = [row for row in TABLE_1["fixed"] if _in_paper("open", row, "A@1") is not None]
+    common = [row for row in common if ("open", row) in means]
     orders = [
         [means[vocabulary, a] > means[vocabulary, b] for a, b in combinations(common, 2)]
         for vocabulary in ("fixed", "open")
@@ -167,6 +172,8 @@ def orders(study: Study, history: int = 20) -> pd.DataFrame:
                 sign = -1 if metric == "MR" else 1  # the lower the better
                 ours, theirs = sign * rows[metric], sign * rows[f"{metric} paper"]
                 pairs = [(a, b) for a, b in combinations(rows.index, 2) if theirs[a] != theirs[b]]
+                if not pairs:
+                    continue  # a single row is left without pictures
                 turned, same = [], 0
                 for a, b in pairs:
                     better, worse = (a, b) if theirs[a] > theirs[b] else (b, a)

@@ -3,7 +3,8 @@
 On disk it is a folder of three files that any tool can open:
 
     photos.parquet   photo_id, user, time, hashtags, image {bytes, path}, and any more
-    features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet
+    features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet, NaN
+                     where there was no picture that it could look at
     meta.json        where it came from, its licence, the ConvNet, and what was left out and why
 
 Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
@@ -15,13 +16,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashtag_core.errors import InputError, reading
+from hashtag_core.pictures import Pictures, read_image
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
+NEXT_FEATURES, NEXT_META = "features.next.npy", "meta.next.json"  # `hashtag_core.features` writes
 ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
 
 
@@ -74,19 +77,17 @@ class PhotoCollection:
                     f"{folder}: no {name}. A photo collection is a folder made by "
                     f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
                 )
-        with reading(folder / "meta.json") as path:
-            meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_meta(folder)
+        if is_half_switched(folder):
+            raise InputError(
+                f"{folder}: `prepare features` was stopped while it switched features. Start it "
+                "again: it goes on from there."
+            )
         with reading(folder / "photos.parquet") as path:
             columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
             table = pq.read_table(path, columns=columns)
         with reading(folder / "features.npy") as path:
             features = load_features(path)
-        version = meta.get("format_version") if isinstance(meta, dict) else None
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{folder}/meta.json: format version {version}, this "
-                f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
-            )
         return cls(table, features, meta, folder)
 
     def __len__(self) -> int:
@@ -168,36 +169,52 @@ class PhotoCollection:
             InputError: where the collection holds no picture for it.
         """
         image = self._picture_at(row)
-        if image is None or (image["bytes"] is None and image["path"] is None):
-            raise InputError(f"{self.folder or 'collection'}: row {row} has no picture.")
-        if image["bytes"] is not None:
-            return image["bytes"]
-        path = (self.folder / image["path"]).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
-            raise InputError(f"{self.folder}: row {row}: {image['path']} leaves the folder.")
-        with reading(path):
-            return path.read_bytes()
+        root = None if self.folder is None else self._pictures.root
+        return read_image(image, root, f"{self.folder or 'collection'}: row {row}")
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        return Pictures(self.folder / "photos.parquet", picture_root(self.folder, self.meta))
 
     @cached_property
     def _picture_at(self) -> Callable[[int], dict | None]:
-        import pyarrow.parquet as pq
+        return (lambda row: None) if self.folder is None else self._pictures.image
 
-        path = None if self.folder is None else self.folder / "photos.parquet"
-        if path is None or "image" not in pq.read_schema(path).names:
-            return lambda row: None
-        file = pq.ParquetFile(path)
-        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        starts = np.concatenate([[0], np.cumsum(sizes)])
 
-        @lru_cache(maxsize=8)
-        def read_group(group: int) -> pa.ChunkedArray:
-            return file.read_row_group(group, columns=["image"])["image"]
+def read_meta(folder: Path) -> dict:
+    """What meta.json says.
 
-        def picture_at(row: int) -> dict | None:
-            group = int(np.searchsorted(starts, row, side="right")) - 1
-            return read_group(group)[row - int(starts[group])].as_py()
+    Raises:
+        InputError: where it is broken, or of another format version.
+    """
+    with reading(folder / "meta.json") as path:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    version = meta.get("format_version") if isinstance(meta, dict) else None
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{folder}/meta.json: format version {version}, this "
+            f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
+        )
+    return meta
 
-        return picture_at
+
+def picture_root(folder: Path, meta: dict) -> Path:
+    """The folder that the paths of pictures start from: the collection's, or the one it names.
+
+    Raises:
+        InputError: where meta.json names one that is not absolute.
+    """
+    root = meta.get("images", str(folder.resolve()))
+    if not isinstance(root, str) or not Path(root).is_absolute():
+        raise InputError(
+            f"{folder}/meta.json: `images` is {root!r}; it must be an absolute folder."
+        )
+    return Path(root)
+
+
+def is_half_switched(folder: Path) -> bool:
+    """Whether features.npy is new and meta.json still old; see `writing.switch_features`."""
+    return (folder / NEXT_META).is_file() and not (folder / NEXT_FEATURES).is_file()
 
 
 def load_features(path: Path) -> np.ndarray:

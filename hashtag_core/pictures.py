@@ -1,12 +1,22 @@
-"""Pictures from outside: decoded within bounds, turned upright, on white, as RGB."""
+"""Pictures from outside: found by their row, decoded within bounds, turned upright, on white, RGB.
+
+A collection's picture is bytes in photos.parquet, or a path from the folder of the pictures. A path
+that leaves that folder is refused, and so is what is no plain file.
+"""
 
 from __future__ import annotations
 
 import io
+import os
+import stat
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.errors import InputError
+import numpy as np
+
+from hashtag_core.errors import InputError, reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,6 +25,24 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 100_000_000
 MAX_ASPECT = 50  # a strip of one pixel's height would be blown up before the ConvNet crops it
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
+
+# Why a picture cannot be used, in general words that can be counted.
+NO_PICTURE = "no picture"
+OUTSIDE = "the path leaves the folder of the pictures"
+MISSING = "the file is missing"
+NO_FILE = "not a plain file"
+UNREADABLE = "the file cannot be read"
+TOO_LARGE = "too large"
+BROKEN = "not a picture, or broken"
+REASONS = (NO_PICTURE, OUTSIDE, MISSING, NO_FILE, UNREADABLE, TOO_LARGE, BROKEN)
+
+
+class PictureError(InputError):
+    """A picture that cannot be used: the message is about this one, `reason` is of `REASONS`."""
+
+    def __init__(self, message: str, reason: str = BROKEN) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
@@ -28,7 +56,7 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
         A PIL image in mode RGB. Of an animation, the first frame.
 
     Raises:
-        InputError: where it is missing, empty, broken, of another format, or over
+        PictureError: where it is missing, empty, broken, of another format, or over
             `MAX_BYTES`, `MAX_PIXELS` or `MAX_ASPECT`.
     """
     import warnings
@@ -38,25 +66,27 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
     name = name or ("picture" if isinstance(source, bytes) else str(source))
     data = source if isinstance(source, bytes) else _read(Path(source), name)
     if not data:
-        raise InputError(f"{name}: the file is empty.")
+        raise PictureError(f"{name}: the file is empty.")
     if len(data) > MAX_BYTES:
-        raise InputError(f"{name}: {len(data):,} bytes, at most {MAX_BYTES:,} are read.")
+        raise _too_many_bytes(name, len(data))
     try:
         with warnings.catch_warnings():  # what matters of them is an error below
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data), formats=FORMATS)  # reads no more than the header
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name}: too large to decode ({error}).") from None
+        raise PictureError(f"{name}: too large to decode ({error}).", TOO_LARGE) from None
     except Exception:
-        raise InputError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
+        raise PictureError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded."
+        raise PictureError(
+            f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded.",
+            TOO_LARGE,
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise InputError(
-            f"{name}: {width} x {height} pixels: more than {MAX_ASPECT} times as long as wide."
+        raise PictureError(
+            f"{name}: {width} x {height} pixels: more than {MAX_ASPECT} times as long as wide.",
+            TOO_LARGE,
         )
     try:
         with warnings.catch_warnings():
@@ -64,18 +94,127 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
             return _on_white(ImageOps.exif_transpose(image))
     except Exception as error:  # decoders raise whatever a broken file makes them raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{name}: the picture is broken ({reason}).") from None
+        raise PictureError(f"{name}: the picture is broken ({reason}).") from None
+
+
+def read_image(image: dict | None, root: Path | None, name: str) -> bytes:
+    """The encoded picture of one photo.
+
+    Args:
+        image: {"bytes", "path"} as photos.parquet has it, or None.
+        root: the folder that paths start from, and must not leave.
+        name: what to call the photo in an error.
+
+    Raises:
+        PictureError: where there is no picture, or not one that may be read.
+    """
+    if image is None or (image["bytes"] is None and image["path"] is None):
+        raise PictureError(f"{name} has no picture.", NO_PICTURE)
+    if image["bytes"] is not None:
+        return image["bytes"]
+    shown = f"{name}: {image['path']!r}"  # with its control characters escaped
+    try:
+        path = (root / image["path"]).resolve()
+        inside = path.is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # links in a circle; a NUL
+        raise PictureError(f"{shown}: no such file.", MISSING) from None
+    if not inside:
+        raise PictureError(f"{shown} leaves the folder {root}.", OUTSIDE)
+    return _read(path, shown)
 
 
 def _read(path: Path, name: str) -> bytes:
-    if not path.is_file():
-        raise InputError(f"{name}: no such file.")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{name}: {path.stat().st_size:,} bytes, at most {MAX_BYTES:,} are read.")
+    """A plain file of at most `MAX_BYTES`; a pipe or a device is not waited for."""
     try:
-        return path.read_bytes()
+        if not path.exists():
+            raise PictureError(f"{name}: no such file.", MISSING)
+        if not path.is_file():
+            raise PictureError(f"{name}: not a plain file.", NO_FILE)
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
+            if not stat.S_ISREG(about.st_mode):
+                raise PictureError(f"{name}: not a plain file.", NO_FILE)
+            if about.st_size > MAX_BYTES:
+                raise _too_many_bytes(name, about.st_size)
+            return file.read(MAX_BYTES + 1)  # a file that grows meanwhile is refused later
+    except FileNotFoundError:
+        raise PictureError(f"{name}: no such file.", MISSING) from None
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror}).") from None
+        raise PictureError(f"{name}: cannot be read ({error.strerror}).", UNREADABLE) from None
+
+
+def _too_many_bytes(name: str, found: int) -> PictureError:
+    return PictureError(f"{name}: {found:,} bytes, at most {MAX_BYTES:,} are read.", TOO_LARGE)
+
+
+class Pictures:
+    """The encoded pictures of P photos, each read when it is asked for; goes to other processes.
+
+    Args:
+        parquet: photos.parquet; its column `image` holds {bytes, path}, if there is one.
+        root: the folder that paths start from.
+    """
+
+    def __init__(self, parquet: str | Path, root: str | Path) -> None:
+        self.parquet = Path(parquet)
+        self.root = Path(root)
+
+    def __reduce__(self) -> tuple:
+        return Pictures, (self.parquet, self.root)  # without the open file
+
+    def __len__(self) -> int:
+        return int(self._file_and_starts[1][-1])
+
+    def __getitem__(self, row: int) -> bytes:
+        """The picture in this row.
+
+        Raises:
+            PictureError: where there is none, or not one that may be read.
+        """
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return read_image(self.image(row), self.root, f"{self.parquet.parent}: row {row}")
+
+    def identity(self) -> dict:
+        """What tells these pictures from others without reading them."""
+        about = self.parquet.stat()
+        return {"photos": [about.st_size, about.st_mtime_ns], "root": str(self.root.resolve())}
+
+    def check(self) -> None:
+        """Raise InputError where there is no column for pictures, or no folder of their files."""
+        if "image" not in self._file_and_starts[0].schema_arrow.names:
+            raise InputError(f"{self.parquet}: no column `image`: a collection without pictures.")
+        if not self.root.is_dir():
+            raise InputError(f"{str(self.root)!r} is not there: the folder of the pictures.")
+
+    @cached_property
+    def image(self) -> Callable[[int], dict | None]:
+        """Row -> {"bytes", "path"}, or None."""
+        file, starts = self._file_and_starts
+        if "image" not in file.schema_arrow.names:
+            return lambda row: None
+
+        @lru_cache(maxsize=2)  # a group may hold the bytes of hundreds of photographs
+        def read_group(group: int):
+            with reading(self.parquet):
+                return file.read_row_group(group, columns=["image"])["image"]
+
+        def image(row: int) -> dict | None:
+            group = int(np.searchsorted(starts, row, side="right")) - 1
+            return read_group(group)[row - int(starts[group])].as_py()
+
+        return image
+
+    @cached_property
+    def _file_and_starts(self) -> tuple:
+        """The parquet file, and the rows at which its groups start; the last one is P."""
+        import pyarrow.parquet as pq
+
+        with reading(self.parquet):
+            file = pq.ParquetFile(self.parquet)
+        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+        return file, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
 
 def _on_white(image: Image) -> Image:

@@ -28,7 +28,8 @@ from hashtag_core.image_retrieval import picture_scores
 from hashtag_core.model import HashtagModel
 from hashtag_core.pictures import load_picture
 from hashtag_core.ranking import top_hashtags
-from hashtag_core.training import choose_device, load_run
+from hashtag_core.runs import load_run
+from hashtag_core.training import choose_device
 from hashtag_core.words import load_word_vectors, psi
 
 if TYPE_CHECKING:
@@ -98,11 +99,15 @@ class HashtagPredictor:
         return load_word_vectors(self._words_path)
 
     def feature(self, picture: Picture) -> Tensor:
-        """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself."""
+        """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself.
+
+        A vector of NaN, of a picture that could not be read, becomes zeros, as in training.
+        """
         if isinstance(picture, np.ndarray):
             picture = torch.from_numpy(picture.astype(np.float32))
         if isinstance(picture, Tensor):
             feature = picture.float().reshape(1, -1)
+            feature = torch.where(feature.isnan(), 0, feature)
         else:  # float16 in between, as in features.npy
             feature = self.convnet([load_picture(picture)]).half().float()
         self._check_width(feature)
@@ -208,7 +213,8 @@ class HashtagPredictor:
 
         Args:
             hashtag: any, seen in training or not.
-            features: (P, d_v), of the pictures to choose from.
+            features: (P, d_v), of the pictures to choose from; those of NaN, which could not be
+                read, are left out.
             user: as this user means it; None for everyone.
             k: how many at most.
 
@@ -222,11 +228,13 @@ class HashtagPredictor:
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
         images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
         self._check_width(images)
+        rows = (~images.isnan().any(dim=1)).nonzero()[:, 0]
+        images = images[rows]
         user = self.new_user() if user is None else user
         seen = self.hashtags.num_seen
         scores = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])[:, 0]  # (P,)
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
-        return [(i, float(scores[i])) for i in best]
+        return [(int(rows[i]), float(scores[i])) for i in best]
 
     @torch.inference_mode()
     def tags(self, hashtags: list[str]) -> Tensor:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from hashtag_core.baselines import frequency, oracle, repeat_recent
+from hashtag_core.checkpoints import whole_file
 from hashtag_core.hashtags import Hashtags, build_fixed_hashtags, build_hashtags
 from hashtag_core.histories import UserHistories
 from hashtag_core.loading import batches
@@ -26,8 +27,9 @@ from hashtag_core.metrics import Ranker, evaluate
 from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.processes import Processes
+from hashtag_core.runs import is_finished, load_run
 from hashtag_core.splits import Split, split_in_time, split_users, user_folds
-from hashtag_core.training import TrainConfig, choose_device, fit, load_run, model_ranker, save_run
+from hashtag_core.training import TrainConfig, choose_device, fit, model_ranker
 from hashtag_core.words import load_word_vectors
 
 if TYPE_CHECKING:
@@ -158,6 +160,11 @@ class Study:
             "torch": torch.__version__,
         }
 
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the model has something to see: features of no columns are no pictures."""
+        return self.photos.features.shape[1] > 0
+
     @cached_property
     def vectors(self) -> KeyedVectors:
         """The word vectors."""
@@ -185,6 +192,8 @@ class Study:
     def model(self, number: int, setting: str, name: str, parts: dict | None = None):
         """A trained model: read from the study's folder, or trained now and written there.
 
+        A training that was stopped goes on where it was.
+
         Args:
             number: the fold.
             setting: "open", "fixed" or "transductive".
@@ -202,26 +211,22 @@ class Study:
             **{"learned_psi": setting != "open", **(MODELS[name] if parts is None else parts)},
         )
         about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
-        kept, _, run = load_run(path) if (path / "run.json").is_file() else (None, None, {})
+        kept, _, run = load_run(path) if is_finished(path) else (None, None, {})
         self.processes.wait()  # nobody writes before all have looked
         if kept is not None and kept.config == config and run["data"] == about:
             return kept.to(self.device)
         torch.manual_seed(self.seed)  # the first weights
-        trained, log = fit(
+        trained, _ = fit(
             HashtagModel(config),
             fold.train,
             fold.valid,
             fold.hashtags,
             self.training,
+            folder=path,
             device=self.device,
+            provenance=about,
             description=f"fold {number + 1}/{len(self.splits)} {setting}: {name}",
         )
-        if self.processes.rank == 0:
-            (path / "run.json").unlink(
-                missing_ok=True
-            )  # from here on, what lies there is not whole
-            save_run(path, trained, fold.hashtags, self.training, log, about)  # run.json comes last
-        self.processes.wait()
         return trained
 
     def ranker(self, number: int, setting: str, name: str) -> Ranker:
@@ -252,11 +257,9 @@ class Study:
             return kept["rows"]
         rows = compute()
         if self.processes.rank == 0:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
             text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            with whole_file(path) as partial:
+                partial.write_text(text, encoding="utf-8")
         self.processes.wait()
         return rows
 

@@ -53,8 +53,9 @@ def study_options() -> argparse.ArgumentParser:
 
 
 def open_study(options: argparse.Namespace) -> Study:
-    """The study that the options of `study_options` describe."""
+    """The study that the options of `study_options` describe; says if it has no pictures."""
     from hashtag_core.photos import PhotoCollection
+    from hashtag_core.rows import notice
     from hashtag_core.sources.open_art import open_art_folder
     from hashtag_core.study import Study
     from hashtag_core.training import TrainConfig
@@ -73,10 +74,13 @@ def open_study(options: argparse.Namespace) -> Study:
         if value is not None:
             training = replace(training, **{name: value})
     out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
-    return Study(
+    study = Study(
         photos, out, options.folds, options.seed, options.device, options.words, training,
         options.fixed, "paper" if options.paper else "small",
     )  # fmt: skip
+    if said := notice(study):
+        print(said)
+    return study
 
 
 def chosen_models(options: argparse.Namespace) -> list[str] | None:
@@ -132,13 +136,14 @@ def _table(options: argparse.Namespace) -> None:
 
 def _figure(options: argparse.Namespace) -> None:
     from hashtag_core import experiments, figures, picture_plots, plots
+    from hashtag_core.rows import main_row
 
     study, name = open_study(options), options.name
     stem = study.folder / f"figure-{name}"
     path = stem.with_suffix(".png")
     if name == "3":
         table = experiments.figure_3(study, _numbers(options.sizes, "--sizes", 1))
-        table["model"] = "ours (image+hashtag)"
+        table["model"] = main_row(study)
         plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
         _finish(options, study, table, stem)
     elif name == "history":

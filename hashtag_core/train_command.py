@@ -27,12 +27,12 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
 def _train(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from hashtag_core.experiments import choose
+    from hashtag_core.rows import main_row, rows_for
     from hashtag_core.study import MODELS
 
     study = open_study(options)
-    models = chosen_models(options) or ["ours (image+hashtag)"]
-    choose({"open": tuple(MODELS)}, models)  # are there such rows?
+    models = chosen_models(options) or [main_row(study)]
+    rows_for(study, {"open": tuple(MODELS)}, models)  # are there such rows?
     print(
         f"{study.processes.number} process(es), {study.device.type}: {len(study.photos):,} photos."
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,15 +11,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hashtag_core.errors import InputError, reading
+from hashtag_core.checkpoints import Checkpoint, Training, digest_of
+from hashtag_core.errors import InputError
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.histories import Batch, UserHistories
 from hashtag_core.loading import batches, prefetched, resident
 from hashtag_core.loss import softmax_loss
 from hashtag_core.metrics import Ranker, evaluate
-from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.model import HashtagModel
 from hashtag_core.processes import Processes
 from hashtag_core.ranking import top_hashtags
+from hashtag_core.runs import save_run
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,17 @@ def fit(
     provenance: dict | None = None,
     description: str = "training",
     on_epoch: Callable[[HashtagModel, list[dict]], None] | None = None,
+    checkpoint_seconds: float = 60.0,
 ) -> tuple[HashtagModel, list[dict]]:
     """Train a model and return it as it was after its best epoch.
 
     Under `torchrun` all processes call it with the same arguments. Each takes its share of the
     users of every batch and of the validation users; the sums of their gradients and counts are
     those of one process. The first one writes.
+
+    A training with a folder can be killed at any moment: called again with the same arguments and
+    first weights, it goes on from checkpoint.pt and ends as if nothing had happened, on one CPU
+    with exactly the same weights. The checkpoint is removed when the training is over.
 
     Args:
         model: what to train; it is changed in place. Its first weights are the caller's: seed
@@ -128,18 +133,22 @@ def fit(
         valid: the validation users' histories.
         hashtags: the vocabulary.
         train_config: how to train; `TrainConfig.paper()` where not given.
-        folder: where to keep the best model so far, `save_run`'s format; None keeps nothing.
+        folder: where to keep the checkpoint and the best model so far, `save_run`'s format; None
+            keeps nothing.
         device: where to compute; chosen automatically where not given.
         provenance: what run.json shall say about where the data come from.
         description: what the progress bar says.
         on_epoch: called after each epoch with the model as it is then and the log so far, in the
-            first process.
+            first process; once more, perhaps, where the training was killed just then.
+        checkpoint_seconds: within an epoch, write a checkpoint at most this often; 0 for after
+            every step. There is one at the end of each epoch.
 
     Returns:
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
 
     Raises:
-        InputError: where there is nothing to train on or to validate with, or the loss overflows.
+        InputError: where there is nothing to train on or to validate with, the loss overflows,
+            the disk is full, or the checkpoint is damaged.
     """
     from tqdm.auto import tqdm
 
@@ -152,6 +161,7 @@ def fit(
     device = choose_device(device)
     processes = Processes.started(device)
     first = processes.rank == 0
+    job = {} if folder is None else _job(model, train, valid, hashtags, settings, provenance)
     train, valid = resident((train, valid), device)
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
     model.to(device)
@@ -164,37 +174,64 @@ def fit(
     )
     seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
     ranker = model_ranker(model, hashtags, device)
-    log: list[dict] = []
-    best, best_weights = None, {}
+    now = Training(model, optimizer, schedule, generator, generator.get_state())
+    where = {"processes": processes.number, "device": device.type, "torch": torch.__version__}
+    checkpoint = Checkpoint(folder, {**job, **where}, checkpoint_seconds, processes)
+    state, told = checkpoint.read()
+    if state is not None:
+        now.restore(state)
+    if first and told:
+        tqdm.write(told)
 
-    epochs = range(1, settings.epochs + 1)
-    for epoch in (bar := tqdm(epochs, desc=description, leave=None, disable=not first)):
-        model.train()
-        losses = []
-        for batch in prefetched(train_batches, device):
-            targets = batch.draw_targets(generator)  # (N,)
-            losses.append(train_step(model, optimizer, batch, targets, seen, processes))
-            schedule.step()
-        result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
-        mean_loss = float(torch.stack(losses).mean())
-        _check_finite(mean_loss, result, epoch)
-        valid_results = {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
-        log.append({"epoch": epoch, "loss": mean_loss, **valid_results})
-        bar.set_postfix(loss=f"{mean_loss:.2f}", R10=f"{result['R@10']:.1f}")
-        if first and on_epoch is not None:
-            on_epoch(model, log)
-        if best is None or result["R@10"] > best["valid R@10"]:
-            best = log[-1]
-            best_weights = {name: w.detach().clone() for name, w in model.state_dict().items()}
-            if first and folder is not None:
-                save_run(folder, model, hashtags, settings, log, provenance)
-        elif epoch - best["epoch"] >= settings.patience:
-            break
-    model.load_state_dict(best_weights)
+    with tqdm(total=settings.epochs, desc=description, leave=None, disable=not first) as bar:
+        bar.update(len(now.log))
+        while not now.finished(settings.epochs, settings.patience):
+            model.train()
+            coming = now.batches(train_batches)
+            for batch in prefetched(coming, device):
+                targets = batch.draw_targets(generator)  # (N,)
+                now.losses.append(train_step(model, optimizer, batch, targets, seen, processes))
+                schedule.step()
+                if checkpoint.due():
+                    checkpoint.write(now.state())
+            result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
+            _check_finite(torch.stack(now.losses).mean().item(), result, now.epoch)
+            is_best = now.end_epoch(
+                {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
+            )
+            bar.update()
+            bar.set_postfix(loss=f"{now.log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
+            if first and on_epoch is not None:
+                on_epoch(model, now.log)
+            checkpoint.write(now.state())  # first: beside it a run counts as unfinished
+            if is_best and first and folder is not None:
+                save_run(folder, model, hashtags, settings, now.log, provenance)
+    model.load_state_dict(now.best_weights)
     if first and folder is not None:
-        save_run(folder, model, hashtags, settings, log, provenance)  # now with the whole log
+        save_run(folder, model, hashtags, settings, now.log, provenance)  # now with the whole log
+    checkpoint.remove()
     processes.wait()
-    return model.eval(), log
+    return model.eval(), now.log
+
+
+def _job(
+    model: HashtagModel,
+    train: UserHistories,
+    valid: UserHistories,
+    hashtags: Hashtags,
+    settings: TrainConfig,
+    provenance: dict | None,
+) -> dict:
+    """What tells one training from another; `model` still has its first weights."""
+    return {
+        "model": asdict(model.config),
+        "first weights": digest_of(model),
+        "training": asdict(settings),
+        "data": provenance or {},
+        "users": [len(train), len(valid)],
+        "photos": [sum(map(len, train.rows)), sum(map(len, valid.rows))],
+        "hashtags": [len(hashtags), hashtags.num_seen],
+    }
 
 
 def train_step(
@@ -251,68 +288,3 @@ def _autocast(device: torch.device) -> torch.autocast:
     """bfloat16 where it helps: on a GPU that has it."""
     helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=helps)
-
-
-def save_run(
-    folder: str | Path,
-    model: HashtagModel,
-    hashtags: Hashtags,
-    settings: TrainConfig,
-    log: list[dict],
-    provenance: dict | None = None,
-) -> None:
-    """Write model.safetensors, hashtags.parquet and run.json, each of them whole or not at all."""
-    from safetensors.torch import save_file
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: w.detach().cpu().contiguous() for name, w in model.state_dict().items()}
-    run = {
-        "model": asdict(model.config),
-        "training": asdict(settings),
-        "data": provenance or {},
-        "log": log,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-    }
-
-    def write_json(path: Path) -> None:
-        path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
-
-    writers = {
-        "model.safetensors": lambda path: save_file(weights, path),
-        "hashtags.parquet": hashtags.save,
-        "run.json": write_json,
-    }
-    for name, write in writers.items():
-        partial = folder / (name + ".partial")
-        write(partial)
-        partial.replace(folder / name)
-
-
-def load_run(
-    folder: str | Path, model: HashtagModel | None = None
-) -> tuple[HashtagModel, Hashtags, dict]:
-    """Read what `save_run` wrote: (model in evaluation mode, hashtags, run.json).
-
-    Args:
-        folder: the run folder.
-        model: whose weights to read; made from run.json where not given. A model with a part of
-            one's own has to be made by oneself.
-
-    Raises:
-        InputError: where the folder or a file in it is missing or does not fit.
-    """
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    for name in ("model.safetensors", "hashtags.parquet", "run.json"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
-    with reading(folder / "run.json") as path:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        model = model or HashtagModel(ModelConfig(**run["model"]))
-    with reading(folder / "model.safetensors") as path:
-        model.load_state_dict(load_file(path))
-    with reading(folder / "hashtags.parquet") as path:
-        hashtags = Hashtags.load(path)
-    return model.eval(), hashtags, run

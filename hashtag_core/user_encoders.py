@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
+from hashtag_core.fusion import linear
 from hashtag_core.histories import Batch
 
 
@@ -45,7 +46,7 @@ class PairEncoder(nn.Module):
         activation = fusion.branch_activation if fusion is not None else nn.ReLU
         self.fusion = fusion
         if fusion is not None:
-            self.f_im = nn.Sequential(nn.LayerNorm(d_i), nn.Linear(d_i, d_x), activation())
+            self.f_im = nn.Sequential(nn.LayerNorm(d_i), linear(d_i, d_x), activation())
         self.f_tag = nn.Sequential(nn.Linear(d_w, d_x), activation())
         self.d_pair = d_x if fusion is None else fusion.d_out
 

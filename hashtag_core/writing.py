@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.errors import InputError
+from hashtag_core.feature_files import FeatureFiles
 from hashtag_core.photos import (
     COLUMNS,
     FORMAT_VERSION,
+    NEXT_FEATURES,
+    NEXT_META,
     SORT_KEYS,
     PhotoCollection,
     check_columns,
     check_table,
+    is_half_switched,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +36,7 @@ def write_collection(
     folder: str | Path,
     table: pa.Table,
     meta: dict,
-    extract: Callable[[list[bytes | None], Path], None],
+    extract: Callable[[list[bytes | None], Path], object],
 ) -> PhotoCollection:
     """Write a collection whole or not at all, and return it loaded.
 
@@ -144,15 +149,37 @@ def replacing(folder: Path) -> Iterator[Path]:
     shutil.rmtree(replaced, ignore_errors=True)
     if folder.exists():
         folder.replace(replaced)
-    for note in partial.glob("*.job.json"):  # what `extract` may have kept for a second start
-        note.unlink()
+    FeatureFiles(partial / "features.npy").remove_notes()  # kept for a second start
     partial.replace(folder)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
 def write_meta(folder: Path, meta: dict, counts: dict[str, int]) -> None:
     """Write meta.json, with the format version and the counts."""
-    meta = {"format_version": FORMAT_VERSION, **meta, "counts": counts}
-    (folder / "meta.json").write_text(
-        json.dumps(meta, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    _write_json(folder / "meta.json", {"format_version": FORMAT_VERSION, **meta, "counts": counts})
+
+
+def switch_features(folder: Path, meta: dict) -> None:
+    """Let the finished features.next.npy and this meta.json take the place of the older ones.
+
+    Each is replaced at one stroke, features first. A run that is stopped between the two leaves
+    meta.next.json alone; `is_half_switched` tells, and `mend_switch` does the rest.
+    """
+    _write_json(folder / NEXT_META, meta)
+    (folder / NEXT_FEATURES).replace(folder / "features.npy")
+    mend_switch(folder)
+
+
+def mend_switch(folder: Path) -> None:
+    """Do the second half of `switch_features`, or forget what was not yet begun."""
+    if is_half_switched(folder):
+        (folder / NEXT_META).replace(folder / "meta.json")
+        FeatureFiles(folder / NEXT_FEATURES).remove_notes()
+    (folder / NEXT_META).unlink(missing_ok=True)
+
+
+def _write_json(path: Path, data: dict) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

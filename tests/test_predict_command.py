@@ -11,7 +11,8 @@ from picture_files import claims_to_be, encode, noise
 from hashtag_core import cli, prediction
 from hashtag_core.hashtags import Hashtags
 from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.training import TrainConfig, save_run
+from hashtag_core.runs import save_run
+from hashtag_core.training import TrainConfig
 from hashtag_core.words import psi
 
 

@@ -22,6 +22,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.histories import UserHistories, collate
 from hashtag_core.paper import PAPER
 from hashtag_core.photos import PhotoCollection
+from hashtag_core.rows import choose, with_oracle
 from hashtag_core.splits import user_folds
 from hashtag_core.study import MODELS, Study
 from hashtag_core.training import TrainConfig
@@ -597,26 +598,26 @@ def test_the_table_of_retrieval_has_two_kinds_of_pictures_and_three_readings(stu
 
 
 def test_chosen_rows_come_in_the_tables_order_and_others_after_them():
-    assert e.choose(e.TABLE_1, None) is e.TABLE_1
+    assert choose(e.TABLE_1, None) is e.TABLE_1
     models = ["TCN", "repeat recent", "frequency"]
-    assert e.choose(e.TABLE_1, models) == {
+    assert choose(e.TABLE_1, models) == {
         "fixed": ("frequency", "repeat recent", "TCN"),
         "open": ("frequency", "repeat recent", "TCN"),
     }
-    assert e.choose(e.TABLE_1, ["hashtag sum"]) == {"open": ("hashtag sum",)}
-    assert e.choose(e.TABLE_2, iter(["hashtag sum", "sum"])) == {"open": ("hashtag sum", "sum")}
-    assert e.choose(e.TABLE_3, ["ours"]) == {"transductive": ("ours",)}
+    assert choose(e.TABLE_1, ["hashtag sum"]) == {"open": ("hashtag sum",)}
+    assert choose(e.TABLE_2, iter(["hashtag sum", "sum"])) == {"open": ("hashtag sum", "sum")}
+    assert choose(e.TABLE_3, ["ours"]) == {"transductive": ("ours",)}
 
 
 def test_a_row_that_is_named_twice_is_there_once():
     models = ["sum", "sum", "frequency", "frequency"]
-    assert e.choose(e.TABLE_1, models)["open"] == ("frequency", "sum")
+    assert choose(e.TABLE_1, models)["open"] == ("frequency", "sum")
 
 
 @pytest.mark.parametrize("name", ["repeat", "", "Ours", "oracle", "frequency"])
 def test_a_row_that_is_not_there_is_one_clear_error(name):
     with pytest.raises(InputError) as caught:
-        e.choose(e.TABLE_2, ["hashtag sum", name])
+        choose(e.TABLE_2, ["hashtag sum", name])
     message = str(caught.value)
     assert message.startswith(f"no row {name!r}.") and "\n" not in message
     for row in [*e.TABLE_2["open"], *MODELS]:
@@ -632,11 +633,11 @@ def test_a_row_of_another_table_can_be_added(study):
 
 
 def test_the_oracle_comes_last_where_the_truth_is_known_and_nowhere_else(study, photos):
-    assert e.with_oracle(study, e.TABLE_2) == e.TABLE_2
+    assert with_oracle(study, e.TABLE_2) == e.TABLE_2
     column = photos.table["hashtags"]
     knowing = replace(photos, table=photos.table.append_column("oracle", column))
     known = make(knowing, study.folder)
-    assert e.with_oracle(known, {"open": ("sum",), "fixed": ()}) == {
+    assert with_oracle(known, {"open": ("sum",), "fixed": ()}) == {
         "open": ("sum", "oracle"),
         "fixed": ("oracle",),
     }

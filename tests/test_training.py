@@ -22,7 +22,8 @@ from hashtag_core.histories import UserHistories
 from hashtag_core.loading import batches
 from hashtag_core.metrics import evaluate
 from hashtag_core.model import HashtagModel
-from hashtag_core.training import TrainConfig, fit, load_run, model_ranker, save_run
+from hashtag_core.runs import load_run, save_run
+from hashtag_core.training import TrainConfig, fit, model_ranker
 from hashtag_core.user_encoders import hashtag_sums
 
 FILES = ["model.safetensors", "hashtags.parquet", "run.json"]

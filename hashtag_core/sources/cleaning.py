@@ -33,8 +33,8 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
         return None, BROKEN
     if MACHINE_TAG.fullmatch(text.strip()):
         return None, MACHINE
-    text = unicodedata.normalize("NFC", NO_TEXT.sub(" ", text)).strip().lstrip("#")
-    text = " ".join(text.lower().split())
+    text = unicodedata.normalize("NFC", NO_TEXT.sub(" ", text).lower())
+    text = " ".join(text.split()).lstrip("# ")
     if not text:
         return None, EMPTY
     if len(text) > MAX_CHARACTERS:

@@ -23,7 +23,7 @@ from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources.report import report_text
 from hashtag_core.sources.selection import Selected, Selection
 from hashtag_core.sources.staging import Source, Staging, same_job, write_whole
-from hashtag_core.writing import ROWS_PER_GROUP, replacing, write_meta
+from hashtag_core.writing import ROWS_PER_GROUP, mend_switch, replacing, write_meta
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,6 +111,7 @@ def prepare(
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
     digest = _digest({**job, "selection": asdict(selection), "images": root})
     if _made_by(out) == digest and (rejected is None or Path(rejected).is_file()):
+        mend_switch(out)
         return PhotoCollection.load(out)
     if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
         raise InputError(f"{out} holds something else than a photo collection. Name another.")

@@ -7,6 +7,7 @@ photos without any hashtag then, and keeps users who have 50 photos left.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class Selected:
         some = self.selection
         most = "false" if some.max_photos is None else f"photos > {some.max_photos:d}"
         self.database.execute(f"""
-            CREATE VIEW staged AS SELECT * FROM read_parquet({self._quoted("*.parquet")});
+            CREATE VIEW staged AS SELECT * FROM read_parquet({self._blocks("*.parquet")});
             CREATE TEMP TABLE once AS
                 SELECT photo_id, min(ord) AS first FROM staged
                 GROUP BY photo_id HAVING count(*) > 1;
@@ -118,9 +119,8 @@ class Selected:
                 FROM staged LEFT JOIN once USING (photo_id) LEFT JOIN reason_of_user USING ("user");
         """)
 
-    def _quoted(self, path: str | Path) -> str:
-        """A path, or the name of some blocks, for SQL."""
-        return "'" + str(self.folder / "blocks" / path).replace("'", "''") + "'"
+    def _blocks(self, pattern: str) -> str:
+        return _quoted(Path(glob.escape(str(self.folder / "blocks"))) / pattern)
 
     def account(self, report: Report) -> None:
         """Enter into the report who is left out here, and check that it adds up."""
@@ -146,7 +146,7 @@ class Selected:
             COPY (
                 SELECT photo_id, "user", "time", hashtags, image, picture
                 FROM judged WHERE why IS NULL ORDER BY "user", "time" NULLS LAST, photo_id
-            ) TO {self._quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_PER_GROUP})
+            ) TO {_quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_PER_GROUP})
         """)
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS_PER_GROUP):
@@ -176,16 +176,21 @@ class Selected:
         self.database.register("reasons", reasons)
         texts = ""
         if any((self.folder / "blocks").glob("*.rejected")):
-            texts = f"SELECT * FROM read_parquet({self._quoted('*.rejected')}) UNION ALL"
+            texts = f"SELECT * FROM read_parquet({self._blocks('*.rejected')}) UNION ALL"
         query = f"""
             COPY (
                 SELECT file, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, reason, text
                 FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
                 JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
-            ) TO {self._quoted(path)} (FORMAT csv, HEADER)
+            ) TO {_quoted(path)} (FORMAT csv, HEADER)
         """
         self.database.execute(query)
 
     def close(self) -> None:
         """Let go of the files."""
         self.database.close()
+
+
+def _quoted(path: Path) -> str:
+    """A path for SQL."""
+    return "'" + str(path).replace("'", "''") + "'"

@@ -138,6 +138,7 @@ class _Bounded:
         self.file, self.left = file, MAX_ITEM
 
     def read(self, size: int = -1) -> bytes:
+        """As a file's; raises ValueError where the item is too large."""
         piece = self.file.read(size)
         self.left -= len(piece)
         if self.left < 0:

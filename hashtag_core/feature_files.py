@@ -1,0 +1,113 @@
+"""features.npy while it is being made, and how far it is, so that a killed run goes on from there.
+
+Three files, here for features.npy:
+
+    features.npy            float16 (P, d_i), of its full size from the beginning
+    features.npy.rows       one byte a row: 0 to do, 1 done, 2 and more: why there is no feature
+    features.npy.job.json   which job this is
+
+Features are on the disk before their rows are called done. Several processes, on one machine or on
+several that share the disk, write different rows of the same files. Shapes: P rows, N of one batch.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+TO_DO, DONE, FIRST_REASON = 0, 1, 2  # a row's code; FIRST_REASON and more are the caller's
+
+
+class FeatureFiles:
+    """The three files.
+
+    Args:
+        path: the .npy file; the two others lie beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = path.with_name(path.name + ".rows")
+        self._note = path.with_name(path.name + ".job.json")
+
+    def are_of(self, job: dict) -> bool:
+        """Whether the files are there, and about this job (plain data)."""
+        there = self.path.exists() and self._rows.exists() and self._note.exists()
+        return there and self._note.read_text(encoding="utf-8") == json.dumps(job)
+
+    def begin(self, job: dict, rows: int, d_i: int) -> None:
+        """Make them for this job, with every row to do."""
+        self._note.unlink(missing_ok=True)  # first: files without a note count for nothing
+        header = {"descr": "<f2", "fortran_order": False, "shape": (rows, d_i)}
+        try:
+            with self.path.open("wb") as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                _reserve(file, 2 * rows * d_i)
+            with self._rows.open("wb") as file:
+                _write_at(file, 0, bytes(rows))
+        except OSError:
+            self.path.unlink(missing_ok=True)  # nothing is in it, and it may fill the disk
+            raise
+        self._note.write_text(json.dumps(job), encoding="utf-8")
+
+    def codes(self) -> np.ndarray:
+        """(P,) uint8, as they are on the disk now."""
+        return np.fromfile(self._rows, dtype=np.uint8)
+
+    @contextmanager
+    def writer(self) -> Iterator[Callable[[int, np.ndarray | None, np.ndarray], None]]:
+        """A function that writes a batch.
+
+        It takes the batch's first row, the features (n, d_i) of those of its rows that are `DONE`,
+        None where there are none, and the codes (N,) of all. The other rows become NaN.
+        """
+        with self.path.open("r+b") as features, self._rows.open("r+b") as marks:
+            np.lib.format.read_magic(features)
+            d_i = np.lib.format.read_array_header_1_0(features)[0][1]
+            beginning = features.tell()
+
+            def write(row: int, found: np.ndarray | None, codes: np.ndarray) -> None:
+                batch = np.full((len(codes), d_i), np.nan, dtype="<f2")
+                if found is not None:
+                    batch[codes == DONE] = found
+                _write_at(features, beginning + 2 * d_i * row, batch.tobytes())
+                _write_at(marks, row, codes.astype(np.uint8).tobytes())
+
+            yield write
+
+    def remove_notes(self) -> None:
+        """Remove the two files beside features.npy, when nobody goes on."""
+        self._rows.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make room for so many bytes, so that a full disk is known before the work."""
+    start = file.tell()
+    file.truncate(start + size)
+    if size and hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(file.fileno(), start, size)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise  # those mean a file system that cannot reserve
+    os.fsync(file.fileno())
+
+
+def _write_at(file: BinaryIO, position: int, data: bytes) -> None:
+    """Write through to the disk.
+
+    A memory map would end the process where the disk is full, and could lose what another machine
+    writes into the same page.
+    """
+    file.seek(position)
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
