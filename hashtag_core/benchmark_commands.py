@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import platform
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 
 from hashtag_core.errors import InputError
@@ -43,7 +42,7 @@ def _benchmark(options: argparse.Namespace) -> None:
     rows = []
     for name in BENCHMARKS if options.name == "all" else (options.name,):
         benchmark = import_module(f"hashtag_core.benchmarks.{name}")
-        told = {n: sizes[n] for n in signature(benchmark.run).parameters if sizes.get(n)}
+        told = {n: sizes[n] for n in getattr(benchmark, "SIZES", {}) if sizes.get(n)}
         for row in benchmark.run(device.type, options.repeats, **told):
             print(_as_text(row), flush=True)
             known = {name: x for name, x in row.items() if x == x}  # without what is NaN
