@@ -49,6 +49,8 @@ def is_broken(text: str) -> bool:
 
 def clean_encoded(tag: bytes) -> tuple[str | None, str | None]:
     """The same of a percent-encoded one, with `+` for a space."""
+    if tag.isalnum() and len(tag) <= MAX_CHARACTERS:  # of ASCII: most are, and this is faster
+        return tag.lower().decode(), None
     if b"%" in tag or b"+" in tag:
         tag = unquote_to_bytes(tag.replace(b"+", b" "))
     return clean_hashtag(tag.decode("utf-8", errors="replace"))
@@ -71,5 +73,12 @@ def clean_hashtags(typed: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def has_word_vector(words: Iterable[str]) -> Callable[[str], bool]:
     """Whether a hashtag holds one of these words, as `known_words` finds them."""
-    vocabulary = SimpleNamespace(key_to_index={word: i for i, word in enumerate(words)})
-    return lambda hashtag: bool(known_words(hashtag, vocabulary))
+    known = {word: i for i, word in enumerate(words)}
+    vocabulary = SimpleNamespace(key_to_index=known)
+
+    def has(hashtag: str) -> bool:
+        if hashtag.isalpha() and hashtag in known:  # most are, and this is faster
+            return True
+        return bool(known_words(hashtag, vocabulary))
+
+    return has

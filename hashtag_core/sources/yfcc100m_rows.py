@@ -73,7 +73,7 @@ class Block:
         self.number, self.first_line, self.data, self.width = number, lines.first, lines.data, width
         self.report = Report(rows_read=lines.count)
         self.is_cut = lines.is_cut
-        self.rejected: list[tuple] = []
+        self.rejected: list[tuple[str, np.ndarray]] = []
         self.columns, self.lines = self._split()
         self.left = np.ones(len(self.lines), bool)
 
@@ -120,7 +120,7 @@ class Block:
 
     def _leave_out(self, reason: str, lines: np.ndarray) -> None:
         self.report.leave_out(reason, len(lines), ((self.number, int(n)) for n in lines[:FIRST]))
-        self.rejected += [((self.number, int(n)), reason) for n in lines]
+        self.rejected.append((reason, lines))
 
     def _require(self, reason: str, fits: Any) -> None:
         """Leave out the rows that do not fit and are not out already."""
@@ -221,17 +221,24 @@ class Block:
 
     def _texts(self) -> list[tuple[Row, str, str]]:
         """The rejected rows with their text."""
-        lines = self.data.splitlines()
+        texts = self.data.splitlines()
         return [
-            (row, reason, lines[row[1] - self.first_line].decode("utf-8", "backslashreplace"))
-            for row, reason in self.rejected
+            (
+                (self.number, n),
+                reason,
+                texts[n - self.first_line].decode("utf-8", "backslashreplace"),
+            )
+            for reason, lines in self.rejected
+            for n in lines.tolist()
         ]
 
 
 def _matches(array: pa.Array, pattern: str) -> np.ndarray:
     import pyarrow.compute as pc
 
-    return pc.match_substring_regex(array, pattern).to_numpy(zero_copy_only=False)
+    codes = array.dictionary_encode()  # many are the same
+    matches = pc.match_substring_regex(codes.dictionary, pattern)
+    return matches.to_numpy(zero_copy_only=False)[codes.indices.to_numpy()]
 
 
 def _is(array: pa.Array, value: bytes) -> np.ndarray:
