@@ -1,0 +1,247 @@
+"""The archive that Flickr gives its members (Account > Request my Flickr data): several zip files.
+
+    72157…_part1.zip      photo_<id>.json: tags, dates; account_profile.json: whose they are
+    data-download-1.zip   the pictures and videos: title_<id>_o.jpg, or <id>_<secret>_o.jpg
+
+A photo's description and its picture have the id in common, and may be in any of the zips. Small
+copies of the pictures go into the collection; nothing is extracted to disk. All photos are read,
+private ones, too: it is the member's own archive. Flickr does not publish the format: this follows
+what users of the archives wrote down.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hashtag_core.errors import InputError
+from hashtag_core.pictures import MAX_BYTES, PictureError, load_picture
+from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.sources.flickr_zips import (
+    PHOTO,
+    REASONS,
+    MemberError,
+    Zips,
+    open_zip,
+    read_member,
+)
+from hashtag_core.sources.opening import check_files, file_states
+from hashtag_core.sources.report import Report
+from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
+
+PHOTOS_OF_PIECE = 32
+MAX_JSON = 2**20  # bytes
+SIDE = 512  # pixels, of the longer side of a picture's copy
+QUALITY = 90  # of its JPEG
+FIRST_YEAR = 1900  # of a date that is believed
+ID = re.compile(r"[0-9]{1,20}")
+
+NO_OBJECT = "no JSON object"
+WRONG_ID = "the photo id is not a number"
+VIDEO = "a video"
+WRONG_TAGS = "tags that are no list"
+NO_TAGS = "no tags"
+NO_HASHTAG = "no hashtag among the tags"
+NO_DATE = "no date, neither taken nor imported"
+MALFORMED = frozenset({*REASONS, NO_OBJECT, WRONG_ID, WRONG_TAGS, NO_DATE, MANY_HASHTAGS})
+NO_TEXT_TAG = "a tag that is no text"
+
+IMPORT_DATE = "the date taken is missing or cannot be: imported counts"
+NO_PICTURE = "no picture in these zips: kept without it"
+WRONG_PICTURE = "the picture cannot be read: kept without it"
+LONE_PICTURE = "a picture or video without its photo_….json: not read"
+
+
+class FlickrExport:
+    """The zips of one member as a `Source`.
+
+    Args:
+        zips: all that Flickr gave, in any order.
+        user: whose photos they are; what the archive says where not given, or else "me".
+
+    Raises:
+        InputError: where a file is missing, or there is no photo in any of them.
+    """
+
+    name = "flickr-export"
+    unit = " photos"
+    malformed = MALFORMED
+
+    def __init__(self, zips: Sequence[str | Path], user: str | None = None) -> None:
+        self.paths = [Path(path) for path in zips]
+        check_files(self.paths)
+        self.zips = Zips(self.paths)
+        self.files, self.inputs = self.zips.names, [str(path) for path in zips]
+        if not self.files:
+            wrong = next((what for problems in self.zips.problems for what in problems), None)
+            why = f"({wrong})" if wrong else "(is the zip with the account data there?)"
+            raise InputError(f"{', '.join(self.inputs)}: no photo_….json in it {why}.")
+        self.user = _name(user) if user is not None else _user_of(self.zips.profile) or "me"
+        if self.user is None:
+            raise InputError(f"--user: a name of 1 to {MAX_NAME} characters.")
+        self.job = {"files": file_states(self.paths), "user": self.user}
+        self.meta = {
+            "source": "the archive of a member of Flickr",
+            "licence": "each photo its own; see the archive",
+        }
+
+    def size(self, number: int) -> int:
+        """How many photos are described in this zip."""
+        return len(self.zips.photos[number])
+
+    def pieces(self, number: int) -> Iterator[Piece | str]:
+        """Some descriptions each, as JSON, or why they cannot be read."""
+        yield from self.zips.problems[number]
+        photos = self.zips.photos[number]
+        if not photos:
+            return
+        first = sum(map(len, self.zips.photos[:number]))
+        try:
+            with open_zip(self.paths[number]) as archive:
+                members = archive.infolist()
+                for start in range(0, len(photos), PHOTOS_OF_PIECE):
+                    some = photos[start : start + PHOTOS_OF_PIECE]
+                    read = [_read(archive, members[at]) for at in some]
+                    yield Piece(start + len(some), (first + start, read))
+        except MemberError as error:
+            yield str(error)
+
+    def understand(self, data: Any, with_texts: bool) -> Understood:
+        """Rows from descriptions; with the first ones, what is in the zips and was not read."""
+        import pyarrow as pa
+
+        first, descriptions = data
+        report, photos, rejected = Report(), [], []
+        if first == 0:
+            report.note(LONE_PICTURE, self.zips.lone)
+        with _Archives(self.paths) as archives:
+            for number, description in enumerate(descriptions, first):
+                report.rows_read += 1
+                row = (number, 0)
+                photo = self._photo(self.files[number], description, report)
+                if isinstance(photo, dict):
+                    picture = self._picture(photo["photo_id"], archives, report)
+                    photos.append({"ord": ord_of(row), **photo, "picture": picture})
+                    continue
+                report.leave_out(photo, 1, [row])
+                if with_texts:
+                    text = description if isinstance(description, bytes) else b""
+                    rejected.append((row, photo, text[:100_000].decode(errors="replace")))
+        report.rows_kept = len(photos)
+        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
+
+    def _photo(self, name: str, description: bytes | str, report: Report) -> dict | str:
+        """The photo of a description, or why it is left out."""
+        if isinstance(description, str):
+            return description
+        try:
+            found = json.loads(description)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            return NO_OBJECT
+        photo_id = str(found.get("id") or PHOTO.search(name)[1])
+        if not ID.fullmatch(photo_id):
+            return WRONG_ID
+        if photo_id in self.zips.videos:
+            return VIDEO
+        tags = found.get("tags") or []
+        if not isinstance(tags, list):
+            return WRONG_TAGS
+        if not tags:
+            return NO_TAGS
+        if len(tags) > MAX_HASHTAGS:
+            return MANY_HASHTAGS
+        taken, imported = (_time(found.get(name)) for name in ("date_taken", "date_imported"))
+        if taken is None and imported is None:
+            return NO_DATE
+        hashtags = _hashtags(tags, report)
+        if not hashtags:
+            return NO_HASHTAG
+        report.note(IMPORT_DATE, int(taken is None))
+        photo = {"photo_id": photo_id, "user": self.user, "time": taken or imported}
+        return {**photo, "hashtags": hashtags, "image": None}
+
+    def _picture(self, photo_id: str, archives: _Archives, report: Report) -> bytes | None:
+        """A small copy of a photo's picture."""
+        from PIL import Image
+
+        if photo_id not in self.zips.media:
+            report.note(NO_PICTURE, 1)
+            return None
+        try:
+            picture = load_picture(archives.read(*self.zips.media[photo_id], MAX_BYTES))
+        except (MemberError, PictureError):
+            report.note(WRONG_PICTURE, 1)
+            return None
+        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=QUALITY)
+        return file.getvalue()
+
+
+class _Archives(ExitStack):
+    """Zips, each opened when something is read from it: for one thread, and one piece."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        super().__init__()
+        self.paths = paths
+        self.opened: dict[int, zipfile.ZipFile] = {}
+
+    def read(self, number: int, at: int, limit: int) -> bytes:
+        """A member of a zip, by its number in the directory; raises MemberError."""
+        if number not in self.opened:
+            self.opened[number] = self.enter_context(open_zip(self.paths[number]))
+        return read_member(self.opened[number], self.opened[number].infolist()[at], limit)
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | str:
+    """A description, or why it cannot be read."""
+    try:
+        return read_member(archive, member, MAX_JSON)
+    except MemberError as error:
+        return str(error)
+
+
+def _hashtags(tags: list, report: Report) -> list[str]:
+    """`{"tag": "black &amp; white", …}`, or the text alone; counted in the report."""
+    texts = [tag.get("tag") if isinstance(tag, dict) else tag for tag in tags]
+    typed = [html.unescape(text) for text in texts if isinstance(text, str)]
+    hashtags, left_out = clean_hashtags(typed)
+    report.hashtags_read += len(tags)
+    report.hashtags_kept += len(hashtags)
+    for why in [NO_TEXT_TAG] * (len(tags) - len(typed)) + left_out:
+        report.leave_out_hashtags(why, 1)
+    return hashtags
+
+
+def _time(text: Any) -> datetime | None:
+    """`2012-05-04 12:31:02`, the clock of the place; None where it is missing or cannot be."""
+    try:
+        time = datetime.fromisoformat(text.strip()).replace(tzinfo=None)
+    except (AttributeError, ValueError):
+        return None
+    return time if time.year >= FIRST_YEAR else None
+
+
+def _user_of(profile: bytes | None) -> str | None:
+    """Whose archive it is, as `30302697@N00`."""
+    try:
+        return _name(json.loads(profile)["nsid"])
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return None
+
+
+def _name(text: Any) -> str | None:
+    """A user's name, where it can be one."""
+    name = NO_TEXT.sub(" ", text).strip() if isinstance(text, str) else ""
+    return name if 0 < len(name) <= MAX_NAME and not is_broken(name) else None

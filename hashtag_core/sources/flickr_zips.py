@@ -1,0 +1,146 @@
+"""What lies where in the zips of a Flickr archive, and how a member of a zip is read within bounds.
+
+A zip's directory is read once; then only numbers of members are kept. What a directory says of a
+member's size is not believed: no more is unpacked than the bound allows.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import zipfile
+from pathlib import Path
+
+MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
+MAX_PROFILE = 2**20  # bytes
+LONGEST_END = 76 + 22 + 2**16  # bytes: the 64-bit record and its place, the record, a comment
+
+TOO_LARGE = "too large"
+ENCRYPTED = "encrypted in the zip"
+COMPRESSION = "a compression that is not read"
+DAMAGED = "damaged in the zip"
+REASONS = (TOO_LARGE, ENCRYPTED, COMPRESSION, DAMAGED)
+
+PHOTO = re.compile(r"(?:.*/)?photo_(\d{1,20})\.json", re.ASCII | re.DOTALL)
+PROFILE = re.compile(r"(?:.*/)?account_profile\.json", re.DOTALL)
+MEDIUM = re.compile(r".*\.(?:(jpe?g|png|gif)|mp4|m4v|mov|avi|wmv|mpe?g|3gp|ogv|mkv)", re.I | re.S)
+ID_AT_END = re.compile(r"(?:^|[/_])(\d{1,20})(?:_o)?\.\w+$", re.ASCII)  # title_<id>_o.jpg
+ID_IN_FRONT = re.compile(r"(?:^|/)(\d{1,20})_[0-9a-f]+_o\.\w+$", re.ASCII)  # <id>_<secret>_o.jpg
+
+Member = tuple[int, int]  # number of the zip, number in its directory
+
+
+class MemberError(Exception):
+    """A zip, or a member of one, that cannot be read; `str` of it is the reason."""
+
+
+class Zips:
+    """What lies where.
+
+    Args:
+        paths: of the zips.
+
+    Attributes:
+        photos: of each zip, the members that describe a photo.
+        names: their names, one zip after the other.
+        media: a photo's id -> its picture or video.
+        videos: the ids whose medium is a video.
+        lone: how many pictures and videos have no description.
+        profile: account_profile.json, where there is one that can be read.
+        problems: of each zip, what is wrong with it as a whole.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+        self.photos: list[list[int]] = [[] for _ in paths]
+        self.names: list[str] = []
+        self.media: dict[str, Member] = {}
+        self.videos: set[str] = set()
+        self.profile: bytes | None = None
+        self.problems: list[list[str]] = [[] for _ in paths]
+        self._ids: set[str] = set()
+        self._media: list[tuple[str, Member]] = []
+        for number in range(len(paths)):
+            try:
+                self._read_directory(number)
+            except MemberError as error:
+                self.problems[number].append(str(error))
+        self.lone = sum(not self._match(*medium) for medium in self._media)
+        del self._ids, self._media
+
+    def _read_directory(self, number: int) -> None:
+        with open_zip(self.paths[number]) as archive:
+            for at, member in enumerate(archive.infolist()):
+                name = member.filename
+                if photo := PHOTO.fullmatch(name):
+                    self._ids.add(photo[1])
+                    self.photos[number].append(at)
+                    self.names.append(f"{self.paths[number].name}/{name}")
+                elif MEDIUM.fullmatch(name):
+                    self._media.append((name, (number, at)))
+                elif PROFILE.fullmatch(name) and self.profile is None:
+                    try:
+                        self.profile = read_member(archive, member, MAX_PROFILE)
+                    except MemberError as error:
+                        self.problems[number].append(f"account_profile.json: {error}")
+
+    def _match(self, name: str, member: Member) -> bool:
+        """Give a medium to its photo. A name may hold several numbers: one of them is an id."""
+        for pattern in (ID_AT_END, ID_IN_FRONT):
+            found = pattern.search(name)
+            if found and found[1] in self._ids:
+                self.media.setdefault(found[1], member)
+                if MEDIUM.fullmatch(name)[1] is None:
+                    self.videos.add(found[1])
+                return True
+        return False
+
+
+def open_zip(path: Path) -> zipfile.ZipFile:
+    """Open a zip; its directory is in memory then.
+
+    Raises:
+        MemberError: where it is no zip, or damaged, or has too many members.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(-min(path.stat().st_size, LONGEST_END), io.SEEK_END)
+            size = _directory_size(file.read())
+        if size <= MAX_DIRECTORY:
+            return zipfile.ZipFile(path)
+    except Exception:  # zipfile raises whatever a broken directory makes it raise
+        raise MemberError("not a zip file, or not a whole one: download it again") from None
+    raise MemberError(f"its directory has more than {MAX_DIRECTORY // 2**20} MiB: not read")
+
+
+def _directory_size(end: bytes) -> int:
+    """Bytes of a zip's directory, from the last bytes of the file, read as zipfile reads them."""
+    without_comment = end[-22:].startswith(b"PK\5\6") and end.endswith(b"\0\0")
+    at = len(end) - 22 if without_comment else end.rindex(b"PK\5\6")
+    (size,) = struct.unpack_from("<L", end, at + 12)
+    if at >= 76 and (end[at - 20 : at - 16], end[at - 76 : at - 72]) == (b"PK\6\7", b"PK\6\6"):
+        (size,) = struct.unpack_from("<Q", end, at - 36)  # of the 64-bit record before
+    return size
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+    """Unpack a member of at most `limit` bytes.
+
+    Raises:
+        MemberError: of `REASONS`.
+    """
+    if member.flag_bits & 1:
+        raise MemberError(ENCRYPTED)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise MemberError(COMPRESSION)  # the others unpack without a bound
+    if member.file_size > limit:
+        raise MemberError(TOO_LARGE)
+    try:
+        with archive.open(member) as file:
+            data = file.read(limit + 1)
+    except Exception:
+        raise MemberError(DAMAGED) from None
+    if len(data) > limit:
+        raise MemberError(TOO_LARGE)
+    return data

@@ -1,0 +1,268 @@
+"""Somebody's own photos: a folder of pictures, with the keywords that photo programs write.
+
+The pictures stay where they are; a photo's id is its path from the folder. A photo without a
+keyword, or without a time in its metadata, is left out. GIF and BMP hold no keywords that Pillow
+finds, but they may have a sidecar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hashtag_core.errors import InputError
+from hashtag_core.pictures import (
+    BROKEN,
+    MAX_BYTES,
+    MISSING,
+    NO_FILE,
+    TOO_LARGE,
+    UNREADABLE,
+    PictureError,
+)
+from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.sources.metadata import MAX_XMP, read_metadata
+from hashtag_core.sources.report import Report
+from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
+
+PHOTOS_OF_PIECE = 256
+READ = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+NOT_READ = {".heic", ".heif", ".avif", ".jxl", ".tif", ".tiff", ".psd", ".dng", ".cr2", ".cr3"} | {
+    ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw",
+}  # fmt: skip
+SIDECAR = ".xmp"
+HIDDEN = {"@eadir", "__macosx", "lost+found", "$recycle.bin", "thumbs.db", "desktop.ini"}
+
+NO_KEYWORD = "no keyword"
+NO_TIME = "no time in the metadata"
+NO_HASHTAG = "no hashtag among the keywords"
+UNREAD = "no keyword or no time, but metadata that cannot be read"
+ODD_NAME = "the name of the file is not UTF-8"
+MALFORMED = frozenset(
+    {BROKEN, MISSING, NO_FILE, TOO_LARGE, UNREADABLE, UNREAD, ODD_NAME, MANY_HASHTAGS}
+)
+
+# What is not looked at, counted
+OTHER = "a file that is no picture by its name: not read"
+HIDDEN_FILE = "a hidden file or folder, or one that a program keeps for itself: not read"
+LINK = "a link to a folder, or out of this one: not followed"
+LONE_SIDECAR = "a sidecar without its picture: not read"
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A file that is a photo by its name, and the sidecars beside it, as paths from the folder."""
+
+    path: str
+    sidecars: tuple[str, ...] = ()
+
+
+class PhotoFolder:
+    """A folder of pictures, with all folders in it, as a `Source`.
+
+    Args:
+        folder: where the pictures lie.
+        user: whose they are.
+
+    Raises:
+        InputError: where there is no such folder, no picture in it, or no such name for a user.
+    """
+
+    name = "folder"
+    unit = " photos"
+    malformed = MALFORMED
+
+    def __init__(self, folder: str | Path, user: str = "me") -> None:
+        self.folder = Path(folder)
+        self.user = NO_TEXT.sub(" ", user).strip()
+        if not self.folder.is_dir():
+            raise InputError(f"{folder}: no such folder.")
+        if readable(str(self.folder.resolve())) != str(self.folder.resolve()):
+            raise InputError(f"{readable(str(folder))}: the folder's name is not UTF-8; rename it.")
+        if not self.user or len(self.user) > MAX_NAME or is_broken(self.user):
+            raise InputError(f"--user: a name of 1 to {MAX_NAME} characters.")
+        listed = _Listed(self.folder)
+        self.photos = sorted(listed.photos, key=lambda photo: os.fsencode(photo.path))
+        if not self.photos:
+            raise InputError(f"{folder}: no picture in it ({', '.join(sorted(READ))}).")
+        self.skipped, self.problems = listed.skipped, listed.problems
+        self.inputs = [str(folder)]
+        self.files = [readable(photo.path) for photo in self.photos]
+        self.job = {
+            "folder": str(self.folder.resolve()),
+            "user": self.user,
+            "files": _digest(self.folder, self.photos),
+        }
+        self.meta = {"source": "a folder of one's own photos", "licence": "one's own"}
+
+    def size(self, number: int) -> int:
+        """How many photos."""
+        return len(self.photos)
+
+    def pieces(self, number: int) -> Iterator[Piece | str]:
+        """Some files each."""
+        yield from self.problems
+        for start in range(0, len(self.photos), PHOTOS_OF_PIECE):
+            some = self.photos[start : start + PHOTOS_OF_PIECE]
+            yield Piece(start + len(some), (start, some))
+
+    def understand(self, data: Any, with_texts: bool) -> Understood:
+        """Rows from files; what was not looked at in the folder is told with the first ones."""
+        import pyarrow as pa
+
+        start, some = data
+        report, photos, rejected = Report(), [], []
+        for what, count in self.skipped.items() if start == 0 else ():
+            report.note(what, count)
+        for number, file in enumerate(some, start):
+            report.rows_read += 1
+            try:
+                found = self._hashtags_and_time(file, report)
+            except PictureError as error:
+                found = error.reason
+            if isinstance(found, str):
+                report.leave_out(found, 1, [(number, 0)])
+                rejected += [((number, 0), found, "")] if with_texts else []
+                continue
+            row = {"ord": ord_of((number, 0)), "photo_id": file.path, "user": self.user}
+            photos.append({**row, **found, "image": file.path, "picture": None})
+        report.rows_kept = len(photos)
+        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
+
+    def _hashtags_and_time(self, file: PhotoFile, report: Report) -> dict | str:
+        """What the file tells, or why it is left out."""
+        suffix = _suffix(file.path)
+        if suffix in NOT_READ:
+            return f"a format that is not read: {suffix}"
+        if readable(file.path) != file.path:
+            return ODD_NAME
+        sidecars, unread = [], []
+        for path in file.sidecars:
+            try:
+                with opened(self.folder / path) as sidecar:
+                    sidecars.append(sidecar.read(MAX_XMP + 1))
+            except PictureError:
+                unread.append("a sidecar")
+        with opened(self.folder / file.path) as picture:
+            found = read_metadata(picture, sidecars)
+        unread += found.unread
+        if not found.keywords or found.time is None:
+            return UNREAD if unread else NO_TIME if found.keywords else NO_KEYWORD
+        if len(found.keywords) > MAX_HASHTAGS:
+            return MANY_HASHTAGS
+        hashtags, left_out = clean_hashtags(found.keywords)
+        report.hashtags_read += len(found.keywords)
+        report.hashtags_kept += len(hashtags)
+        for why in left_out:
+            report.leave_out_hashtags(why, 1)
+        if not hashtags:
+            return NO_HASHTAG
+        for place in unread:
+            report.note(f"{place} cannot be read: kept with the other metadata", 1)
+        return {"hashtags": hashtags, "time": found.time}
+
+
+class _Listed:
+    """The photos of a folder, and how many files were not looked at, and why."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.real_root = root, root.resolve()
+        self.photos: list[PhotoFile] = []
+        self.skipped: Counter[str] = Counter()
+        self.problems: list[str] = []
+        for folder, folders, files in os.walk(root, onerror=self._cannot_read):
+            for name in list(folders):
+                hidden = _is_hidden(name)
+                if hidden or (Path(folder) / name).is_symlink():
+                    self.skipped[HIDDEN_FILE if hidden else LINK] += 1
+                    folders.remove(name)
+            self._add_files(Path(folder), files)
+
+    def _add_files(self, folder: Path, names: list[str]) -> None:
+        here = folder.relative_to(self.root)
+        sidecars: dict[str, list[str]] = {}  # by the name before .xmp, in lower case
+        photos = []
+        for name in names:
+            if _is_hidden(name):
+                self.skipped[HIDDEN_FILE] += 1
+            elif _suffix(name) not in READ | NOT_READ | {SIDECAR}:
+                self.skipped[OTHER] += 1
+            elif self._leads_out(folder / name):
+                self.skipped[LINK] += 1
+            elif _suffix(name) == SIDECAR:
+                sidecars.setdefault(name.lower()[: -len(SIDECAR)], []).append(str(here / name))
+            else:
+                photos.append(name)
+        used = set()
+        for name in photos:
+            keys = (name.lower(), Path(name.lower()).stem)
+            own = sorted(path for key in keys for path in sidecars.get(key, []))
+            self.photos.append(PhotoFile((here / name).as_posix(), tuple(own)))
+            used.update(own)
+        self.skipped[LONE_SIDECAR] += sum(map(len, sidecars.values())) - len(used)
+
+    def _leads_out(self, path: Path) -> bool:
+        try:
+            return path.is_symlink() and not path.resolve().is_relative_to(self.real_root)
+        except (OSError, RuntimeError):  # links in a circle
+            return True
+
+    def _cannot_read(self, error: OSError) -> None:
+        path = os.path.relpath(error.filename, self.root)
+        self.problems.append(f"{readable(path)}: the folder cannot be read ({error.strerror})")
+
+
+def readable(name: str) -> str:
+    r"""A file's name as text that can be written: bytes that are not UTF-8 as \xff."""
+    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """A plain file of at most `MAX_BYTES`; pipes and devices are not opened.
+
+    Raises:
+        PictureError: where it is anything else, or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            raise PictureError("not a plain file", NO_FILE if path.exists() else MISSING)
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
+            if not stat.S_ISREG(about.st_mode):
+                raise PictureError("not a plain file", NO_FILE)
+            if about.st_size > MAX_BYTES:
+                raise PictureError("too many bytes", TOO_LARGE)
+            yield file
+    except OSError:
+        raise PictureError("cannot be read", UNREADABLE) from None
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in HIDDEN
+
+
+def _digest(folder: Path, photos: list[PhotoFile]) -> str:
+    """Of all names, sizes and times of change: whether a job is the same."""
+    digest = hashlib.sha256()
+    for path in (path for photo in photos for path in (photo.path, *photo.sidecars)):
+        try:
+            about = (folder / path).stat()
+            state = about.st_size, about.st_mtime_ns
+        except OSError:
+            state = None
+        digest.update(os.fsencode(path) + f"\0{state}\n".encode())
+    return digest.hexdigest()
