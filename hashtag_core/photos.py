@@ -277,13 +277,30 @@ def check_table(table: pa.Table, where: Path | None) -> None:
         fail(f"row {int(photo_of[null])}: a hashtag is null.")
     codes = texts.dictionary_encode()
     pairs = photo_of * max(len(codes.dictionary), 1) + codes.indices.to_numpy()
-    first = np.unique(pairs, return_index=True)[1]
-    if len(first) < len(pairs):
+    ordered = np.sort(pairs)
+    if (ordered[1:] == ordered[:-1]).any():
+        first = np.unique(pairs, return_index=True)[1]
         twice = np.setdiff1d(np.arange(len(pairs)), first)[0]
         fail(f"row {int(photo_of[twice])}: the same hashtag twice. List each hashtag once.")
     if pc.count_distinct(table["photo_id"]).as_py() != len(table):
         fail("column `photo_id` has the same value twice.")
-    order = pc.sort_indices(table.drop_columns("hashtags"), sort_keys=SORT_KEYS).to_numpy()
-    unsorted = np.flatnonzero(order != np.arange(len(order)))
+    unsorted = np.flatnonzero(~_in_order(table))
     if len(unsorted):
         fail(f"row {int(unsorted[0])} is out of order. Sort by (user, time, photo_id).")
+
+
+def _in_order(table: pa.Table) -> np.ndarray:
+    """(P - 1,) bool: whether each photo may stand before the next one; unknown times come last."""
+    import pyarrow.compute as pc
+
+    columns = [table[name].combine_chunks() for name in ("user", "time", "photo_id")]
+    (user, time, photo), (next_user, next_time, next_photo) = (
+        [column[part] for column in columns] for part in (slice(0, -1), slice(1, None))
+    )
+    same_time = pc.fill_null(
+        pc.equal(time, next_time), pc.and_(time.is_null(), next_time.is_null())
+    )
+    earlier = pc.fill_null(pc.less(time, next_time), pc.and_(time.is_valid(), next_time.is_null()))
+    in_order = pc.or_(earlier, pc.and_(same_time, pc.less_equal(photo, next_photo)))
+    in_order = pc.or_(pc.less(user, next_user), pc.and_(pc.equal(user, next_user), in_order))
+    return in_order.to_numpy(zero_copy_only=False)

@@ -123,7 +123,8 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
 
     root = options.images
     images = None if root is None else Images(Path(root), picture_paths)
-    _ingest(Yfcc100m(options.metadata, options.words), options, images)
+    source = Yfcc100m(options.metadata, options.words, with_images=root is not None)
+    _ingest(source, options, images)
 
 
 def _prepare_table(options: argparse.Namespace) -> None:
@@ -158,6 +159,7 @@ def _prepare_flickr_export(options: argparse.Namespace) -> None:
 
 def _ingest(source: Source, options: argparse.Namespace, images: Images | None) -> None:
     """Make the collection, tell what was done, and extract the features of its pictures."""
+    from hashtag_core.photos import read_meta
     from hashtag_core.sources.ingest import NothingKept, dry_run, prepare
     from hashtag_core.sources.report import printable, report_text
     from hashtag_core.sources.selection import Selection
@@ -172,20 +174,19 @@ def _ingest(source: Source, options: argparse.Namespace, images: Images | None) 
         print(report_text(report))
         return
     try:
-        photos = prepare(source, options.out, selection, images, options.rejected, options.strict)
+        out = prepare(source, options.out, selection, images, options.rejected, options.strict)
     except NothingKept as nothing:
         print(report_text(nothing.report))
         raise
-    print((photos.folder / "report.txt").read_text(encoding="utf-8"), end="")
-    pictures = photos.meta["counts"]["pictures"]
-    print(
-        f"{len(photos):,} photos of {len(photos.users):,} users, {pictures:,} with a picture.\n"
-        f"Written: {printable(str(photos.folder))}"
-    )
-    if pictures and not options.no_features and not photos.features.shape[1]:
-        feature_command.extract(options, photos.folder)
+    meta = read_meta(out)
+    photos, users, pictures = (meta["counts"][name] for name in ("photos", "users", "pictures"))
+    print((out / "report.txt").read_text(encoding="utf-8"), end="")
+    print(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
+    print(f"Written: {printable(str(out))}")
     if not pictures:
         print("There are no pictures: models learn from the hashtags alone.")
+    elif not options.no_features and "convnet" not in meta:
+        feature_command.extract(options, out)
     print(f"Next:    hashtag-core table 1 --data {printable(str(options.out))}")
 
 

@@ -111,3 +111,10 @@ def tiny_model(history: str = "image+hashtag", seed: int = 0) -> HashtagModel:
     """A model with seeded random weights, in evaluation mode."""
     torch.manual_seed(seed)
     return HashtagModel(tiny_config(history)).eval()
+
+
+def prepare(*arguments, **options):
+    """A collection that was made by `sources.ingest.prepare`, loaded."""
+    from hashtag_core.sources import ingest
+
+    return PhotoCollection.load(ingest.prepare(*arguments, **options))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 from broken_files import mutated
+from helpers import prepare
 from photo_files import described, description, zip_bytes, zip_of
 from picture_files import NO_PICTURES, encode, lying_on_its_side, noise, red_and_blue
 from PIL import Image
@@ -17,7 +18,7 @@ from PIL import Image
 from hashtag_core.errors import InputError
 from hashtag_core.sources import cleaning, flickr_export, flickr_zips
 from hashtag_core.sources.flickr_export import FlickrExport
-from hashtag_core.sources.ingest import dry_run, prepare
+from hashtag_core.sources.ingest import dry_run
 from hashtag_core.sources.selection import TWICE
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 200))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 from broken_files import mutated
+from helpers import prepare
 from photo_files import UTF8, exif, iptc, jpeg, png, xmp
 from picture_files import NO_PICTURES, encode, red_and_blue
 
@@ -15,7 +16,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.sources import folder as folder_module
 from hashtag_core.sources import metadata
 from hashtag_core.sources.folder import PhotoFolder
-from hashtag_core.sources.ingest import Images, dry_run, prepare
+from hashtag_core.sources.ingest import Images, dry_run
 from hashtag_core.sources.report import Report
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 200))

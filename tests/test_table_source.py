@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from broken_files import mutated
+from helpers import prepare
 
 from hashtag_core import cli
 from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources import table_reading
-from hashtag_core.sources.ingest import NothingKept, dry_run, prepare
+from hashtag_core.sources.ingest import NothingKept, dry_run
 from hashtag_core.sources.table import Table
 from hashtag_core.sources.table_guessing import Separator, Times, guess_separator, guess_times
 

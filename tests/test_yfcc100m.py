@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pytest
 from broken_files import mutated
+from helpers import prepare
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +19,8 @@ from hashtag_core import cli
 from hashtag_core.benchmarks.ingest import csv_loop, photos_of
 from hashtag_core.errors import InputError
 from hashtag_core.photos import PhotoCollection
-from hashtag_core.sources import yfcc100m, yfcc100m_sample
-from hashtag_core.sources.ingest import Images, NothingKept, prepare
+from hashtag_core.sources import ingest, yfcc100m, yfcc100m_sample
+from hashtag_core.sources.ingest import Images, NothingKept
 from hashtag_core.sources.selection import Selection
 from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
 from hashtag_core.sources.yfcc100m_sample import write_yfcc100m_sample
@@ -64,7 +65,7 @@ def read(folder, *rows, words=WORDS, **options):
     except NothingKept as nothing:
         return [], nothing.report
     report = json.loads((photos.folder / "report.json").read_text())
-    return list(photos_of(photos)), report
+    return list(photos_of(photos.folder)), report
 
 
 def same_as_the_loop(folder, path, words, users=EVERYBODY):
@@ -76,7 +77,10 @@ def same_as_the_loop(folder, path, words, users=EVERYBODY):
     except NothingKept as nothing:
         found, report = [], nothing.report
     else:
-        found, report = list(photos_of(photos)), json.loads((folder / "report.json").read_text())
+        found, report = (
+            list(photos_of(photos.folder)),
+            json.loads((folder / "report.json").read_text()),
+        )
     assert found == expected
     rows = report["rows"]
     assert {reason: entry["count"] for reason, entry in rows["left_out"].items()} == left_out
@@ -237,14 +241,14 @@ def test_users_are_selected_as_in_the_paper(tmp_path):
 def test_compressed_or_not_and_one_file_or_many(tmp_path, words, odd_users, columns):
     whole = write_yfcc100m_sample(tmp_path / "a.tsv", 90, columns)
     lines = whole.read_bytes().splitlines(keepends=True)
-    expected = list(photos_of(prepare(Yfcc100m([whole], words), tmp_path / "one")))
+    expected = list(photos_of(ingest.prepare(Yfcc100m([whole], words), tmp_path / "one")))
     many = []
     for i, compress in enumerate((bytes, gzip.compress, bz2.compress, lzma.compress)):
         path = tmp_path / f"part{i}"  # the name does not matter
         path.write_bytes(compress(b"".join(lines[i * 25 : i * 25 + 25])))
         many.append(path)
     photos = prepare(Yfcc100m(many, words), tmp_path / "many")
-    assert len(expected) > 20 and list(photos_of(photos)) == expected
+    assert len(expected) > 20 and list(photos_of(photos.folder)) == expected
     first = json.loads((tmp_path / "many" / "report.json").read_text())["rows"]["left_out"]
     files = {place["file"] for entry in first.values() for place in entry["first"]}
     assert len(files) > 1 and all(
@@ -339,7 +343,9 @@ def test_pictures_are_found_by_hash_or_by_id_and_none_outside_the_folder(tmp_pat
     ]  # fmt: skip
     path = write(tmp_path / "rows.tsv", *rows)
     photos = prepare(
-        Yfcc100m([path], WORDS), tmp_path / "out", images=Images(pictures, picture_paths)
+        Yfcc100m([path], WORDS, with_images=True),
+        tmp_path / "out",
+        images=Images(pictures, picture_paths),
     )
     assert photos.picture(0) == b"by hash" and photos.picture(1) == b"by id"
     for number in range(2, 6):

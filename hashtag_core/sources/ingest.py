@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.errors import InputError, enough_disk
-from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources.report import report_text
 from hashtag_core.sources.selection import Selected, Selection
 from hashtag_core.sources.staging import Source, Staging, same_job, write_whole
@@ -87,18 +86,22 @@ def prepare(
     images: Images | None = None,
     rejected: str | Path | None = None,
     strict: bool = False,
-) -> PhotoCollection:
+) -> Path:
     """Make a photo collection of a source; its features are (P, 0) until somebody extracts them.
 
-    The folder also holds report.json and report.txt: what was kept, what was not, and why.
+    Memory does not grow with the source. The folder also holds report.json and report.txt: what
+    was kept, what was not, and why.
 
     Args:
         source: what is read.
-        out: the collection's folder. One that was made by the same job is returned as it is.
+        out: the collection's folder. One that was made by the same job is left as it is.
         selection: which users are kept; all of them where not given.
         images: where pictures lie that stay outside the collection.
         rejected: a CSV file for the rows that are left out.
         strict: stop at the first malformed row.
+
+    Returns:
+        The folder, for `PhotoCollection.load`.
 
     Raises:
         InputError: where `strict` and something is malformed, where the disk is full, where `out`
@@ -112,7 +115,7 @@ def prepare(
     digest = _digest({**job, "selection": asdict(selection), "images": root})
     if _made_by(out) == digest and (rejected is None or Path(rejected).is_file()):
         mend_switch(out)
-        return PhotoCollection.load(out)
+        return out
     if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
         raise InputError(f"{out} holds something else than a photo collection. Name another.")
     staging = out.with_name(out.name + ".staging")
@@ -148,7 +151,7 @@ def prepare(
         finally:
             selected.close()
     shutil.rmtree(staging, ignore_errors=True)
-    return PhotoCollection.load(out)
+    return out
 
 
 def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, list[dict]]:
@@ -177,6 +180,9 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tu
 
     notes: Counter = Counter()
     pictures = 0
+    if images is None and not selected.has_pictures():
+        selected.write_without_pictures(folder / "photos.parquet")
+        return pictures, notes
     schema = pa.schema(
         [
             ("photo_id", pa.string()),
@@ -188,7 +194,7 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tu
     )
     with pq.ParquetWriter(folder / "photos.parquet", schema, compression="zstd") as writer:
         for table in selected.photos():
-            image = pa.array(list(_images(table, images, notes)), schema.field("image").type)
+            image = pa.array(_images(table, images, notes), schema.field("image").type)
             table = table.select(["photo_id", "user", "time", "hashtags"])
             table = table.append_column("image", image).cast(schema)
             pictures += len(image) - image.null_count
@@ -197,17 +203,19 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tu
     return pictures, notes
 
 
-def _images(table: pa.Table, images: Images | None, notes: Counter) -> Iterator[dict | None]:
+def _images(table: pa.Table, images: Images | None, notes: Counter) -> list[dict | None]:
+    """The column `image` of some photos."""
     columns = (table[name].to_pylist() for name in ("photo_id", "image", "picture"))
+    found: list[dict | None] = []
     for photo_id, path, picture in zip(*columns, strict=True):
-        if picture is not None:
-            yield {"bytes": picture, "path": None}
-        elif images is None:
-            yield None
-        else:
-            found, why = images.find(photo_id, path)
+        if picture is None and images is not None:
+            path, why = images.find(photo_id, path)
             notes.update([why] if why else [])
-            yield None if found is None else {"bytes": None, "path": found}
+        else:
+            path = None
+        there = picture is not None or path is not None
+        found.append({"bytes": picture, "path": path} if there else None)
+    return found
 
 
 def _made_by(out: Path) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +17,6 @@ BLOCK = 8 * 2**20  # bytes; no line is longer
 SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
 MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
-FIRST_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
-LONE_RETURN = re.compile(rb"\r(?!\n)")
 CUT = "the compressed file ends too early, or is damaged: read up to line {line:,}"
 
 
@@ -29,15 +26,13 @@ class Lines(NamedTuple):
     Attributes:
         position: how far the file on disk is read.
         first: number of the first line, from 1.
-        count: how many.
-        data: the lines.
+        lines: with their ends.
         is_cut: whether it is one line that is too long, and only its beginning.
     """
 
     position: int
     first: int
-    count: int
-    data: bytes
+    lines: list[bytes]
     is_cut: bool = False
 
 
@@ -75,38 +70,41 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
 
 
 def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
-    r"""Cut a file into blocks that end at a line's end, `\n`, `\r` or `\r\n`.
+    r"""Cut a file into blocks of whole lines, which end with `\n`, `\r` or `\r\n`.
 
-    A line that is longer than a block comes as a block of its own, cut off at `size` bytes and
-    without an end.
+    A line that has no end after `size` bytes comes as a block of its own, without its rest.
 
     Yields:
         Some lines, or a text that says what is wrong with the file; nothing comes after it.
     """
-    line, rest, too_long, damaged = 1, b"", False, False
+    number, rest, too_long, damaged = 1, b"", False, False
     with opened(path) as (file, raw):
         while True:
             piece = b""
             if not damaged:
-                at_once = size if file is raw else SMALL
-                piece, damaged = _read(file, size - len(rest), at_once)
-            block = rest + piece
-            if too_long and piece:
-                end = FIRST_END.search(block)  # of the line whose beginning is out already
-                too_long, rest = end is None, block[end.end() :] if end else block[-1:]
-                continue
-            end = _last_end(block) if piece else len(block)
-            if end and not too_long:
-                lines = count_lines(block[:end])
-                yield Lines(raw.tell(), line, lines, block[:end])
-                line += lines
-            elif len(block) == size:
-                yield Lines(raw.tell(), line, 1, block, is_cut=True)
-                line, too_long, end = line + 1, True, size - 1
-            rest = block[end:]
+                piece, damaged = _read(file, size, size if file is raw else SMALL)
+            lines = piece.splitlines(keepends=True)
+            if rest.endswith(b"\r") and not piece.startswith(b"\n"):
+                lines.insert(0, rest)
+            elif rest:
+                lines[:1] = [rest + b"".join(lines[:1])]
+            rest = b""
+            if piece and not lines[-1].endswith(b"\n"):
+                rest = lines.pop()  # a `\r` at the very end may be half of one
+            if too_long and lines:
+                del lines[0]
+                too_long = False
+            if lines:
+                yield Lines(raw.tell(), number, lines)
+                number += len(lines)
+            if len(rest) >= size and not too_long:
+                yield Lines(raw.tell(), number, [rest[:size]], is_cut=True)
+                number, too_long = number + 1, True
+            if too_long:
+                rest = rest[-1:]
             if not piece:
                 if damaged:
-                    yield CUT.format(line=line - 1)
+                    yield CUT.format(line=number - 1)
                 return
 
 
@@ -120,14 +118,3 @@ def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, bool]:
     except DAMAGED:
         return b"".join(pieces), True
     return b"".join(pieces), False
-
-
-def _last_end(block: bytes) -> int:
-    r"""Behind the last end of a line; a `\r` at the very end may be half of one."""
-    return max(block.rfind(b"\n"), block.rfind(b"\r", 0, -1)) + 1
-
-
-def count_lines(block: bytes) -> int:
-    r"""How many lines; the last one needs no end."""
-    ends = block.count(b"\n") + sum(1 for _ in LONE_RETURN.finditer(block))
-    return ends + (not block.endswith((b"\n", b"\r")) and bool(block))

@@ -11,7 +11,7 @@ import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.sources.report import FIRST, Report
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-MEMORY = "600MB"
-ROWS_PER_GROUP = 16_384
+MEMORY = "400MB"
+ROWS_AT_A_TIME = 4096
 
 TWICE = "a photo whose id stood before"
 NO_VECTOR = "no hashtag with a word vector"
@@ -136,21 +136,35 @@ class Selected:
             report.leave_out_hashtags("of a photo left out", int(hashtags))
         report.check()
 
+    def has_pictures(self) -> bool:
+        """Whether the source gave the bytes of any picture."""
+        return bool(self._one("SELECT bool_or(picture IS NOT NULL) FROM staged"))
+
+    def write_without_pictures(self, path: Path) -> None:
+        """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""
+        self._write("NULL::STRUCT(bytes BLOB, path VARCHAR) AS image", path)
+
     def photos(self) -> Iterator[pa.Table]:
-        """The kept photos in (user, time, photo_id) order, some at a time, as staged."""
+        """The same rows, some at a time, with the columns `image` and `picture` as staged."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = self.folder / "kept"
+        self._write("image, picture", path)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME):
+                yield pa.Table.from_batches([batch])
+
+    def _write(self, pictures: str, path: Path) -> None:
         self.database.execute(f"""
             COPY (
-                SELECT photo_id, "user", "time", hashtags, image, picture
+                SELECT photo_id, "user", "time", hashtags, {pictures}
                 FROM judged WHERE why IS NULL ORDER BY "user", "time" NULLS LAST, photo_id
-            ) TO {_quoted(path)} (FORMAT parquet, ROW_GROUP_SIZE {ROWS_PER_GROUP})
+            ) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)
         """)
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_PER_GROUP):
-                yield pa.Table.from_batches([batch])
+
+    def _one(self, query: str) -> Any:
+        return self.database.execute(query).fetchone()[0]
 
     def first(self, number: int) -> list[dict]:
         """The first kept photos, in the order of the files."""
@@ -163,8 +177,7 @@ class Selected:
 
     def number_of_users(self) -> int:
         """Of the kept photos."""
-        query = 'SELECT count(DISTINCT "user") FROM judged WHERE why IS NULL'
-        return self.database.execute(query).fetchone()[0]
+        return self._one('SELECT count(DISTINCT "user") FROM judged WHERE why IS NULL')
 
     def write_rejected(self, path: Path, files: list[str]) -> None:
         """All rows left out as CSV: file, line, reason, text (of those the source left out)."""

@@ -158,6 +158,7 @@ class Staging:
         Raises:
             InputError: where `strict` and something is malformed.
         """
+        import pyarrow as pa
         from tqdm.auto import tqdm
 
         source = self.source
@@ -177,6 +178,7 @@ class Staging:
                     raise
                 before += size
                 bar.update(max(before - bar.n, 0))
+        pa.default_memory_pool().release_unused()
         return total_report(self.folder)
 
     def _input(self, number: int, pool: ThreadPoolExecutor) -> Iterator[int]:

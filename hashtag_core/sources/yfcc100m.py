@@ -38,6 +38,7 @@ class Yfcc100m:
         paths: the metadata files.
         words: those that have a vector, or the file of vectors, or None for the installed ones.
             A hashtag without any of them is left out.
+        with_images: whether the pictures' paths are kept, too.
 
     Raises:
         InputError: where a file is missing, or its first lines have neither 23 nor 25 columns.
@@ -51,15 +52,17 @@ class Yfcc100m:
         self,
         paths: Sequence[str | Path],
         words: Sequence[str] | str | Path | None = None,
+        with_images: bool = False,
     ) -> None:
         self.paths = [Path(path) for path in paths]
         check_files(self.paths)
         self.files = self.inputs = [str(path) for path in paths]
         self.widths = [_width(path) for path in self.paths]
-        self.words = words
+        self.words, self.with_images = words, with_images
         given = isinstance(words, str | Path)
         self.job = {
             "files": file_states(self.paths),
+            "with images": with_images,
             "words": file_states([Path(words)]) if given else None if words is None else [*words],
         }
         self.meta = {
@@ -80,7 +83,9 @@ class Yfcc100m:
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """One block of lines."""
         number, lines = data
-        return Block(number, lines, self.widths[number]).understand(self._clean, with_texts)
+        return Block(number, lines, self.widths[number]).understand(
+            self._clean, self.with_images, with_texts
+        )
 
     @cached_property
     def _has_vector(self) -> Callable[[str], bool]:

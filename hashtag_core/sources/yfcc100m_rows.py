@@ -70,8 +70,8 @@ class Block:
     """The rows of one block, column by column, and why each is left out, once one knows."""
 
     def __init__(self, number: int, lines: Lines, width: int) -> None:
-        self.number, self.first_line, self.data, self.width = number, lines.first, lines.data, width
-        self.report = Report(rows_read=lines.count)
+        self.number, self.first_line, self.texts, self.width = number, *lines[1:3], width
+        self.report = Report(rows_read=len(lines.lines))
         self.is_cut = lines.is_cut
         self.rejected: list[tuple[str, np.ndarray]] = []
         self.columns, self.lines = self._split()
@@ -82,7 +82,7 @@ class Block:
         import pyarrow as pa
         import pyarrow.csv as csv
 
-        lines = [b"\t" * (self.width - 1)] if self.is_cut else self.data.splitlines(keepends=True)
+        lines = [b"\t" * (self.width - 1)] if self.is_cut else self.texts
         fits = np.array([line.count(b"\t") for line in lines]) == self.width - 1
         numbers = np.arange(self.first_line, self.first_line + len(lines))
         self._leave_out(wrong_width(self.width), numbers[~fits])
@@ -128,11 +128,12 @@ class Block:
         self._leave_out(reason, self.lines[self.left & ~fits])
         self.left &= fits
 
-    def understand(self, clean: Callable, with_texts: bool) -> Understood:
+    def understand(self, clean: Callable, with_images: bool, with_texts: bool) -> Understood:
         """All rows, as `Source.understand` says.
 
         Args:
             clean: a tag as it stands -> (hashtag, None), or (None, why it is left out).
+            with_images: whether the pictures' paths are asked for.
             with_texts: whether the texts of the rows left out are asked for.
         """
         import pyarrow as pa
@@ -142,7 +143,7 @@ class Block:
         sizes = pc.binary_length(of["tags"]).to_numpy()
         self._require(LONG_LINE, np.full(len(self.lines), not self.is_cut))
         self._require(WRONG_ID, _matches(of["photo_id"], ID))
-        self._require(WRONG_USER, _matches(of["user"], USER))
+        self._require(WRONG_USER, _often_matches(of["user"], USER))
         video = _is(of["marker"], b"1")
         self._require(WRONG_MARKER, video | _is(of["marker"], b"0"))
         self._require(VIDEO, ~video)
@@ -156,13 +157,14 @@ class Block:
         self.report.note(UPLOAD_DATE, int(from_upload[left].sum()))
         self.report.rows_kept = len(left)
         lines = self.lines[left]
+        no_text = pa.nulls(len(left), pa.string())
         columns = {
             "ord": pa.array(ord_of((self.number, 0)) + lines, pa.int64()),
             "photo_id": of["photo_id"].take(left).cast(pa.string()),
             "user": of["user"].take(left).cast(pa.string()),
             "time": pa.array(seconds[left] * 1_000_000, pa.timestamp("us")),
             "hashtags": hashtags.take(left),
-            "image": self._image_paths().take(left),
+            "image": self._image_paths().take(left) if with_images else no_text,
             "picture": pa.nulls(len(left), pa.binary()),
         }
         table = pa.table(columns, schema=staged_schema())
@@ -208,7 +210,7 @@ class Block:
 
         of = self.columns
         text = {n: _ascii(of[n]) for n in ("photo_id", "extension", "hash") if n in of}
-        good = _matches(of["extension"], EXTENSION)
+        good = _often_matches(of["extension"], EXTENSION)
         if "hash" in text:
             good = good & _matches(of["hash"], HASH)
             hashed = text["hash"]
@@ -221,24 +223,27 @@ class Block:
 
     def _texts(self) -> list[tuple[Row, str, str]]:
         """The rejected rows with their text."""
-        texts = self.data.splitlines()
         return [
-            (
-                (self.number, n),
-                reason,
-                texts[n - self.first_line].decode("utf-8", "backslashreplace"),
-            )
+            ((self.number, n), reason, self._text(n))
             for reason, lines in self.rejected
             for n in lines.tolist()
         ]
+
+    def _text(self, line: int) -> str:
+        text = self.texts[line - self.first_line].rstrip(b"\r\n")
+        return text.decode("utf-8", "backslashreplace")
 
 
 def _matches(array: pa.Array, pattern: str) -> np.ndarray:
     import pyarrow.compute as pc
 
-    codes = array.dictionary_encode()  # many are the same
-    matches = pc.match_substring_regex(codes.dictionary, pattern)
-    return matches.to_numpy(zero_copy_only=False)[codes.indices.to_numpy()]
+    return pc.match_substring_regex(array, pattern).to_numpy(zero_copy_only=False)
+
+
+def _often_matches(array: pa.Array, pattern: str) -> np.ndarray:
+    """The same of an array with many equal texts."""
+    codes = array.dictionary_encode()
+    return _matches(codes.dictionary, pattern)[codes.indices.to_numpy()]
 
 
 def _is(array: pa.Array, value: bytes) -> np.ndarray:
