@@ -17,7 +17,7 @@ from hashtag_core.study import Study
 from hashtag_core.training import TrainConfig, fit
 from hashtag_core.words import load_word_vectors
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "HashtagMetrics",

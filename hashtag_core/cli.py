@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
     predict.add_argument("--image", metavar="FILE", required=True, help="the picture")
-    predict.add_argument("--history", metavar="TABLE", help="CSV: columns image, hashtags")
+    predict.add_argument(
+        "--history", metavar="TABLE", help="CSV (image, hashtags), or your collection"
+    )
     predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
     predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
     predict.add_argument("--run", metavar="DIR", default=DEFAULT_RUN, help="default: %(default)s")
@@ -146,12 +148,17 @@ def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
 def _predict(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
-    from hashtag_core.prediction import HashtagPredictor, read_history
+    from hashtag_core.history_reading import collection_history, read_history
+    from hashtag_core.prediction import HashtagPredictor
 
     if options.k < 1:
         raise InputError(f"-k {options.k}: ask for at least one hashtag.")
     predictor = HashtagPredictor.load(options.run, options.device)
-    history = read_history(options.history) if options.history else []
+    history = []
+    if options.history and Path(options.history).is_dir():
+        history = collection_history(options.history, predictor.convnet_name)
+    elif options.history:
+        history = read_history(options.history)
     feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
     user, without = predictor.new_user(), 0
     for image, hashtags in tqdm(history, desc="history", disable=not history):

@@ -11,8 +11,6 @@ A user is nothing but the vector u of §3.1; adding a photo is one step of the G
 
 from __future__ import annotations
 
-import csv
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +70,7 @@ class HashtagPredictor:
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
         self.psi = hashtags.psi.to(self.device)  # (V, d_w)
-        self._convnet_name = convnet
+        self.convnet_name = convnet
         self._words_path = words
 
     @classmethod
@@ -89,9 +87,9 @@ class HashtagPredictor:
     @cached_property
     def convnet(self) -> ConvNet:
         """The ConvNet, loaded when the first picture comes."""
-        if self._convnet_name is None:
+        if self.convnet_name is None:
             raise InputError("run.json does not say which ConvNet; give feature vectors instead.")
-        return load_convnet(self._convnet_name, self.device)
+        return load_convnet(self.convnet_name, self.device)
 
     @cached_property
     def vectors(self) -> KeyedVectors:
@@ -259,40 +257,3 @@ class HashtagPredictor:
 def _clean(hashtags: list[str]) -> list[str]:
     """Lower case, without blanks and `#` around them, each once, none empty."""
     return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip(" \t\n\r#").lower())))
-
-
-def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
-    """A user's history from a CSV file: (picture, hashtags) of each photo, oldest first.
-
-    The file has a header with the columns `image` and `hashtags`. Image paths are relative to the
-    file; the hashtags of a photo are separated by commas (then quoted) or semicolons.
-
-    Raises:
-        InputError: where the file, a column or a cell is missing, with the line.
-    """
-    table = Path(table)
-    if not table.is_file():
-        raise InputError(f"{table}: no such file.")
-    history = []
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, skipinitialspace=True)
-            missing = {"image", "hashtags"} - set(rows.fieldnames or ())
-            if missing:
-                raise InputError(
-                    f"{table}, line 1: no column {' and no column '.join(sorted(missing))}; "
-                    "the header must be `image,hashtags`."
-                )
-            for row in rows:
-                where = f"{table}, line {rows.line_num}"
-                hashtags = [h for h in re.split(r"[,;]", row["hashtags"] or "") if h.strip()]
-                if not (row["image"] or "").strip() or not hashtags:
-                    raise InputError(f"{where}: a photo needs an image and hashtags.")
-                if row.get(None):
-                    raise InputError(
-                        f"{where}: more than two cells; put hashtags with commas in quotes."
-                    )
-                history.append((table.parent / row["image"].strip(), hashtags))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None
-    return history

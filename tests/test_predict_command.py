@@ -3,9 +3,11 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import torch
 from helpers import WORDS
+from photo_tables import table_of
 from picture_files import claims_to_be, encode, noise
 
 from hashtag_core import cli, prediction
@@ -14,6 +16,7 @@ from hashtag_core.model import HashtagModel, ModelConfig
 from hashtag_core.runs import save_run
 from hashtag_core.training import TrainConfig
 from hashtag_core.words import psi
+from hashtag_core.writing import write_collection
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +207,50 @@ def test_a_model_of_other_sizes_is_one_line(predict, run, tmp_path):
             content = content.replace(b'"d_u": 256', b'"d_u": 128')
         (spoilt / path.name).write_bytes(content)
     refused(predict(run=spoilt), "spoilt")
+
+
+# ---- a collection as history
+
+
+@pytest.fixture
+def collection(tmp_path):
+    """A function: a collection of these users' photos, with features of this ConvNet."""
+
+    def make(users, convnet="efficientnet_lite0"):
+        rows = len(users)
+        table = table_of(
+            [(f"{i}", user, i) for i, user in enumerate(users)], hashtags=[["cat", "sofa"]] * rows
+        )
+        meta = {} if convnet is None else {"convnet": {"name": convnet}}
+        features = np.random.default_rng(0).normal(size=(rows, 1280)).astype(np.float16)
+        write_collection(tmp_path / "mine", table, meta, lambda _, path: np.save(path, features))
+        return tmp_path / "mine", features
+
+    return make
+
+
+def test_a_collection_of_one_s_own_photos_is_a_history(predict, collection, run, glove):
+    folder, features = collection(["me"] * 3)
+    code, out, _ = predict("--history", str(folder))
+    assert code == 0
+    predictor = prediction.HashtagPredictor.load(run, "cpu")
+    user = predictor.new_user()
+    for feature in features:
+        user = predictor.add_photo(user, feature, ["cat", "sofa"])
+    picture = folder.parent / "mine.jpg"
+    assert names_in(out) == [name for name, _ in predictor.predict(picture, user, k=10)]
+    assert out != predict()[1]
+
+
+@pytest.mark.parametrize(
+    "users, convnet, message",
+    [
+        (["me", "you"], "efficientnet_lite0", "2 users; a history is of one"),
+        (["me"], "resnet50", "prepare features .* --convnet efficientnet_lite0"),
+        (["me"], None, "features of no ConvNet"),
+    ],
+)
+def test_a_collection_that_is_no_history_is_refused(predict, collection, users, convnet, message):
+    folder, _ = collection(users, convnet)
+    code, out, errors = predict("--history", str(folder))
+    assert code == 2 and not out and re.search(message, errors[-1])

@@ -3,7 +3,7 @@
 import pytest
 
 from hashtag_core.errors import InputError
-from hashtag_core.prediction import read_history
+from hashtag_core.history_reading import read_history
 
 
 def read(tmp_path, content: str | bytes):
