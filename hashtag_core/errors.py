@@ -31,8 +31,10 @@ def enough_disk(where: Path, kept: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # OSError, but some libraries only tell it in their own words
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not full and "no space left" not in str(error).lower():
+        told = str(error).lower()
+        quota = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has none
+        full = getattr(error, "errno", None) in (errno.ENOSPC, quota)
+        if not (full or "no space left" in told or "max_temp_directory_size" in told):
             raise
         raise InputError(
             f"{where}: the disk is full; {kept}. Make room and start the same command again."

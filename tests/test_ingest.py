@@ -167,7 +167,7 @@ def test_kills_at_any_moment_change_nothing(tmp_path, sample):
 # ---- a full disk
 
 
-@pytest.mark.parametrize("place", ["block", "photos", "features", "message"])
+@pytest.mark.parametrize("place", ["block", "photos", "features", "message", "spill"])
 def test_a_full_disk_is_one_clear_message_and_nothing_is_lost(
     tmp_path, sample, whole, monkeypatch, place
 ):
@@ -176,6 +176,8 @@ def test_a_full_disk_is_one_clear_message_and_nothing_is_lost(
     def full(*args, **options):
         if place == "message":
             raise RuntimeError("IO Error: Could not write: No space left on device")
+        if place == "spill":
+            raise RuntimeError("Out of Memory Error: … the 'max_temp_directory_size' of 1 GiB …")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:

@@ -113,12 +113,13 @@ def prepare(
     root = None if images is None else str(images.root.resolve())
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
     digest = _digest({**job, "selection": asdict(selection), "images": root})
+    staging = out.with_name(out.name + ".staging")
     if _made_by(out) == digest and (rejected is None or Path(rejected).is_file()):
         mend_switch(out)
+        shutil.rmtree(staging, ignore_errors=True)
         return out
     if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
         raise InputError(f"{out} holds something else than a photo collection. Name another.")
-    staging = out.with_name(out.name + ".staging")
     with enough_disk(staging, KEPT):
         same_job(staging, job)
         report = Staging(source, staging, strict, rejected is not None).run()
