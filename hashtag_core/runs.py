@@ -40,7 +40,7 @@ def save_run(
     Raises:
         InputError: where the disk is full.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     folder = Path(folder)
     weights = {name: w.detach().cpu().contiguous() for name, w in model.state_dict().items()}
@@ -56,7 +56,8 @@ def save_run(
         path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
 
     writers = {
-        "model.safetensors": lambda path: save_file(weights, path),
+        # not its save_file, which may leave a file of its own behind where it is killed
+        "model.safetensors": lambda path: path.write_bytes(save(weights)),
         "hashtags.parquet": hashtags.save,
         "run.json": write_json,
     }
