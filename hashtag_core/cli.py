@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hashtag_core import benchmark_commands, course_commands, prepare_commands, train_command
 from hashtag_core.errors import InputError
+from hashtag_core.sources.report import printable
 from hashtag_core.table_commands import add_commands, write_json
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError(f"--json {options.json}: there is no folder {folder}.")
         return options.command(options) or 0
     except InputError as error:
-        print(f"hashtag-core: {error}", file=sys.stderr)
+        print(f"hashtag-core: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        name = printable(str(error.filename or error))
+        print(f"hashtag-core: {name}: no permission.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("hashtag-core: stopped.", file=sys.stderr)

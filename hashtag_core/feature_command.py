@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 from hashtag_core.convnet import DEFAULT_CONVNET
+from hashtag_core.photos import NEXT_FEATURES
+from hashtag_core.sources.places import alone
 from hashtag_core.sources.report import printable
 
 SHOWN = 5  # rows that are named of each reason
@@ -52,9 +56,12 @@ def extract(options: argparse.Namespace, folder: str | Path) -> None:
     """Extract the features of a collection's pictures, and tell how many could be read."""
     from hashtag_core.features import prepare_features
 
-    account = prepare_features(
-        folder, options.convnet, options.batch_size, options.workers, options.device
-    )
+    path = Path(folder) / NEXT_FEATURES
+    first = path.parent.is_dir() and not int(os.environ.get("RANK", 0))  # of torchrun's
+    with alone(path) if first else nullcontext():
+        account = prepare_features(
+            folder, options.convnet, options.batch_size, options.workers, options.device
+        )
     print(f"{account['read']:12,d}  pictures read with {options.convnet}")
     for reason, left in account["left_out"].items():
         first = ", ".join(map(str, left["first"][:SHOWN]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         help="read YFCC100M's metadata as it is published",
     )
     yfcc.add_argument("metadata", metavar="FILE", nargs="+", help="plain, .bz2, .gz or .xz")
-    yfcc.add_argument("--images", metavar="DIR", help="where pictures lie, those there are")
+    yfcc.add_argument("--images", metavar="DIR", help="with <photo id>.jpg, or abc/def/<hash>.jpg")
     yfcc.add_argument("--words", metavar="FILE", help="word vectors; default: the installed ones")
     yfcc.set_defaults(command=_prepare_yfcc100m)
 
@@ -59,7 +60,10 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         "table",
         parents=[_shared_options("data/table")],
         help="read any table: CSV, TSV, Parquet, JSON lines, GeoJSON",
-        description="COL is a column's name, or its number from 1 where there is no header.",
+        description=(
+            "COL is a column's name, or its number from 1 where there is no header. In objects, "
+            "names have dots between them: user.name."
+        ),
     )
     table.add_argument("file", metavar="FILE", help="it may be compressed")
     for name, what in (("user", "who"), ("time", "when"), ("hashtags", "which hashtags")):
@@ -82,7 +86,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/folder")],
         help="read your own pictures: their keywords and times",
     )
-    folder.add_argument("folder", metavar="DIR")
+    folder.add_argument("folder", metavar="DIR", help="with pictures, and folders of them")
     folder.add_argument("--user", metavar="NAME", default="me", help="default: %(default)s")
     folder.set_defaults(command=_prepare_folder)
 
@@ -91,7 +95,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/flickr-export")],
         help="read the archive that Flickr gives its members",
     )
-    flickr.add_argument("zips", metavar="ZIP", nargs="+")
+    flickr.add_argument("zips", metavar="ZIP", nargs="+", help="all that Flickr gave")
     flickr.add_argument("--user", metavar="NAME", help="default: what the archive says")
     flickr.set_defaults(command=_prepare_flickr_export)
 
@@ -104,7 +108,9 @@ def _shared_options(
     shared.add_argument("--out", metavar="DIR", default=out, help="default: %(default)s")
     shared.add_argument("--strict", action="store_true", help="stop at the first malformed row")
     shared.add_argument("--rejected", metavar="FILE", help="write the rows left out to a CSV file")
-    shared.add_argument("--dry-run", action="store_true", help="show what would be understood")
+    shared.add_argument(
+        "--dry-run", action="store_true", help="show ten photos and the counts, write nothing"
+    )
     for name, number, what in (
         ("--min-photos", least, "tagged photos that a user has at least"),
         ("--max-photos", most, "and at most"),
@@ -173,6 +179,7 @@ def _ingest(source: Source, options: argparse.Namespace, images: Images | None) 
             print(printable(f"{photo['user']}  {photo['time']}  {hashtags}{picture}"))
         print(report_text(report))
         return
+    before = _changed(options.out)
     try:
         out = prepare(source, options.out, selection, images, options.rejected, options.strict)
     except NothingKept as nothing:
@@ -182,12 +189,29 @@ def _ingest(source: Source, options: argparse.Namespace, images: Images | None) 
     photos, users, pictures = (meta["counts"][name] for name in ("photos", "users", "pictures"))
     print((out / "report.txt").read_text(encoding="utf-8"), end="")
     print(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
-    print(f"Written: {printable(str(out))}")
+    if _changed(out) == before:
+        print(
+            f"It was there, made of the same files: {printable(str(out))}. Delete it to begin anew."
+        )
+    else:
+        print(f"Written: {printable(str(out))}")
     if not pictures:
         print("There are no pictures: models learn from the hashtags alone.")
-    elif not options.no_features and "convnet" not in meta:
+    elif "convnet" in meta:
+        print(f"Features of {meta['convnet']['name']}; `prepare features` makes those of another.")
+    elif not options.no_features:
         feature_command.extract(options, out)
-    print(f"Next:    hashtag-core table 1 --data {printable(str(options.out))}")
+    where = printable(shlex.quote(str(options.out)))
+    history = f"predict --image YOUR.jpg --history {where}"
+    print(f"Next:    hashtag-core {history if users == 1 else f'table 1 --data {where}'}")
+
+
+def _changed(folder: str | Path) -> int | None:
+    """When a collection was written; None where there is none."""
+    try:
+        return (Path(folder) / "photos.parquet").stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _as_time(seconds: float) -> str:

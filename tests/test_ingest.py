@@ -220,6 +220,14 @@ def test_a_folder_with_something_else_in_it_is_refused_at_once(tmp_path, sample,
         prepare(Yfcc100m([sample]), tmp_path / "file")
 
 
+def test_a_folder_of_somebody_else_s_is_not_emptied_for_the_work(tmp_path, sample):
+    (tmp_path / "out.staging").mkdir()
+    (tmp_path / "out.staging" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"out.staging is needed for the work"):
+        prepare(Yfcc100m([sample]), tmp_path / "out")
+    assert (tmp_path / "out.staging" / "thesis.txt").read_text() == "years of work"
+
+
 def test_paths_with_quotes_and_stars_are_only_names(tmp_path):
     folder = tmp_path / "it's [a] *folder*; DROP TABLE staged"
     folder.mkdir()
@@ -294,6 +302,7 @@ def test_what_came_from_data_does_no_harm_in_a_terminal():
     [
         ("#Black  White", "black white"),
         ("##x", "x"),
+        ("＃冬", "冬"),
         ("# x", "x"),
         ("CAFE\u0301", "café"),
         ("a\x00b\x1bc", "a b c"),

@@ -22,7 +22,7 @@ from hashtag_core.photos import PhotoCollection
 from hashtag_core.sources import table_reading
 from hashtag_core.sources.ingest import NothingKept, dry_run
 from hashtag_core.sources.table import Table
-from hashtag_core.sources.table_guessing import Separator, Times, guess_separator, guess_times
+from hashtag_core.sources.table_guessing import Times, guess_separator, guess_times
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 150))
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
@@ -325,6 +325,7 @@ def test_what_json_can_hold_is_refused_row_by_row(tmp_path):
         (["2005:03:01 12:39:28"], "exif", datetime(2005, 3, 1, 12, 39, 28)),
         (["1200000000", 1200000000.5], "epoch", datetime(2008, 1, 10, 21, 20)),
         (["1200000000000"], "epoch ms", datetime(2008, 1, 10, 21, 20)),
+        (["1401010100000"], "epoch ms", datetime(2014, 5, 25, 9, 28, 20)),  # not in 1401
         ([1200000000000000], "epoch us", datetime(2008, 1, 10, 21, 20)),
         (["3/14/2005 1:05 PM", "1/2/2005 12:00 AM"], "m/d/y", datetime(2005, 3, 14, 13, 5)),
         (["14/3/2005", "1/2/2005"], "d/m/y", datetime(2005, 3, 14)),
@@ -342,6 +343,10 @@ def test_times_in_the_usual_ways(cells, name, expected):
 def test_times_that_nobody_can_tell_are_asked_for():
     with pytest.raises(InputError, match=r"day/month or month/day.*--time-format d/m/y"):
         guess_times(["1/2/2005", "3/4/2006"], "when")
+    with pytest.raises(InputError, match=r"day/month or month/day"):
+        guess_times(["1/2/2005 10:00:00.123"], "when")  # that dot tells nothing
+    with pytest.raises(InputError, match=r"as in '1/2/2005'"):
+        guess_times(["2005-01-01", "1/2/2005", "3 Mar", "?"], "when")
     with pytest.raises(InputError, match=r"column when: .*'soon'.*--time-format"):
         guess_times(["soon"], "when")
     with pytest.raises(InputError, match="all are empty"):
@@ -371,9 +376,15 @@ def test_times_that_nobody_can_tell_are_asked_for():
         (["a b", "c"], " ", ["a", "b"]),
         (["#a #b c", "#d"], "#", ["a", "b c"]),
         (["#a,#b"], "#", ["a", "b"]),
+        (["so cold #a #b", "#c", "#d"], "#", ["a", "b"]),
         (['["a b", "c"]'], "list", ["a b", "c"]),
         (["['a b', \"it's\"]"], "list", ["a b", "it's"]),
         (["{a,b}"], "list", ["a", "b"]),
+        (['{cat,"black cat",dog}'], "list", ["cat", "black cat", "dog"]),  # as PostgreSQL writes
+        (["['a' 'b c'\n 'd']"], "list", ["a", "b c", "d"]),  # as numpy does
+        (["""['it\\'s', "x"]"""], "list", ["it's", "x"]),
+        ([[{"text": "a", "indices": [0, 1]}, {"id": 1}]], "list", ["a", ""]),
+        ([[["a", "b"], [[[["c"]]]]]], "list", ["a", "b", ""]),
         (["[]", "[a]"], "list", []),
         ([["a", "b,c"]], "list", ["a", "b,c"]),
         (['"a","b c"'], ",", ["a", "b c"]),
@@ -413,5 +424,86 @@ def test_a_told_separator_and_a_dry_run_from_python(tmp_path):
     report, photos = dry_run(Table(path, **USUAL, separator="é"))
     assert report["rows"]["kept"] == 12 and len(photos) == 10
     assert photos[0]["hashtags"] == ["cat0, чёрный кот,東京"]
-    with pytest.raises(InputError, match="at least one character"):
-        Separator("")
+    for empty, message in (("separator", "at least one character"), ("time_format", "one of iso")):
+        with pytest.raises(InputError, match=message):
+            Table(path, **USUAL, **{empty: ""})
+    path.write_bytes(
+        as_csv("\t", [{**row, "tags": row["tags"].replace(",", "\t")} for row in ROWS])
+    )
+    photos, _ = collect(path, delimiter=r"\t", separator=r"\t")  # as shells leave it
+    assert photos[0]["hashtags"] == ["cat0", "чёрный кот", "東京"]
+
+
+def test_json_in_any_encoding_and_order(tmp_path):
+    rows = [{"user": "é", "time": "2001-01-01", "tags": ["x"]}]
+    for encoding, told in (("utf-8-sig", None), ("utf-16", None), ("cp1252", "cp1252")):
+        path = text_file(tmp_path / encoding, json.dumps(rows, ensure_ascii=False), encoding)
+        photos, _ = collect(path, encoding=told)
+        assert photos[0]["user"] == "é"
+    properties = {**rows[0], "more": "z" * 3000}
+    features = [{"geometry": None, "properties": properties, "type": "Feature"}] * 2
+    data = json.dumps({"features": features, "type": "FeatureCollection"})
+    photos, report = collect(text_file(tmp_path / "geo", data))
+    assert report["rows"]["kept"] == 2 and photos[0]["hashtags"] == ["x"]
+    photos, _ = collect(text_file(tmp_path / "ml", json.dumps({**rows[0], "features": [1, 2]})))
+    assert len(photos) == 1  # JSON lines with such a column
+
+
+def test_objects_are_no_names(tmp_path):
+    rows = [{"user": {"id": 1}, "time": "2001-01-01", "tags": ["x"]}, LISTS[0]]
+    _, report = collect(text_file(tmp_path / "t", "\n".join(map(json.dumps, rows))))
+    assert report["rows"]["left_out"]["no user"]["count"] == 1
+
+
+def test_few_lines_that_are_not_utf8_and_a_bom_in_spite_of_what_is_told(tmp_path):
+    path = text_file(
+        tmp_path / "t", "user,time,tags\nJörg,2001-01-01,a\nx,2001-01-02,b\n", "cp1252"
+    )
+    with pytest.raises(InputError, match="not UTF-8"):
+        Table(path, **USUAL)
+    path = text_file(tmp_path / "t", '"user","time","tags"\n"a","2001-01-01","b"\n', "utf-8-sig")
+    assert collect(path, encoding="UTF8")[0][0]["user"] == "a"
+
+
+def test_parquet_reads_the_named_columns_and_leaves_out_values_that_nothing_holds(tmp_path):
+    table = pa.table(
+        {
+            "u": pa.array([{"id": i} for i in range(4)]),
+            "a.b": pa.array([1, 10**14, 2, 3], pa.timestamp("s")),  # a year 3,000,000
+            "tags": pa.array([["x"], ["y"], [{}.get("z")], ["z"]]),
+            "picture": pa.array([b"large"] * 4),
+            "file": pa.nulls(4, pa.string()),
+        }
+    )
+    path = tmp_path / "t"
+    pq.write_table(table, path)
+    source = Table(path, "u.id", "a.b", "tags", image="file")
+    assert set(next(source.opened.rows())[2]) == {"u", "a.b", "tags", "file"}
+    photos, report = collect(path, user="u.id", time="a.b")
+    assert [photo["user"] for photo in photos] == ["0", "3"]
+    assert {r: e["first"][0]["line"] for r, e in report["rows"]["left_out"].items()} == {
+        "a value that cannot be read": 2,
+        "no hashtag among the tags": 3,
+    }
+
+
+def test_what_is_no_table_is_said_clearly(tmp_path):
+    for content, message in (
+        ("PK\x03\x04", "a spreadsheet, or a zip. Save it as CSV"),
+        ("user,time,tags\n", "there is no row in it"),
+        ("user,time,tags\na,2001-01-01,x,\nb,2001-01-01,y,\n", "first row with 4 columns names"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Table(text_file(tmp_path / "t", content), **USUAL)
+    with pytest.raises(InputError, match="not a plain file"):
+        Table(tmp_path, **USUAL)
+    with pytest.raises(InputError, match="name is not UTF-8; rename it"):
+        Table(text_file(tmp_path / "t\udce9", "user,time,tags\na,2001-01-01,x\n"), **USUAL)
+
+
+def test_names_from_a_table_do_no_harm_in_a_terminal(tmp_path, capsys):
+    path = text_file(tmp_path / "t", "us\x1b[31mer,time,tags\na,2001-01-01,x\n")
+    options = ["--user", "user", "--time", "time", "--hashtags", "tags"]
+    assert cli.main(["prepare", "table", str(path), *options]) == 2
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown and "us\\x1b[31mer" in shown

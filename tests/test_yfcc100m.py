@@ -368,6 +368,10 @@ def test_what_is_not_the_format_is_said(tmp_path):
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(InputError, match="no line"):
         Yfcc100m([tmp_path / "empty"])
+    for start in (b"\x1f\x8b\x08\0", b"BZh9", b"\xfd7zXZ\0"):
+        (tmp_path / "damaged").write_bytes(start + b"garbage" * 5)
+        with pytest.raises(InputError, match="no line"):
+            Yfcc100m([tmp_path / "damaged"])
 
 
 def test_the_command_has_the_paper_s_selection_and_tells_what_it_did(tmp_path, capsys):

@@ -38,8 +38,8 @@ def plot_benchmark(rows: list[dict], path: str | Path | None = None) -> Figure:
             ax.set_xlabel(label)
         panels[0].set_yticks(range(len(rows)), names)
         panels[0].invert_yaxis()
-        devices = ", ".join(dict.fromkeys(f"{row['device']}, torch {row['torch']}" for row in rows))
-        figure.suptitle(f"hashtag-core benchmark ({devices})", x=0.01, ha="left")
+        devices = dict.fromkeys(f"({row['device']}, torch {row['torch']})" for row in rows)
+        figure.suptitle("\n".join(["hashtag-core benchmark", *devices]), x=0.01, ha="left")
         save(figure, path)
     return figure
 

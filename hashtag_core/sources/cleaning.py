@@ -34,7 +34,7 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
     if MACHINE_TAG.fullmatch(text.strip()):
         return None, MACHINE
     text = unicodedata.normalize("NFC", NO_TEXT.sub(" ", text).lower())
-    text = " ".join(text.split()).lstrip("# ")
+    text = " ".join(text.split()).lstrip("#＃ ")
     if not text:
         return None, EMPTY
     if len(text) > MAX_CHARACTERS:

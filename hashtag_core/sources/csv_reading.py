@@ -36,11 +36,19 @@ PLAIN_QUOTES = "quotes that do not match: read as they stand"
 WIDTH = "another number of columns than most rows"
 
 Cells = dict[str, Any] | Sequence[Any]
-Found = tuple[int, int, Cells | None, str]  # position in the file, line, cells, reason or note
 
 
-def find_encoding(path: Path, sample: bytes, given: str | None) -> tuple[str, str]:
-    """(encoding, how it is known).
+class Refused(str):
+    """The text of a row that could not be taken apart."""
+
+
+Found = tuple[int, int, Cells | Refused, str]  # position in the file, line, cells, note or reason
+
+
+def find_encoding(
+    path: Path, sample: bytes, given: str | None, whole: bool = False
+) -> tuple[str, str]:
+    """(encoding, how it is known), from the beginning of a file, or the whole of it.
 
     Raises:
         InputError: where it cannot be known, or the given one does not exist.
@@ -51,12 +59,15 @@ def find_encoding(path: Path, sample: bytes, given: str | None) -> tuple[str, st
             "".encode(given)
         except (LookupError, ValueError, TypeError):
             raise InputError(f"--encoding {given}: there is no such encoding.") from None
-        return given, f"encoding {given}, as told"
+        bom = codecs.lookup(given).name == "utf-8" and sample.startswith(codecs.BOM_UTF8)
+        return "utf-8-sig" if bom else given, f"encoding {given}, as told"
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return name, f"encoding {name}, as its first bytes say"
     lines = [line for line in sample.splitlines() if not line.isascii()][:SAMPLE_ROWS]
-    broken = sum("\ufffd" in line.decode("utf-8", errors="replace") for line in lines[:-1])
+    if not whole:
+        del lines[-1:]  # it may be cut off
+    broken = sum("\ufffd" in line.decode("utf-8", errors="replace") for line in lines)
     if sample.count(b"\0") > len(sample) / 4 or broken > len(lines) / 2:
         raise InputError(
             f"{path}: not UTF-8. Tell its --encoding: cp1252, utf-16-le, gb18030, koi8-r …"
@@ -126,11 +137,12 @@ def csv_rows(
 
     for number, cells, why in _parse_csv(lines(), delimiter):
         if cells is None:
-            yield position, number, None, why
+            yield position, number, Refused(), why
         elif header and len(cells) == width:
             header = False
         elif len(cells) != width:
-            yield position, number, None, QUOTES if why else WIDTH
+            text = Refused(delimiter.join(cells))
+            yield position, number, text, QUOTES if why else WIDTH
         else:
             yield position, number, cells, why
     if problem:

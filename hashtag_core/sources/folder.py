@@ -92,7 +92,8 @@ class PhotoFolder:
         listed = _Listed(self.folder)
         self.photos = sorted(listed.photos, key=lambda photo: os.fsencode(photo.path))
         if not self.photos:
-            raise InputError(f"{folder}: no picture in it ({', '.join(sorted(READ))}).")
+            why = (listed.problems or [", ".join(sorted(READ))])[0]
+            raise InputError(f"{folder}: no picture in it ({why}).")
         self.skipped, self.problems = listed.skipped, listed.problems
         self.inputs = [str(folder)]
         self.files = [readable(photo.path) for photo in self.photos]

@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.errors import InputError, enough_disk
+from hashtag_core.sources.places import alone, check_places, told
 from hashtag_core.sources.report import report_text
 from hashtag_core.sources.selection import Selected, Selection
-from hashtag_core.sources.staging import Source, Staging, same_job, write_whole
+from hashtag_core.sources.staging import (
+    Source,
+    Staging,
+    refuse_malformed,
+    same_job,
+    write_whole,
+)
 from hashtag_core.writing import ROWS_PER_GROUP, mend_switch, replacing, write_meta
 
 if TYPE_CHECKING:
@@ -75,7 +82,7 @@ class Images:
             if not there.is_relative_to(self.root.resolve()):
                 return LEAVES
             return None if there.is_file() else MISSING
-        except (OSError, ValueError):  # too long a name, a NUL in it
+        except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
             return MISSING
 
 
@@ -98,26 +105,43 @@ def prepare(
         selection: which users are kept; all of them where not given.
         images: where pictures lie that stay outside the collection.
         rejected: a CSV file for the rows that are left out.
-        strict: stop at the first malformed row.
+        strict: stop at the first malformed row; also where `out` was made without it.
 
     Returns:
         The folder, for `PhotoCollection.load`.
 
     Raises:
         InputError: where `strict` and something is malformed, where the disk is full, where `out`
-            holds something else than a collection.
+            holds something else than a collection, or cannot be written, or another run writes it.
         NothingKept: where no photo is left.
     """
     out = Path(out).resolve()
-    selection = selection or Selection()
+    rejected = None if rejected is None else Path(rejected)
+    check_places(out, rejected)
+    with told(out), alone(out):
+        _prepare(source, out, selection or Selection(), images, rejected, strict)
+    return out
+
+
+def _prepare(
+    source: Source,
+    out: Path,
+    selection: Selection,
+    images: Images | None,
+    rejected: Path | None,
+    strict: bool,
+) -> None:
+    """The same, when nobody else writes there."""
     root = None if images is None else str(images.root.resolve())
+    staging = out.with_name(out.name + ".staging")
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
     digest = _digest({**job, "selection": asdict(selection), "images": root})
-    staging = out.with_name(out.name + ".staging")
-    if _made_by(out) == digest and (rejected is None or Path(rejected).is_file()):
+    if _made_by(out) == digest and (rejected is None or rejected.is_file()):
+        if strict:
+            refuse_malformed(json.loads((out / "report.json").read_bytes()), source.malformed)
         mend_switch(out)
         shutil.rmtree(staging, ignore_errors=True)
-        return out
+        return
     if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
         raise InputError(f"{out} holds something else than a photo collection. Name another.")
     with enough_disk(staging, KEPT):
@@ -127,10 +151,13 @@ def prepare(
         try:
             selected.account(report)
             if rejected is not None:
-                selected.write_rejected(Path(rejected), source.files)
+                selected.write_rejected(rejected, source.files)
             account = report.as_dict(source.files, source.inputs)
             if not report.rows_kept:
-                raise NothingKept(f"{out}: no photo is left to keep.", account)
+                raise NothingKept(
+                    f"{out}: no photo is left to keep. {staging.name} stays for another selection.",
+                    account,
+                )
             partial = out.with_name(out.name + ".partial")
             shutil.rmtree(partial, ignore_errors=True)
             with replacing(out) as partial:
@@ -152,7 +179,6 @@ def prepare(
         finally:
             selected.close()
     shutil.rmtree(staging, ignore_errors=True)
-    return out
 
 
 def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, list[dict]]:
@@ -161,9 +187,9 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
     Returns:
         (report, photos): photos have photo_id, user, time, hashtags and image.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, told(Path(folder)):
         staging = Path(folder) / "staging"
-        with enough_disk(staging, KEPT):
+        with enough_disk(staging, "a dry run keeps nothing"):
             same_job(staging, {})
             report = Staging(source, staging).run()
             selected = Selected(staging, selection or Selection())

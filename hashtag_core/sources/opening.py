@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hashtag_core.errors import InputError
+from hashtag_core.sources.places import is_utf8
 
 BLOCK = 8 * 2**20  # bytes; no line is longer
 SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
@@ -37,10 +38,13 @@ class Lines(NamedTuple):
 
 
 def check_files(paths: list[Path]) -> None:
-    """Refuse what is not there, and what is given twice."""
+    """Refuse what is not there, or no plain file, and what is given twice."""
     for path in paths:
         if not path.is_file():
-            raise InputError(f"{path}: no such file.")
+            there = path.exists()
+            raise InputError(f"{path}: {'not a plain file' if there else 'no such file'}.")
+        if not is_utf8(path):
+            raise InputError(f"{str(path)!r}: the file's name is not UTF-8; rename it.")
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("the same file is given twice.")
 

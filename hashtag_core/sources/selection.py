@@ -44,7 +44,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.min_photos < 1 or self.min_kept < 1:
-            raise InputError("users need at least one photo: --min-photos and --min-kept.")
+            raise InputError("users need at least one photo: --min-photos and --min-kept-photos.")
         if self.max_photos is not None and self.max_photos < self.min_photos:
             raise InputError(f"--max-photos {self.max_photos} is under --min-photos.")
 

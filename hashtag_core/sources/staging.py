@@ -115,11 +115,18 @@ def row_of(ord_: int) -> Row:
 
 
 def same_job(folder: Path, job: dict) -> bool:
-    """Make `folder` the place of this job: emptied where it is another's. True: it goes on."""
+    """Make `folder` the place of this job: emptied where it is another's. True: it goes on.
+
+    Raises:
+        InputError: where something else is in it.
+    """
     text = json.dumps({"format": FORMAT, **job}, indent=1, sort_keys=True)
     note = folder / "job.json"
     if note.is_file() and note.read_text(encoding="utf-8") == text:
         return True
+    ours = {"blocks", note.name + ".partial"}  # where a run was killed at its very beginning
+    if folder.is_dir() and not note.is_file() and {p.name for p in folder.iterdir()} - ours:
+        raise InputError(f"{folder} is needed for the work, and holds something else. Move it.")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "blocks").mkdir(parents=True)
     write_whole(note, text.encode())
@@ -184,7 +191,7 @@ class Staging:
     def _input(self, number: int, pool: ThreadPoolExecutor) -> Iterator[int]:
         """The blocks of one input; yields how far it is. `.done` says that there are no more."""
         done = self.folder / f"{number:06d}.done"
-        if done.is_file():
+        if done.is_file() and not self.strict:
             return
         waiting: deque[tuple[int, Future]] = deque()
         problems: list[str] = []
@@ -208,6 +215,8 @@ class Staging:
         import pyarrow as pa
 
         if path.is_file():
+            if self.strict:
+                self._refuse(_report_of(path))
             return
         understood = self.source.understand(piece.data, self.with_texts)
         report = understood.report
@@ -228,8 +237,22 @@ class Staging:
         broken = [(e.first[0], reason) for reason, e in left_out if reason in self.source.malformed]
         if broken:
             (file, line), reason = min(broken)
-            where = self.source.files[file] + (f", line {line}" if line else "")
-            raise InputError(f"{where}: {reason}. Without --strict, such rows are counted only.")
+            raise _malformed(self.source.files[file], line, reason)
+
+
+def refuse_malformed(account: dict, malformed: frozenset[str]) -> None:
+    """Raise where a collection's report (`Report.as_dict`) has an input, or a row, of that kind."""
+    for problem in account["problems"]:
+        raise InputError(f"{problem['file']}: {problem['what']}")
+    for reason, entry in account["rows"]["left_out"].items():
+        if reason in malformed:
+            place = entry["first"][0]
+            raise _malformed(place["file"], place.get("line"), reason)
+
+
+def _malformed(file: str, line: int | None, reason: str) -> InputError:
+    where = file + (f", line {line}" if line else "")
+    return InputError(f"{where}: {reason}. Without --strict, such rows are counted only.")
 
 
 def _position_of_done(position: int, future: Future) -> int:
@@ -247,14 +270,17 @@ def _write_table(table: pa.Table, path: Path) -> None:
     partial.replace(path)
 
 
-def total_report(folder: Path) -> Report:
-    """The sum of all blocks' accounts, in their order."""
+def _report_of(block: Path) -> Report:
     import pyarrow.parquet as pq
 
+    return Report.from_json(json.loads(pq.read_schema(block).metadata[b"report"]))
+
+
+def total_report(folder: Path) -> Report:
+    """The sum of all blocks' accounts, in their order."""
     total = Report()
     for path in sorted((folder / "blocks").glob("*.parquet")):
-        metadata = pq.read_schema(path).metadata
-        total.add(Report.from_json(json.loads(metadata[b"report"])))
+        total.add(_report_of(path))
     for path in sorted(folder.glob("*.done")):
         total.problems += [(int(path.stem), what) for what in json.loads(path.read_bytes())]
     return total

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
@@ -20,6 +20,7 @@ from hashtag_core.sources.csv_reading import (
     SAMPLE_ROWS,
     WIDTH,
     Cells,
+    Refused,
 )
 from hashtag_core.sources.opening import check_files, file_states
 from hashtag_core.sources.report import Report, Row
@@ -32,15 +33,19 @@ from hashtag_core.sources.table_guessing import (
     is_empty,
     text,
 )
-from hashtag_core.sources.table_reading import NO_OBJECT, open_table
-
-if TYPE_CHECKING:
-    pass
+from hashtag_core.sources.table_reading import (
+    NO_OBJECT,
+    UNREADABLE,
+    is_read,
+    open_table,
+    parquet_rows,
+)
 
 ROWS_OF_PIECE = 5000
 MAX_NAME = 200  # characters of a user or a photo id
 MAX_PATH = 1000
 MAX_HASHTAGS = 1000  # of a photo
+MOST_NAMES = 40  # of columns, in an error
 
 NO_USER = "no user"
 LONG_USER = f"a user of more than {MAX_NAME} characters"
@@ -55,7 +60,7 @@ MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
-    {LONG_LINE, LONG_CELL, QUOTES, WIDTH, NO_OBJECT, NO_USER, LONG_USER, NO_ID, LONG_ID}
+    {LONG_LINE, LONG_CELL, QUOTES, WIDTH, NO_OBJECT, UNREADABLE, NO_USER, LONG_USER, NO_ID, LONG_ID}
     | {NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
 )
 
@@ -106,12 +111,18 @@ class Table:
         by_number = all(column.isdecimal() for column in columns.values())
         self.opened = open_table(self.path, not by_number, encoding, delimiter)
         self.columns = {what: self._key(column) for what, column in columns.items()}
+        if self.opened.kind == "parquet":  # the others may hold pictures, gigabytes of them
+            names, keys = self.opened.names, self.columns.values()
+            wanted = sorted({key if key in names else key.split(".")[0] for key in keys})
+            self.opened.rows = lambda: parquet_rows(self.path, wanted)
         sample = self._sample()
         self.times = (
-            Times(time_format) if time_format else guess_times([c["time"] for c in sample], time)
+            guess_times([c["time"] for c in sample], time)
+            if time_format is None
+            else Times(time_format)
         )
         found = [c["hashtags"] for c in sample]
-        self.separator = Separator(separator) if separator else guess_separator(found)
+        self.separator = guess_separator(found) if separator is None else Separator(separator)
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
@@ -147,15 +158,16 @@ class Table:
         for _, line, cells, why in data:
             row = (0, line)
             report.rows_read += 1
-            photo = why if cells is None else self._photo(row, cells, report)
-            if cells is not None and why:
+            refused = isinstance(cells, Refused)
+            photo = why if refused else self._photo(row, cells, report)
+            if why and not refused:
                 report.note(why, 1)
             if isinstance(photo, dict):
                 photos.append(photo)
                 continue
             report.leave_out(photo, 1, [row])
             if with_texts:
-                rejected.append((row, photo, "" if cells is None else _as_text(cells)))
+                rejected.append((row, photo, _as_text(cells)))
         report.rows_kept = len(photos)
         return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
 
@@ -198,32 +210,38 @@ class Table:
 
     def _sample(self) -> list[dict[str, Any]]:
         rows = list(islice(self.opened.rows(), SAMPLE_ROWS))
-        good = [found[2] for found in rows if not isinstance(found, str) and found[2] is not None]
+        good = [found[2] for found in filter(is_read, rows)]
+        if not rows:
+            raise InputError(f"{self.path}: there is no row in it.")
         if not good:
-            why = f" ({rows[-1]})" if rows and isinstance(rows[-1], str) else ""
+            why = f" ({rows[-1]})" if isinstance(rows[-1], str) else ""
             raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
         sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
         for what, key in self.columns.items():
-            if all(cells[what] is None for cells in sample):
-                there = ", ".join(sorted({str(k) for cells in good[:10] for k in cells}))
+            sparse = what == "image" and self.opened.names is not None
+            if not sparse and all(cells[what] is None for cells in sample):
+                there = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
                 told = f" There are: {there}" if isinstance(good[0], dict) else ""
                 raise InputError(f"{self.path}: nothing in column {_told(key)} for --{what}.{told}")
         return sample
 
     def _key(self, column: str) -> str | int:
         """The name, or the number from 0, by which a row's cells are looked up."""
-        names = self.opened.names
+        names, parquet = self.opened.names, self.opened.kind == "parquet"
         if names is None and self.opened.kind != "csv":
             return column
         if names is not None and names.count(column) == 1:
             return names.index(column) if self.opened.kind == "csv" else column
+        if parquet and names.count(column.split(".")[0]) == 1:
+            return column  # nested
         if names is not None and names.count(column) > 1:
             raise InputError(f"{self.path}: there are several columns {column}; use their numbers.")
         width = len(names) if names is not None else None
         if column.isdecimal() and int(column) >= 1 and (width is None or int(column) <= width):
             at = int(column) - 1
-            return names[at] if self.opened.kind == "parquet" else at
-        there = f" There are: {', '.join(names)}" if names is not None else ""
+            return names[at] if parquet else at
+        why = "" if parquet else f" (the first row with {width} columns names them)"
+        there = "" if names is None else f" There are: {_listed(names)}{why}"
         raise InputError(f"{self.path}: there is no column {column}.{there}")
 
 
@@ -238,14 +256,23 @@ def _at(cells: Cells, key: str | int) -> Any:
     return cells
 
 
+def _listed(names: list[str]) -> str:
+    more = ", …" if len(names) > MOST_NAMES else ""
+    return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
+
+
 def _told(key: str | int) -> str:
     return str(key + 1) if isinstance(key, int) else key
 
 
 def _name(cell: Any) -> str:
+    if isinstance(cell, dict | list | tuple):
+        return ""
     return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
 
 
-def _as_text(cells: Cells) -> str:
+def _as_text(cells: Cells | Refused) -> str:
     """A row for the file of rejected rows."""
+    if isinstance(cells, Refused):
+        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:100_000]
     return str(cells if isinstance(cells, dict) else list(cells))[:100_000]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -25,7 +25,12 @@ DAYS = re.compile(
     r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})"
     r"(?:[T ,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp][Mm])?)?"
 )
-QUOTED = re.compile(r"""'([^']*)'|"([^"]*)\"""")
+DOTS = re.compile(r"\d{1,2}\.\d{1,2}\.")  # the day comes first where people write dots
+ITEM = re.compile(
+    r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,\s][^,]*))\s*,?""", re.DOTALL
+)
+TEXTS = "text", "tag", "name", "_content"  # what a hashtag is called in an object
+MAX_DEPTH = 3  # of lists in lists
 
 
 # ---- times
@@ -38,6 +43,8 @@ def _iso(text: str) -> datetime:
         return datetime.fromisoformat(text + "-01")
     if text.isdecimal() and len(text) == 14:
         return datetime.strptime(text, "%Y%m%d%H%M%S")
+    if text.isdecimal() and len(text) != 8:
+        raise ValueError(text)  # 1401010100000 is of 2014, in milliseconds
     return datetime.fromisoformat(text.replace("/", "-").removesuffix(" UTC"))
 
 
@@ -132,7 +139,8 @@ def guess_times(sample: Sequence[Any], column: str) -> Times:
     counts = {name: sum(Times(name)(c) is not None for c in cells) for name in TIMES}
     best = max(counts, key=counts.get)
     if not cells or counts[best] < ENOUGH * len(cells):
-        seen = f"as in {str(cells[0])[:40]!r}" if cells else "all are empty"
+        odd = next((cell for cell in cells if Times(best)(cell) is None), "")
+        seen = f"as in {str(odd)[:40]!r}" if cells else "all are empty"
         raise InputError(
             f"column {column}: the times are not understood ({seen}). Is it the right column? "
             "Else tell the --time-format, like '%d %B %Y %H:%M'."
@@ -140,7 +148,7 @@ def guess_times(sample: Sequence[Any], column: str) -> Times:
     if (
         best == "d/m/y"
         and counts["m/d/y"] == counts[best]
-        and not any("." in str(c) for c in cells)
+        and not any(DOTS.match(str(c).strip()) for c in cells)
     ):
         raise InputError(
             f"column {column}: is {str(cells[0])[:40]!r} day/month or month/day? No row tells. "
@@ -162,7 +170,7 @@ class Separator:
     def __init__(self, name: str) -> None:
         if not name:
             raise InputError("--separator: at least one character.")
-        self.name = name
+        self.name = name = "\t" if name == r"\t" else name
         told = {"list": "in a list", "#": "each after a #", " ": "separated by spaces"}
         by = f"separated by {SEPARATORS.get(name, repr(name))}"
         self.how = told.get(name, by)
@@ -170,27 +178,38 @@ class Separator:
     def __call__(self, cell: Any) -> list[str]:
         """The pieces; they are cleaned elsewhere."""
         if isinstance(cell, list | tuple):
-            return [text(item) for item in cell if item is not None]
+            return list(_texts(cell))
         typed = text(cell)
         if self.name == "list":
             return _items(typed)
         if self.name == "#":
-            return [piece.rstrip(",;| \t") for piece in typed.split("#") if piece.strip(",;| \t")]
+            pieces = typed.split("#")[1:]  # in front of the first, there may be other text
+            return [piece.rstrip(",;| \t") for piece in pieces if piece.strip(",;| \t")]
         pieces = typed.split() if self.name == " " else typed.split(self.name)
         return [piece.strip().strip("\"'") if len(piece) < 1000 else piece for piece in pieces]
 
 
 def _items(typed: str) -> list[str]:
-    """Of `["a", "b"]`, `['a', 'b']`, `[a, b]` or `{a,b}`."""
+    """Of `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[a, b]`, `{a,b}` or `{a,"b c"}`."""
     try:
         items = json.loads(typed)
     except (ValueError, RecursionError):
         items = None
     if isinstance(items, list):
-        return [text(item) for item in items if item is not None]
-    inner = typed.strip("[]{}() ")
-    quoted = [one or two for one, two in QUOTED.findall(inner)]
-    return quoted or [piece.strip() for piece in inner.split(",")]
+        return list(_texts(items))
+    found = ITEM.findall(typed.strip().strip("[]{}()"))
+    return [re.sub(r"\\(.)", r"\1", one or two) or plain.strip() for one, two, plain in found]
+
+
+def _texts(items: Sequence[Any], depth: int = 1) -> Iterator[str]:
+    """The hashtags of a list: texts, objects that hold one, and lists of them; "" for the rest."""
+    for item in items:
+        if isinstance(item, dict):
+            item = next((item[name] for name in TEXTS if isinstance(item.get(name), str)), "")
+        if isinstance(item, list | tuple):
+            yield from _texts(item, depth + 1) if depth < MAX_DEPTH else [""]
+        elif item is not None:
+            yield text(item)
 
 
 def guess_separator(sample: Sequence[Any]) -> Separator:

@@ -19,6 +19,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.sources.cleaning import UNKNOWN, clean_encoded, has_word_vector
 from hashtag_core.sources.opening import (
     BLOCK,
+    DAMAGED,
     blocks_of_lines,
     check_files,
     file_states,
@@ -112,7 +113,7 @@ def _width(path: Path) -> int:
     with opened(path) as (file, _):
         try:
             start = file.read(2**20)
-        except (EOFError, OSError):
+        except DAMAGED:
             start = b""
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
     found = next((width for width in widths if width in COLUMNS), None)
