@@ -40,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError(f"--json {options.json}: there is no folder {folder}.")
         return options.command(options) or 0
     except InputError as error:
-        print(f"hashtag-core: {printable(str(error))}", file=sys.stderr)
+        shown = "\n".join(map(printable, str(error).split("\n")))  # `tutorial` shows a cell
+        print(f"hashtag-core: {shown}", file=sys.stderr)
         return 2
     except PermissionError as error:
         name = printable(str(error.filename or error))
