@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from hashtag_core.errors import InputError
 from hashtag_core.sources.places import is_utf8
 
-BLOCK = 8 * 2**20  # bytes; no line is longer
+BLOCK = 8 * 2**20  # bytes; a line that has no end by then is too long
 SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
 MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)

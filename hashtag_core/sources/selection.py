@@ -68,7 +68,7 @@ class Selected:
     """The blocks of a folder, and of each photo whether it is kept and why not.
 
     Args:
-        folder: with `blocks`, of `staging.stage`.
+        folder: with `blocks`, of `staging.Staging`.
         selection: which users are kept.
     """
 

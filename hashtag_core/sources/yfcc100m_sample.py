@@ -31,7 +31,6 @@ FOREIGN = [
     "서울",
     "αθήνα",
 ]
-FOREIGN_SHARE = 0.03
 BLOCK = 200  # users whose photos lie mixed in one part of the file
 FIRST_UPLOAD = 1_080_000_000  # 2004, in epoch seconds
 SECONDS = 300_000_000  # until 2013
