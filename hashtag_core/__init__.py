@@ -4,18 +4,18 @@ A reference implementation of T. Durand, "Learning User Representations for Open
 Hashtag Prediction", CVPR 2020. Equation, section and table numbers in the code are the paper's.
 """
 
+from hashtag_core.data.hashtags import Hashtags, build_hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import split_users, user_folds
+from hashtag_core.data.words import load_word_vectors
 from hashtag_core.errors import InputError
-from hashtag_core.hashtags import Hashtags, build_hashtags
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches
-from hashtag_core.metrics import HashtagMetrics, evaluate
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.prediction import HashtagPredictor
-from hashtag_core.splits import split_users, user_folds
-from hashtag_core.study import Study
-from hashtag_core.training import TrainConfig, fit
-from hashtag_core.words import load_word_vectors
+from hashtag_core.study.study import Study
+from hashtag_core.training.loop import TrainConfig, fit
 
 __version__ = "0.3.0"
 

@@ -12,10 +12,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core import benchmark_commands, course_commands, prepare_commands, train_command
+from hashtag_core.commands import benchmark as benchmark_commands
+from hashtag_core.commands import course as course_commands
+from hashtag_core.commands import prepare as prepare_commands
+from hashtag_core.commands import train as train_command
+from hashtag_core.commands.tables import add_commands, write_json
 from hashtag_core.errors import InputError
-from hashtag_core.sources.report import printable
-from hashtag_core.table_commands import add_commands, write_json
+from hashtag_core.prepare.report import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,12 +94,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _quickstart(options: argparse.Namespace) -> None:
-    from hashtag_core.experiments import METRICS, quickstart
-    from hashtag_core.figures import MODEL, predictions
-    from hashtag_core.photos import PhotoCollection
-    from hashtag_core.picture_plots import plot_examples
+    from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.plots.pictures import plot_examples
     from hashtag_core.sources.open_art import open_art_folder
-    from hashtag_core.study import Study
+    from hashtag_core.study.figures import MODEL, predictions
+    from hashtag_core.study.study import Study
+    from hashtag_core.study.tables import METRICS, quickstart
 
     start = time.perf_counter()
     photos = PhotoCollection.load(options.data or open_art_folder())
@@ -154,7 +157,7 @@ def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
 def _predict(options: argparse.Namespace) -> None:
     from tqdm.auto import tqdm
 
-    from hashtag_core.history_reading import collection_history, read_history
+    from hashtag_core.data.history_reading import collection_history, read_history
     from hashtag_core.prediction import HashtagPredictor
 
     if options.k < 1:

@@ -12,14 +12,14 @@ from html_reading import ODD, ODD_USERS
 from photo_tables import IMAGE, SHUFFLED, fake_features, table_of
 from picture_files import encode, red_and_blue
 
-from hashtag_core.convnet import load_convnet
-from hashtag_core.hashtags import build_hashtags
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.data.hashtags import build_hashtags
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.words import load_word_vectors
+from hashtag_core.model.convnet import load_convnet
 from hashtag_core.prediction import HashtagPredictor
+from hashtag_core.prepare.writing import write_collection
 from hashtag_core.sources.open_art import open_art_folder
-from hashtag_core.training import TrainConfig
-from hashtag_core.words import load_word_vectors
-from hashtag_core.writing import write_collection
+from hashtag_core.training.loop import TrainConfig
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,10 +5,10 @@ import pyarrow as pa
 import torch
 from gensim.models import KeyedVectors
 
-from hashtag_core.hashtags import Hashtags, build_hashtags
-from hashtag_core.histories import Batch, UserHistories, collate
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.data.hashtags import Hashtags, build_hashtags
+from hashtag_core.data.histories import Batch, UserHistories, collate
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 
 D_I, D_W = 6, 8  # sizes of the image features and of the word vectors
 TRAIN_USERS = np.arange(6)  # of the eight users of `tiny_collection`
@@ -115,6 +115,6 @@ def tiny_model(history: str = "image+hashtag", seed: int = 0) -> HashtagModel:
 
 def prepare(*arguments, **options):
     """A collection that was made by `sources.ingest.prepare`, loaded."""
-    from hashtag_core.sources import ingest
+    from hashtag_core.prepare import ingest
 
     return PhotoCollection.load(ingest.prepare(*arguments, **options))

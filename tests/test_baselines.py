@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import WORDS, batch_of, collection, fold_of, tiny_fold
 
-from hashtag_core.baselines import frequency, repeat_recent
+from hashtag_core.evaluation.baselines import frequency, repeat_recent
 
 ALL_CANDIDATES = ["seen", "unseen", "all"]
 

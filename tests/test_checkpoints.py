@@ -14,15 +14,17 @@ import pytest
 import torch
 from helpers import OTHER_USERS, TRAIN_USERS, tiny_config, tiny_fold
 
-from hashtag_core import checkpoints, cli, training
-from hashtag_core.checkpoints import read_checkpoint, whole_file, write_checkpoint
+from hashtag_core import cli
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches
-from hashtag_core.model import HashtagModel
-from hashtag_core.runs import is_finished, load_run
-from hashtag_core.study import Study
-from hashtag_core.training import TrainConfig, fit
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.study.study import Study
+from hashtag_core.training import checkpoints
+from hashtag_core.training import loop as training
+from hashtag_core.training.checkpoints import read_checkpoint, whole_file, write_checkpoint
+from hashtag_core.training.loop import TrainConfig, fit
+from hashtag_core.training.runs import is_finished, load_run
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("HASHTAG_CORE_KILLS", 3))
@@ -387,7 +389,7 @@ def simulated(tmp_path_factory):
 
 
 def test_a_study_goes_on(simulated, killed_at, tmp_path):
-    from hashtag_core.photos import PhotoCollection
+    from hashtag_core.data.photos import PhotoCollection
 
     def model(folder):
         settings = TrainConfig(epochs=2, learning_rate=1e-3, users_per_batch=4)
@@ -408,7 +410,7 @@ def test_a_study_goes_on(simulated, killed_at, tmp_path):
 
 
 EVERY_STEP = (  # hashtag-core, with a checkpoint after every step
-    "import sys; from hashtag_core import checkpoints, cli;"
+    "import sys; from hashtag_core import cli; from hashtag_core.training import checkpoints;"
     "checkpoints.Checkpoint.due = lambda self: self.writes;"
     "sys.exit(cli.main(sys.argv[1:]))"
 )

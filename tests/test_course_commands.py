@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hashtag_core import cli, results, tutorial
+from hashtag_core import cli
+from hashtag_core import repository as results
+from hashtag_core.course import tutorial
 from hashtag_core.errors import InputError
 
 

@@ -11,10 +11,14 @@ from types import SimpleNamespace
 import pytest
 from helpers import tiny_vectors
 
-from hashtag_core import cli, convnet, doctor, training, words
+from hashtag_core import cli
+from hashtag_core.course import doctor
+from hashtag_core.data import words
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.model import convnet
 from hashtag_core.sources import open_art
+from hashtag_core.training import loop as training
 
 NAMES = ["python", "packages", "memory", "disk", "device", "data", "word vectors", "ConvNet"]
 NAMES += ["kernel"]
@@ -103,7 +107,7 @@ def test_checks_are_made_one_by_one(monkeypatch):
     ("check", "module"),
     [
         ("packages", "packaging.requirements"), ("memory", "psutil"), ("device", "torch"),
-        ("word vectors", "hashtag_core.words"), ("kernel", "jupyter_client.kernelspec"),
+        ("word vectors", "hashtag_core.data.words"), ("kernel", "jupyter_client.kernelspec"),
     ],
 )  # fmt: skip
 def test_a_check_that_cannot_be_made_keeps_its_name_and_what_to_do(

@@ -7,7 +7,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
-from hashtag_core import cli, diagrams, experiments, live, plots
+from hashtag_core import cli
+from hashtag_core.plots import diagrams
+from hashtag_core.plots import learning as live
+from hashtag_core.plots import numbers as plots
+from hashtag_core.study import tables as experiments
 
 # ---- learning curves
 

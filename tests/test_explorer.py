@@ -7,8 +7,8 @@ import pytest
 from html_reading import ODD, ODD_USERS, assert_harmless
 from picture_files import NO_PICTURES, encode, noise
 
+from hashtag_core.course.explorer import NOBODY, OWNER, Explorer, Look, _as_html
 from hashtag_core.errors import InputError
-from hashtag_core.explorer import NOBODY, OWNER, Explorer, Look, _as_html
 
 NEVER_USED = ["tiny", "huge"]  # hashtags with a word vector that no photo has
 OWN = encode(noise(), "PNG")

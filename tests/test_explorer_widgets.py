@@ -6,8 +6,8 @@ import pytest
 from html_reading import ODD, ODD_USERS, Page, assert_harmless
 from picture_files import NO_PICTURES, encode, noise
 
-from hashtag_core.explorer import NOBODY, OWNER, Explorer
-from hashtag_core.html_views import picture_uri
+from hashtag_core.course.explorer import NOBODY, OWNER, Explorer
+from hashtag_core.plots.html_views import picture_uri
 
 OWN = encode(noise(), "PNG")
 

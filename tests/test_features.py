@@ -24,14 +24,16 @@ from picture_files import claims_to_be, encode, noise
 from PIL import Image
 from torch import nn
 
-from hashtag_core import cli, feature_files, features, pictures
-from hashtag_core.convnet import ConvNet
+from hashtag_core import cli
+from hashtag_core.data import pictures
+from hashtag_core.data.histories import UserHistories, collate
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.pictures import PictureError, Pictures, load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.features import extract_features, prepare_features
-from hashtag_core.histories import UserHistories, collate
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.pictures import PictureError, Pictures, load_picture
-from hashtag_core.writing import write_collection
+from hashtag_core.model.convnet import ConvNet
+from hashtag_core.prepare import feature_files, features
+from hashtag_core.prepare.features import extract_features, prepare_features
+from hashtag_core.prepare.writing import write_collection
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("HASHTAG_CORE_KILLS", 3))
@@ -369,7 +371,7 @@ import sys, time
 import torch
 from test_features import pictures_of, resnet
 from pathlib import Path
-from hashtag_core.features import extract_features
+from hashtag_core.prepare.features import extract_features
 if __name__ == "__main__":
     torch.set_num_threads(1)
     print("ready", flush=True)

@@ -11,14 +11,14 @@ import pytest
 import torch
 from helpers import WORDS, batch_of, collection, fold_of, tiny_collection, tiny_fold
 
-from hashtag_core.baselines import frequency, oracle
+from hashtag_core.data.hashtags import build_fixed_hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
+from hashtag_core.data.splits import Split, split_in_time
 from hashtag_core.errors import InputError
-from hashtag_core.hashtags import build_fixed_hashtags
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches
-from hashtag_core.metrics import HashtagMetrics, evaluate
-from hashtag_core.splits import Split, split_in_time
-from hashtag_core.study import make_fixed_fold, make_transductive_fold
+from hashtag_core.evaluation.baselines import frequency, oracle
+from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
+from hashtag_core.study.study import make_fixed_fold, make_transductive_fold
 
 SPLIT = Split(train=np.array([1, 3, 6]), valid=np.array([0, 5]), test=np.array([2, 4, 7]))
 

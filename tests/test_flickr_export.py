@@ -16,10 +16,11 @@ from picture_files import NO_PICTURES, encode, lying_on_its_side, noise, red_and
 from PIL import Image
 
 from hashtag_core.errors import InputError
-from hashtag_core.sources import cleaning, flickr_export, flickr_zips
+from hashtag_core.prepare import cleaning
+from hashtag_core.prepare.ingest import dry_run
+from hashtag_core.prepare.selection import TWICE
+from hashtag_core.sources import flickr_export, flickr_zips
 from hashtag_core.sources.flickr_export import FlickrExport
-from hashtag_core.sources.ingest import dry_run
-from hashtag_core.sources.selection import TWICE
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 200))
 JPEG = encode(red_and_blue(), "JPEG")

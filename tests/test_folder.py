@@ -11,13 +11,13 @@ from helpers import prepare
 from photo_files import UTF8, exif, iptc, jpeg, png, xmp
 from picture_files import NO_PICTURES, encode, red_and_blue
 
-from hashtag_core import pictures
+from hashtag_core.data import pictures
 from hashtag_core.errors import InputError
+from hashtag_core.prepare.ingest import Images, dry_run
+from hashtag_core.prepare.report import Report
 from hashtag_core.sources import folder as folder_module
-from hashtag_core.sources import metadata
+from hashtag_core.sources import folder_metadata as metadata
 from hashtag_core.sources.folder import PhotoFolder
-from hashtag_core.sources.ingest import Images, dry_run
-from hashtag_core.sources.report import Report
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 200))
 TIME = "2020:01:02 03:04:05"

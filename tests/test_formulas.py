@@ -8,9 +8,9 @@ import torch
 from helpers import D_W, batch_of, tiny_fold, tiny_model
 from torch import nn
 
-from hashtag_core.fusion import ElementwiseProduct, Mutan
-from hashtag_core.loss import softmax_loss
-from hashtag_core.user_encoders import GRUEncoder, hashtag_sums
+from hashtag_core.model.fusion import ElementwiseProduct, Mutan
+from hashtag_core.model.loss import softmax_loss
+from hashtag_core.model.user_encoders import GRUEncoder, hashtag_sums
 
 # --- the references: lists of floats in, lists of floats out ---
 

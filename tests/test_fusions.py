@@ -5,8 +5,8 @@ import torch
 from test_formulas import close, layer_norm, linear, mutan, numbers, relu, selu, sigmoid
 from torch import nn
 
-from hashtag_core.fusion import FUSIONS, build_fusion
-from hashtag_core.user_encoders import GRUEncoder
+from hashtag_core.model.fusion import FUSIONS, build_fusion
+from hashtag_core.model.user_encoders import GRUEncoder
 
 D, RANK = 5, 3
 PRODUCT = "element-wise product"

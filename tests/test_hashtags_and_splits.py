@@ -7,10 +7,10 @@ import pytest
 import torch
 from helpers import OTHER_USERS, TRAIN_USERS, WORDS, collection, tiny_collection, tiny_vectors
 
+from hashtag_core.data.hashtags import Hashtags, build_hashtags
+from hashtag_core.data.splits import split_users, user_folds
+from hashtag_core.data.words import psi
 from hashtag_core.errors import InputError
-from hashtag_core.hashtags import Hashtags, build_hashtags
-from hashtag_core.splits import split_users, user_folds
-from hashtag_core.words import psi
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from html_reading import ODD, Page, assert_harmless, picture_in
 from picture_files import BLUE, RED, claims_to_be, encode, lying_on_its_side, noise, red_and_blue
 
-from hashtag_core import plots
 from hashtag_core.errors import InputError
-from hashtag_core.html_views import hover_map, photo_cards, picture_uri, ranked_hashtags
+from hashtag_core.plots import numbers as plots
+from hashtag_core.plots.html_views import hover_map, photo_cards, picture_uri, ranked_hashtags
 
 PLAIN = ["one", "two", "three", "four"]  # as many as ODD
 PNG = encode(red_and_blue(), "PNG")

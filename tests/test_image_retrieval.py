@@ -17,15 +17,15 @@ from helpers import (
 )
 from test_formulas import close, numbers
 
-from hashtag_core import image_retrieval
-from hashtag_core.histories import UserHistories
-from hashtag_core.image_retrieval import (
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.evaluation import image_retrieval
+from hashtag_core.evaluation.image_retrieval import (
     evaluate_retrieval,
     make_pool,
     picture_scores,
     user_of_half,
 )
-from hashtag_core.model import HashtagModel
+from hashtag_core.model.joint_embedding import HashtagModel
 
 CPU = torch.device("cpu")
 READINGS = ("everyone", "this user", "another user")

@@ -13,17 +13,18 @@ import numpy as np
 import pytest
 
 from hashtag_core import cli
+from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError, enough_disk
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.sources import ingest, staging, yfcc100m
-from hashtag_core.sources.cleaning import clean_hashtag, clean_hashtags
-from hashtag_core.sources.ingest import Images, prepare
-from hashtag_core.sources.opening import blocks_of_lines
-from hashtag_core.sources.report import LeftOut, Report, printable, report_text
-from hashtag_core.sources.selection import Selection
+from hashtag_core.prepare import ingest, staging
+from hashtag_core.prepare.cleaning import clean_hashtag, clean_hashtags
+from hashtag_core.prepare.ingest import Images, prepare
+from hashtag_core.prepare.opening import blocks_of_lines
+from hashtag_core.prepare.report import LeftOut, Report, printable, report_text
+from hashtag_core.prepare.selection import Selection
+from hashtag_core.sources import yfcc100m
 from hashtag_core.sources.table import Table
 from hashtag_core.sources.yfcc100m import Yfcc100m
-from hashtag_core.sources.yfcc100m_sample import write_yfcc100m_sample
 
 KILLS = int(os.environ.get("HASHTAG_CORE_KILLS", 3))
 FILES = "photos.parquet", "features.npy", "meta.json", "report.json", "report.txt"
@@ -92,7 +93,7 @@ def test_a_run_stopped_while_it_selects_or_writes_goes_on(
         raise Stop
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"hashtag_core.sources.selection.Selected.{step}", stop)
+        patch.setattr(f"hashtag_core.prepare.selection.Selected.{step}", stop)
         with pytest.raises(Stop):
             prepare(Yfcc100m([sample]), out)
     with monkeypatch.context() as patch:
@@ -106,7 +107,7 @@ def test_the_blocks_of_another_job_are_not_used(tmp_path, sample, whole, monkeyp
     other.write_bytes(sample.read_bytes()[:300_000])
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr("hashtag_core.sources.selection.Selected._judge", lambda self: 1 / 0)
+        patch.setattr("hashtag_core.prepare.selection.Selected._judge", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             prepare(Yfcc100m([other]), out)
     prepare(Yfcc100m([sample]), out)

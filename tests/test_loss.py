@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hashtag_core import loss as loss_module
-from hashtag_core.loss import chunk_size, fold, softmax_loss
-from hashtag_core.products import product
+from hashtag_core.model import loss as loss_module
+from hashtag_core.model.loss import chunk_size, fold, softmax_loss
+from hashtag_core.model.products import product
 
 SIDES = {
     "folds": lambda d_w, d: nn.Sequential(nn.Linear(d_w, 7), nn.ReLU(), nn.Linear(7, d)),

@@ -7,9 +7,9 @@ import torch
 from helpers import tiny_fold
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalPrecision, RetrievalRecall
 
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches
-from hashtag_core.metrics import HashtagMetrics, evaluate
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
+from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
 
 
 def metrics_of(ranked, truth, num_candidates=100, ks=(1, 3), first=0):

@@ -19,7 +19,7 @@ from helpers import (
     tiny_model,
 )
 
-from hashtag_core.histories import UserHistories
+from hashtag_core.data.histories import UserHistories
 
 HISTORIES = ["image+hashtag", "hashtag", "none"]
 USER, T = 3, 6  # the user whose photos are changed has six of them

@@ -9,7 +9,7 @@ nbformat = pytest.importorskip("nbformat", reason="the notebooks extra is not in
 pytest.importorskip("nbclient", reason="the notebooks extra is not installed")
 pytest.importorskip("ipywidgets", reason="the notebooks extra is not installed")
 
-from hashtag_core.tutorial import code_digest, execute  # noqa: E402
+from hashtag_core.course.tutorial import code_digest, execute  # noqa: E402
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -18,7 +18,7 @@ from hashtag_core.sources.open_art import (
     clean_hashtags,
     prepare_open_art,
 )
-from hashtag_core.sources.packages import find_packages
+from hashtag_core.sources.open_art_packages import find_packages
 
 # ---- hashtags
 

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from hashtag_core import experiments
-from hashtag_core.paper import FIVE, PAPER, with_paper
+from hashtag_core.study import tables as experiments
+from hashtag_core.study.paper import FIVE, PAPER, with_paper
 
 ROWS = [
     pytest.param(columns, *key, numbers, id=f"{table} {' '.join(key)}")

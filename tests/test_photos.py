@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from photo_tables import GOOD, IMAGE, IN_ORDER, SHUFFLED, fake_features, table_of
 
-from hashtag_core import writing as writing_module
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.pictures import load_picture
-from hashtag_core.writing import write_collection
+from hashtag_core.prepare import writing as writing_module
+from hashtag_core.prepare.writing import write_collection
 
 # ---- what goes in comes out
 

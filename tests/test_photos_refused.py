@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from photo_tables import GOOD, SHUFFLED, fake_features, table_of
 
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.writing import write_collection
+from hashtag_core.prepare.writing import write_collection
 
 
 def error_of(action, *arguments) -> str:

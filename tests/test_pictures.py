@@ -18,9 +18,9 @@ from picture_files import (
 )
 from PIL import Image, ImageFile
 
-from hashtag_core import pictures
+from hashtag_core.data import pictures
+from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.pictures import load_picture
 
 
 def is_near(pixel: tuple, colour: tuple) -> bool:

@@ -7,10 +7,10 @@ import pytest
 
 from hashtag_core import cli
 from hashtag_core.errors import InputError
-from hashtag_core.sources import ingest
-from hashtag_core.sources.ingest import dry_run, prepare
-from hashtag_core.sources.places import alone, told
-from hashtag_core.sources.selection import Selected
+from hashtag_core.prepare import ingest
+from hashtag_core.prepare.ingest import dry_run, prepare
+from hashtag_core.prepare.places import alone, told
+from hashtag_core.prepare.selection import Selected
 from hashtag_core.sources.table import Table
 
 TEXT = "user,time,tags\nann,2001-01-01,cat\nbob,soon,dog\nbob,2001-01-01,dog,\n"
@@ -77,7 +77,7 @@ def test_no_permission_is_one_line(table, monkeypatch, capsys):
 HOLD = """
 import sys
 from pathlib import Path
-from hashtag_core.sources.places import alone
+from hashtag_core.prepare.places import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -12,8 +12,8 @@ from helpers import tiny_collection
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from hashtag_core import plots
-from hashtag_core.statistics import distributions
+from hashtag_core.data.describe import distributions
+from hashtag_core.plots import numbers as plots
 
 SEEN = pd.DataFrame(
     {
@@ -305,7 +305,8 @@ def test_without_a_path_no_file_is_written(tmp_path, monkeypatch, open_art):
 
 def test_importing_plots_and_statistics_imports_neither_matplotlib_nor_pandas():
     program = (
-        "import sys, hashtag_core.plots, hashtag_core.picture_plots, hashtag_core.statistics;"
+        "import sys, hashtag_core.plots.numbers, hashtag_core.plots.pictures;"
+        "import hashtag_core.data.describe;"
         "assert not {'matplotlib', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[1])

@@ -11,12 +11,12 @@ from photo_tables import table_of
 from picture_files import claims_to_be, encode, noise
 
 from hashtag_core import cli, prediction
-from hashtag_core.hashtags import Hashtags
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.runs import save_run
-from hashtag_core.training import TrainConfig
-from hashtag_core.words import psi
-from hashtag_core.writing import write_collection
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.words import psi
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.prepare.writing import write_collection
+from hashtag_core.training.loop import TrainConfig
+from hashtag_core.training.runs import save_run
 
 
 @pytest.fixture(scope="module")

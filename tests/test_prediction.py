@@ -8,12 +8,12 @@ import torch
 from helpers import D_I, tiny_config, tiny_fold, tiny_model, tiny_vectors
 from picture_files import encode, lying_on_its_side, noise, red_and_blue
 
+from hashtag_core.data.hashtags import Hashtags, build_hashtags
+from hashtag_core.data.histories import UserHistories, collate
+from hashtag_core.data.words import psi
 from hashtag_core.errors import InputError
-from hashtag_core.hashtags import Hashtags, build_hashtags
-from hashtag_core.histories import UserHistories, collate
-from hashtag_core.model import HashtagModel, ModelConfig
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.prediction import HashtagPredictor
-from hashtag_core.words import psi
 
 TRAIN_USERS = np.arange(80)
 PICTURES = {

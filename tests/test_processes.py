@@ -13,11 +13,11 @@ from helpers import TRAIN_USERS, tiny_fold, tiny_model
 from safetensors.torch import load_file
 
 from hashtag_core import cli
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches, prefetched, resident
-from hashtag_core.loss import softmax_loss
-from hashtag_core.metrics import HashtagMetrics
-from hashtag_core.processes import Processes
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches, prefetched, resident
+from hashtag_core.devices import Processes
+from hashtag_core.evaluation.metrics import HashtagMetrics
+from hashtag_core.model.loss import softmax_loss
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from hashtag_core import cli
-from hashtag_core.experiments import METRICS, QUICKSTART, quickstart, summarise
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.study import Study
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.study.study import Study
+from hashtag_core.study.tables import METRICS, QUICKSTART, quickstart, summarise
 
 MODEL = "seed0-fold1of5/open/ours-image-hashtag"
 

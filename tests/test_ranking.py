@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from hashtag_core import ranking
-from hashtag_core.ranking import ranks_of, top_hashtags
+from hashtag_core.evaluation import ranking
+from hashtag_core.evaluation.ranking import ranks_of, top_hashtags
 
 
 def top(scores, k, candidates=None):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from hashtag_core.data.history_reading import read_history
 from hashtag_core.errors import InputError
-from hashtag_core.history_reading import read_history
 
 
 def read(tmp_path, content: str | bytes):

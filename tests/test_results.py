@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from test_tables import METRICS, by_hand, over_folds
 
-from hashtag_core import results
+from hashtag_core import repository as results
+from hashtag_core.data.splits import split_users, user_folds
+from hashtag_core.data.words import known_words
 from hashtag_core.errors import InputError
-from hashtag_core.splits import split_users, user_folds
-from hashtag_core.words import known_words
 
 RESULTS = Path(__file__).parents[1] / "data" / "results"
 FILES = sorted(RESULTS.glob("*-table-*.csv"))

@@ -6,13 +6,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hashtag_core.baselines import frequency, repeat_recent
+from hashtag_core.data.hashtags import build_hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import split_users
+from hashtag_core.data.words import known_words, load_word_vectors
 from hashtag_core.errors import InputError
-from hashtag_core.hashtags import build_hashtags
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches
-from hashtag_core.metrics import evaluate
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.evaluation.baselines import frequency, repeat_recent
+from hashtag_core.evaluation.metrics import evaluate
+from hashtag_core.prepare.writing import stream_collection
 from hashtag_core.sources import simulated_users
 from hashtag_core.sources.simulated import (
     estimate_simulated,
@@ -21,9 +24,6 @@ from hashtag_core.sources.simulated import (
 )
 from hashtag_core.sources.simulated_users import simulate_user
 from hashtag_core.sources.simulated_world import make_world
-from hashtag_core.splits import split_users
-from hashtag_core.words import known_words, load_word_vectors
-from hashtag_core.writing import stream_collection
 
 USERS, PHOTOS, HASHTAGS = 250, 50, 800
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from helpers import WORDS, collection, tiny_collection, tiny_histories, tiny_vectors
 
+from hashtag_core.data.describe import describe, distributions
+from hashtag_core.data.splits import split_users
 from hashtag_core.errors import InputError
-from hashtag_core.splits import split_users
-from hashtag_core.statistics import describe, distributions
 
 SHARES = (
     "photos that repeat the previous one",

@@ -9,12 +9,12 @@ import pytest
 import torch
 from helpers import collection, tiny_histories
 
-from hashtag_core import study as study_module
-from hashtag_core.experiments import figure_3, table_1, table_4, table_encoders
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.splits import split_in_time, user_folds
-from hashtag_core.study import MODELS, Study
-from hashtag_core.training import TrainConfig
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import split_in_time, user_folds
+from hashtag_core.study import study as study_module
+from hashtag_core.study.study import MODELS, Study
+from hashtag_core.study.tables import figure_3, table_1, table_4, table_encoders
+from hashtag_core.training.loop import TrainConfig
 
 ONE_EPOCH = TrainConfig(epochs=1, learning_rate=1e-3, users_per_batch=4)
 OURS = "ours (image+hashtag)"
@@ -323,7 +323,7 @@ def test_a_half_written_run_folder_is_not_taken_for_a_model(make, trained):
 def test_a_run_that_was_stopped_while_it_replaced_another_is_not_taken_for_either(
     make, trained, monkeypatch
 ):
-    from hashtag_core.hashtags import Hashtags
+    from hashtag_core.data.hashtags import Hashtags
 
     def stop(*_):
         raise KeyboardInterrupt

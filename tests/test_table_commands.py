@@ -11,14 +11,16 @@ import pytest
 import torch
 from test_tables import all_previous, state_after
 
-from hashtag_core import __version__, cli, figures, picture_plots
-from hashtag_core import experiments as e
+from hashtag_core import __version__, cli
+from hashtag_core.commands.tables import DIFFERENT, FIGURES, TABLES, as_text, write_csv
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.study import Study
-from hashtag_core.table_commands import DIFFERENT, FIGURES, TABLES, as_text, write_csv
-from hashtag_core.training import TrainConfig
+from hashtag_core.plots import pictures as picture_plots
+from hashtag_core.study import figures
+from hashtag_core.study import tables as e
+from hashtag_core.study.study import Study
+from hashtag_core.training.loop import TrainConfig
 
 OURS = "ours (image+hashtag)"
 ROWS_OF = {

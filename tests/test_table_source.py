@@ -17,10 +17,10 @@ from broken_files import mutated
 from helpers import prepare
 
 from hashtag_core import cli
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.prepare.ingest import NothingKept, dry_run
 from hashtag_core.sources import table_reading
-from hashtag_core.sources.ingest import NothingKept, dry_run
 from hashtag_core.sources.table import Table
 from hashtag_core.sources.table_guessing import Times, guess_separator, guess_times
 

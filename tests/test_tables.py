@@ -16,16 +16,16 @@ import pytest
 import torch
 from helpers import batch_of, tiny_fold, tiny_model
 
-from hashtag_core import experiments as e
-from hashtag_core import observations as o
+from hashtag_core.data.histories import UserHistories, collate
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import user_folds
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories, collate
-from hashtag_core.paper import PAPER
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.rows import choose, with_oracle
-from hashtag_core.splits import user_folds
-from hashtag_core.study import MODELS, Study
-from hashtag_core.training import TrainConfig
+from hashtag_core.study import observations as o
+from hashtag_core.study import tables as e
+from hashtag_core.study.paper import PAPER
+from hashtag_core.study.rows import choose, with_oracle
+from hashtag_core.study.study import MODELS, Study
+from hashtag_core.training.loop import TrainConfig
 
 FOLDS, SEED, FIXED = 3, 0, 14
 ONE_EPOCH = TrainConfig(epochs=1, learning_rate=1e-3, users_per_batch=4)

@@ -18,12 +18,12 @@ from helpers import (
 )
 from test_formulas import close, dot, numbers
 
-from hashtag_core.baseline_encoders import HashtagCounts, UserVectors, first_uses
-from hashtag_core.fusion import FUSIONS, ElementwiseProduct
-from hashtag_core.histories import UserHistories
-from hashtag_core.loss import softmax_loss
-from hashtag_core.model import ENCODERS, HashtagModel, build_user_encoder
-from hashtag_core.user_encoders import (
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.model.baseline_encoders import HashtagCounts, UserVectors, first_uses
+from hashtag_core.model.fusion import FUSIONS, ElementwiseProduct
+from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel, build_user_encoder
+from hashtag_core.model.loss import softmax_loss
+from hashtag_core.model.user_encoders import (
     CausalBlock,
     GRUEncoder,
     PoolingEncoder,

@@ -7,10 +7,15 @@ import pytest
 import torch
 from helpers import ONE_PHOTO_USER, batch_of, tiny_config, tiny_fold, tiny_model
 
-from hashtag_core import user_retrieval
-from hashtag_core.histories import UserHistories
-from hashtag_core.model import ENCODERS, HashtagModel
-from hashtag_core.user_retrieval import hashtag_vectors, pieces_of, represent, retrieval_metrics
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.evaluation import user_retrieval
+from hashtag_core.evaluation.user_retrieval import (
+    hashtag_vectors,
+    pieces_of,
+    represent,
+    retrieval_metrics,
+)
+from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel
 
 
 @pytest.fixture(scope="module")

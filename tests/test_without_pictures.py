@@ -14,14 +14,15 @@ from conftest import site_histories
 from helpers import OTHER_USERS, TRAIN_USERS, WORDS, batch_of, tiny_config, tiny_fold, tiny_vectors
 from photo_tables import IMAGE
 
-from hashtag_core import cli, rows
+from hashtag_core import cli
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.histories import UserHistories
-from hashtag_core.model import HashtagModel
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.runs import load_run
-from hashtag_core.study import MODELS, Study
-from hashtag_core.training import TrainConfig, fit
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.study import rows
+from hashtag_core.study.study import MODELS, Study
+from hashtag_core.training.loop import TrainConfig, fit
+from hashtag_core.training.runs import load_run
 
 ALL = list(MODELS)
 READ_IMAGES = [

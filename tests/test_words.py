@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
+from hashtag_core.data.words import known_words, load_word_vectors, psi
 from hashtag_core.errors import InputError
-from hashtag_core.words import known_words, load_word_vectors, psi
 
 WORDS = ["sun", "set", "the", "black", "white", "cat", "ting", "cafe", "ab", "naïve", "sunset"]
 

@@ -16,15 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashtag_core import cli
+from hashtag_core.benchmarks import yfcc100m_sample
 from hashtag_core.benchmarks.ingest import csv_loop, photos_of
+from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.words import load_vocabulary
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.sources import ingest, yfcc100m, yfcc100m_sample
-from hashtag_core.sources.ingest import Images, NothingKept
-from hashtag_core.sources.selection import Selection
+from hashtag_core.prepare import ingest
+from hashtag_core.prepare.ingest import Images, NothingKept
+from hashtag_core.prepare.selection import Selection
+from hashtag_core.sources import yfcc100m
 from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
-from hashtag_core.sources.yfcc100m_sample import write_yfcc100m_sample
-from hashtag_core.words import load_vocabulary
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 150))
 EVERYBODY = (1, 10**9, 1)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from hashtag_core.benchmarks.measure import compare, measure
-from hashtag_core.histories import Batch
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.training import train_step
-from hashtag_core.user_encoders import hashtag_sums
+from hashtag_core.data.histories import Batch
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.model.user_encoders import hashtag_sums
+from hashtag_core.training.loop import train_step
 
 USERS, PHOTOS, HASHTAGS = 16, 100, 4_000  # PHOTOS of each user on average, HASHTAGS in the loss
 PREFIXES = 100  # T of the second comparison

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.data.words import known_words, load_vocabulary
 from hashtag_core.errors import InputError
-from hashtag_core.words import known_words, load_vocabulary
 
 SIZES = {"rows": 200_000}
 FEWEST_ROWS = 40_000  # so that both files have users with as many photos as the paper's
@@ -156,8 +156,8 @@ def read_tag(tag: str) -> str | None:
 
 def case(device: str, way: str, path: Path) -> Callable[[], dict[str, Tensor]]:
     """Read the file in one way; the result is a digest of the kept rows."""
-    from hashtag_core.sources.ingest import prepare
-    from hashtag_core.sources.selection import Selection
+    from hashtag_core.prepare.ingest import prepare
+    from hashtag_core.prepare.selection import Selection
     from hashtag_core.sources.yfcc100m import Yfcc100m
 
     out = path.with_suffix(".collection")
@@ -198,7 +198,7 @@ def digest(photos) -> dict[str, Tensor]:
 
 def run(device: str, repeats: int = 3, rows: int = SIZES["rows"]) -> list[dict]:
     """Two rows: for a file, and for one that is four times as large. Equal photos differ by 0."""
-    from hashtag_core.sources.yfcc100m_sample import write_yfcc100m_sample
+    from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 
     if rows < FEWEST_ROWS:
         raise InputError(f"--rows {rows}: at least {FEWEST_ROWS:,}.")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hashtag_core.benchmarks.measure import compare, measure
-from hashtag_core.loss import softmax_loss
+from hashtag_core.model.loss import softmax_loss
 
 SIZES = {"hashtags": 442_000, "photos": 200, "d_w": 300, "d": 1024}
 

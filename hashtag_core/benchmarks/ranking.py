@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hashtag_core.benchmarks.measure import compare, measure
-from hashtag_core.ranking import top_hashtags
+from hashtag_core.evaluation.ranking import top_hashtags
 
 SIZES = {"hashtags": 568_000, "photos": 200, "d": 1024}
 K = 10

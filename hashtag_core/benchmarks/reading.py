@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from hashtag_core.benchmarks.measure import compare, measure
-from hashtag_core.hashtags import Hashtags
-from hashtag_core.histories import UserHistories
-from hashtag_core.loading import batches, prefetched
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.training import train_step
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches, prefetched
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.training.loop import train_step
 
 USERS, PHOTOS, D_I, HASHTAGS, D_W = 96, 100, 2048, 4_000, 300
 

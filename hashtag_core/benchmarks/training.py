@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hashtag_core.benchmarks.batching import make_batches
 from hashtag_core.benchmarks.measure import measure
-from hashtag_core.model import HashtagModel, ModelConfig
-from hashtag_core.training import train_step
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.training.loop import train_step
 
 SIZES = {"hashtags": 442_000}
 EPOCHS, USERS, PHOTOS = 20, 21_000, 133  # of the paper; PHOTOS of each user

@@ -22,9 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hashtag_core.data.pictures import MAX_BYTES, PictureError, load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.pictures import MAX_BYTES, PictureError, load_picture
-from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.opening import check_files, file_states
+from hashtag_core.prepare.report import Report
+from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
 from hashtag_core.sources.flickr_zips import (
     PHOTO,
     REASONS,
@@ -33,9 +36,6 @@ from hashtag_core.sources.flickr_zips import (
     open_zip,
     read_member,
 )
-from hashtag_core.sources.opening import check_files, file_states
-from hashtag_core.sources.report import Report
-from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
 from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
 
 PHOTOS_OF_PIECE = 32

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from hashtag_core.errors import InputError
-from hashtag_core.pictures import (
+from hashtag_core.data.pictures import (
     BROKEN,
     MAX_BYTES,
     MISSING,
@@ -27,10 +26,11 @@ from hashtag_core.pictures import (
     UNREADABLE,
     PictureError,
 )
-from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
-from hashtag_core.sources.metadata import MAX_XMP, read_metadata
-from hashtag_core.sources.report import Report
-from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.errors import InputError
+from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.report import Report
+from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.sources.folder_metadata import MAX_XMP, read_metadata
 from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
 
 PHOTOS_OF_PIECE = 256

@@ -37,13 +37,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from hashtag_core.convnet import load_convnet
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.features import extract_features
-from hashtag_core.photos import PhotoCollection
-from hashtag_core.pictures import load_picture
-from hashtag_core.sources.packages import find_packages, members, sha256
-from hashtag_core.writing import write_collection
+from hashtag_core.model.convnet import load_convnet
+from hashtag_core.prepare.features import extract_features
+from hashtag_core.prepare.writing import write_collection
+from hashtag_core.sources.open_art_packages import find_packages, members, sha256
 
 if TYPE_CHECKING:
     import torch

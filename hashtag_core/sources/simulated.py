@@ -45,11 +45,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.photos import PhotoCollection
+from hashtag_core.prepare.writing import ROWS_PER_GROUP, stream_collection
 from hashtag_core.sources.simulated_users import Stream, simulate_user
 from hashtag_core.sources.simulated_world import D_I, D_W, World, make_world
-from hashtag_core.writing import ROWS_PER_GROUP, stream_collection
 
 if TYPE_CHECKING:
     import pyarrow as pa

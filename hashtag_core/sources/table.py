@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.sources.cleaning import NO_TEXT, clean_hashtags, is_broken
-from hashtag_core.sources.csv_reading import (
+from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.opening import check_files, file_states
+from hashtag_core.prepare.report import Report, Row
+from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.sources.table_csv import (
     LONG_CELL,
     LONG_LINE,
     QUOTES,
@@ -22,9 +25,6 @@ from hashtag_core.sources.csv_reading import (
     Cells,
     Refused,
 )
-from hashtag_core.sources.opening import check_files, file_states
-from hashtag_core.sources.report import Report, Row
-from hashtag_core.sources.staging import Piece, Understood, ord_of, staged_schema
 from hashtag_core.sources.table_guessing import (
     Separator,
     Times,

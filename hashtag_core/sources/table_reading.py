@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashtag_core.errors import InputError
-from hashtag_core.sources.csv_reading import (
+from hashtag_core.prepare.opening import DAMAGED, opened
+from hashtag_core.sources.table_csv import (
     DELIMITERS,
     LONG_LINE,
     Found,
@@ -26,7 +27,6 @@ from hashtag_core.sources.csv_reading import (
     text_lines,
     usual_width,
 )
-from hashtag_core.sources.opening import DAMAGED, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,9 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hashtag_core.data.words import load_vocabulary
 from hashtag_core.errors import InputError
-from hashtag_core.sources.cleaning import UNKNOWN, clean_encoded, has_word_vector
-from hashtag_core.sources.opening import (
+from hashtag_core.prepare.cleaning import UNKNOWN, clean_encoded, has_word_vector
+from hashtag_core.prepare.opening import (
     BLOCK,
     DAMAGED,
     blocks_of_lines,
@@ -25,9 +26,8 @@ from hashtag_core.sources.opening import (
     file_states,
     opened,
 )
-from hashtag_core.sources.staging import Piece, Understood
+from hashtag_core.prepare.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
-from hashtag_core.words import load_vocabulary
 
 MOST_KNOWN_TAGS = 400_000  # kept in mind, cleaned
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashtag_core.sources.cleaning import TWICE, UNKNOWN
-from hashtag_core.sources.opening import BLOCK, Lines
-from hashtag_core.sources.report import FIRST, Report, Row
-from hashtag_core.sources.staging import Understood, ord_of, staged_schema
+from hashtag_core.prepare.cleaning import TWICE, UNKNOWN
+from hashtag_core.prepare.opening import BLOCK, Lines
+from hashtag_core.prepare.report import FIRST, Report, Row
+from hashtag_core.prepare.staging import Understood, ord_of, staged_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,60 @@
+"""`hashtag-core notebooks | tutorial | doctor`: the course, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from hashtag_core.errors import InputError
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the three commands to the command line."""
+    lab = commands.add_parser("notebooks", help="open the course in JupyterLab")
+    lab.set_defaults(command=_notebooks)
+
+    tutorial = commands.add_parser("tutorial", help="run the whole course, write HTML pages")
+    tutorial.add_argument("names", nargs="*", help="only these, such as 03 07; default: all")
+    tutorial.add_argument("--out", default="runs/tutorial", help="default: %(default)s")
+    tutorial.add_argument(
+        "--in-place", action="store_true", help="also write the outputs into the notebooks"
+    )
+    tutorial.set_defaults(command=_tutorial)
+
+    doctor = commands.add_parser("doctor", help="can this machine run the course?")
+    doctor.set_defaults(command=_doctor)
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from hashtag_core.repository import repository_folder
+
+    folder = repository_folder("notebooks")
+    if find_spec("jupyterlab") is None:
+        raise InputError('jupyterlab is not there: `pip install -e ".[notebooks]"`.')
+    first = sorted(path.name for path in folder.glob("[0-9]*.ipynb"))[:1]
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *first], cwd=folder)
+
+
+def _tutorial(options: argparse.Namespace) -> None:
+    from hashtag_core.course.tutorial import run_tutorial
+
+    done = run_tutorial(options.out, options.names or None, options.in_place)
+    for row in done:
+        print(f"{row['seconds']:4d} s  {row['notebook']:32s} {row['page']}")
+    print(f"{sum(row['seconds'] for row in done):4d} s  in all")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from hashtag_core.course.doctor import examine
+
+    failed = 0
+    for check in examine():
+        print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.found}", flush=True)
+        if not check.ok:
+            failed += 1
+            print(f"       what to do: {check.mend}", flush=True)
+    print("This machine can run the course." if not failed else f"{failed} to mend first.")
+    return 1 if failed else 0

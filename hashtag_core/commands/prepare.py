@@ -1,0 +1,252 @@
+"""`hashtag-core prepare …`: every way into a photo collection."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.commands import features as feature_command
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    from hashtag_core.prepare.ingest import Images
+    from hashtag_core.prepare.staging import Source
+
+MOST_WORKERS = 8  # each holds a copy of the simulated world
+
+
+def add_commands(commands: argparse._SubParsersAction) -> None:
+    """Add the command to the command line, with a command of its own for each way in."""
+    prepare = commands.add_parser("prepare", help="make a photo collection").add_subparsers(
+        required=True, metavar="SOURCE"
+    )
+    art = prepare.add_parser("open-art", help="build data/open_art from its packages")
+    art.add_argument("packages", metavar="DIR", help="the folder with the three packages")
+    art.add_argument("--out", metavar="DIR", default="data/open_art", help="default: %(default)s")
+    art.add_argument("--device", default="cpu", help="for the ConvNet; default: %(default)s")
+    art.set_defaults(command=_prepare_open_art)
+
+    sim = prepare.add_parser("simulated", help="make up users whose true tastes are known")
+    sim.add_argument("--users", type=int, default=2000, help="default: %(default)s")
+    sim.add_argument("--photos", type=int, default=50, help="a user, on average; default: 50")
+    sim.add_argument("--hashtags", type=int, default=5000, help="about; default: %(default)s")
+    sim.add_argument("--seed", type=int, default=0)
+    sim.add_argument(
+        "--workers", type=int, help="processes; default: 1, or one a core if it is much"
+    )
+    sim.add_argument("--out", metavar="DIR", default="data/simulated", help="default: %(default)s")
+    sim.set_defaults(command=_prepare_simulated)
+
+    _add_sources(prepare)
+    feature_command.add_command(prepare)
+
+
+def _add_sources(prepare: argparse._SubParsersAction) -> None:
+    """The ways in that read what others wrote."""
+    yfcc = prepare.add_parser(
+        "yfcc100m",
+        parents=[_shared_options("data/yfcc100m", 100, 200, 50)],  # the paper's
+        help="read YFCC100M's metadata as it is published",
+    )
+    yfcc.add_argument("metadata", metavar="FILE", nargs="+", help="plain, .bz2, .gz or .xz")
+    yfcc.add_argument("--images", metavar="DIR", help="with <photo id>.jpg, or abc/def/<hash>.jpg")
+    yfcc.add_argument("--words", metavar="FILE", help="word vectors; default: the installed ones")
+    yfcc.set_defaults(command=_prepare_yfcc100m)
+
+    table = prepare.add_parser(
+        "table",
+        parents=[_shared_options("data/table")],
+        help="read any table: CSV, TSV, Parquet, JSON lines, GeoJSON",
+        description=(
+            "COL is a column's name, or its number from 1 where there is no header. In objects, "
+            "names have dots between them: user.name."
+        ),
+    )
+    table.add_argument("file", metavar="FILE", help="it may be compressed")
+    for name, what in (("user", "who"), ("time", "when"), ("hashtags", "which hashtags")):
+        table.add_argument(f"--{name}", metavar="COL", required=True, help=what)
+    table.add_argument("--photo-id", metavar="COL", help="default: the number of the line")
+    table.add_argument("--image", metavar="COL", help="the picture's path")
+    table.add_argument("--image-root", metavar="DIR", help="from here; default: FILE's folder")
+    table.add_argument("--separator", metavar="S", help="between hashtags; default: guessed")
+    table.add_argument(
+        "--time-format",
+        metavar="F",
+        help="iso, d/m/y, epoch …, or like %%d.%%m.%%Y; default: guessed",
+    )
+    table.add_argument("--encoding", help="of a text file; default: as its first bytes say")
+    table.add_argument("--delimiter", metavar="C", help="between columns; default: guessed")
+    table.set_defaults(command=_prepare_table)
+
+    folder = prepare.add_parser(
+        "folder",
+        parents=[_shared_options("data/folder")],
+        help="read your own pictures: their keywords and times",
+    )
+    folder.add_argument("folder", metavar="DIR", help="with pictures, and folders of them")
+    folder.add_argument("--user", metavar="NAME", default="me", help="default: %(default)s")
+    folder.set_defaults(command=_prepare_folder)
+
+    flickr = prepare.add_parser(
+        "flickr-export",
+        parents=[_shared_options("data/flickr-export")],
+        help="read the archive that Flickr gives its members",
+    )
+    flickr.add_argument("zips", metavar="ZIP", nargs="+", help="all that Flickr gave")
+    flickr.add_argument("--user", metavar="NAME", help="default: what the archive says")
+    flickr.set_defaults(command=_prepare_flickr_export)
+
+
+def _shared_options(
+    out: str, least: int = 1, most: int | None = None, left: int = 1
+) -> argparse.ArgumentParser:
+    """What all of them understand, with the defaults of one."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--out", metavar="DIR", default=out, help="default: %(default)s")
+    shared.add_argument("--strict", action="store_true", help="stop at the first malformed row")
+    shared.add_argument("--rejected", metavar="FILE", help="write the rows left out to a CSV file")
+    shared.add_argument(
+        "--dry-run", action="store_true", help="show ten photos and the counts, write nothing"
+    )
+    for name, number, what in (
+        ("--min-photos", least, "tagged photos that a user has at least"),
+        ("--max-photos", most, "and at most"),
+        ("--min-kept-photos", left, "photos that a user has left at least"),
+    ):
+        text = what + ("; default: %(default)s" if number is not None else "; default: no bound")
+        shared.add_argument(name, metavar="N", type=int, default=number, help=text)
+    shared.add_argument("--no-features", action="store_true", help="run no ConvNet now")
+    feature_command.add_options(shared)
+    return shared
+
+
+def _prepare_yfcc100m(options: argparse.Namespace) -> None:
+    from hashtag_core.prepare.ingest import Images
+    from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
+
+    root = options.images
+    images = None if root is None else Images(Path(root), picture_paths)
+    source = Yfcc100m(options.metadata, options.words, with_images=root is not None)
+    _ingest(source, options, images)
+
+
+def _prepare_table(options: argparse.Namespace) -> None:
+    from hashtag_core.prepare.ingest import Images
+    from hashtag_core.prepare.report import printable
+    from hashtag_core.sources.table import Table
+
+    names = "user", "time", "hashtags", "photo_id", "image", "separator", "time_format", "encoding"
+    told = {name: getattr(options, name) for name in (*names, "delimiter")}
+    source = Table(options.file, **told)
+    for line in source.understood:
+        print(printable(line))
+    images = None
+    if options.image is not None:
+        images = Images(Path(options.image_root or Path(options.file).parent))
+    _ingest(source, options, images)
+
+
+def _prepare_folder(options: argparse.Namespace) -> None:
+    from hashtag_core.prepare.ingest import Images
+    from hashtag_core.sources.folder import PhotoFolder
+
+    source = PhotoFolder(options.folder, options.user)
+    _ingest(source, options, Images(Path(options.folder)))
+
+
+def _prepare_flickr_export(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.flickr_export import FlickrExport
+
+    _ingest(FlickrExport(options.zips, options.user), options, None)
+
+
+def _ingest(source: Source, options: argparse.Namespace, images: Images | None) -> None:
+    """Make the collection, tell what was done, and extract the features of its pictures."""
+    from hashtag_core.data.photos import read_meta
+    from hashtag_core.prepare.ingest import NothingKept, dry_run, prepare
+    from hashtag_core.prepare.report import printable, report_text
+    from hashtag_core.prepare.selection import Selection
+
+    selection = Selection(options.min_photos, options.max_photos, options.min_kept_photos)
+    if options.dry_run:
+        report, photos = dry_run(source, selection)
+        for photo in photos:
+            hashtags = " ".join(f"#{hashtag}" for hashtag in photo["hashtags"])
+            picture = f"  [{photo['image']}]" if photo["image"] else ""
+            print(printable(f"{photo['user']}  {photo['time']}  {hashtags}{picture}"))
+        print(report_text(report))
+        return
+    before = _changed(options.out)
+    try:
+        out = prepare(source, options.out, selection, images, options.rejected, options.strict)
+    except NothingKept as nothing:
+        print(report_text(nothing.report))
+        raise
+    meta = read_meta(out)
+    photos, users, pictures = (meta["counts"][name] for name in ("photos", "users", "pictures"))
+    print((out / "report.txt").read_text(encoding="utf-8"), end="")
+    print(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
+    if _changed(out) == before:
+        print(
+            f"It was there, made of the same files: {printable(str(out))}. Delete it to begin anew."
+        )
+    else:
+        print(f"Written: {printable(str(out))}")
+    if not pictures:
+        print("There are no pictures: models learn from the hashtags alone.")
+    elif "convnet" in meta:
+        print(f"Features of {meta['convnet']['name']}; `prepare features` makes those of another.")
+    elif not options.no_features:
+        feature_command.extract(options, out)
+    where = printable(shlex.quote(str(options.out)))
+    history = f"predict --image YOUR.jpg --history {where}"
+    print(f"Next:    hashtag-core {history if users == 1 else f'table 1 --data {where}'}")
+
+
+def _changed(folder: str | Path) -> int | None:
+    """When a collection was written; None where there is none."""
+    try:
+        return (Path(folder) / "photos.parquet").stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def _as_time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _prepare_simulated(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.simulated import estimate_simulated, prepare_simulated
+
+    size = options.users, options.photos, options.hashtags, options.seed
+    about = estimate_simulated(*size)
+    cores = min(os.cpu_count() or 1, MOST_WORKERS)
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers {options.workers}: at least 1.")
+    workers = options.workers or (cores if about["seconds"] > 60 else 1)
+    print(
+        f"{about['photos']:,} photos of {options.users:,} users: about "
+        f"{_as_time(about['seconds'] / min(workers, cores))} with {workers} process(es), "
+        f"{about['bytes'] / 1e9:.2f} GB on disk.",
+        flush=True,
+    )
+    photos = prepare_simulated(options.out, *size, workers)
+    hashtags = len(photos.hashtag_names.dictionary)
+    print(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
+    print(f"Written: {photos.folder}\nNext:    hashtag-core table 1 --data {options.out}")
+
+
+def _prepare_open_art(options: argparse.Namespace) -> None:
+    from hashtag_core.sources.open_art import prepare_open_art
+    from hashtag_core.training.loop import choose_device
+
+    device = choose_device(options.device)
+    photos = prepare_open_art(options.packages, options.out, device)
+    meta = photos.meta
+    print(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
+    for reason, count in meta["left_out"].items():
+        print(f"{count:6,d}  left out: {reason}")
+    print(f"Written: {photos.folder}")

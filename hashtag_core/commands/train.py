@@ -1,0 +1,46 @@
+"""`hashtag-core train`: train models where the tables find them; also under `torchrun`."""
+
+from __future__ import annotations
+
+import argparse
+
+from hashtag_core.commands.tables import (
+    as_text,
+    chosen_models,
+    open_study,
+    study_options,
+    write_json,
+)
+
+
+def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    train = commands.add_parser(
+        "train",
+        parents=[common, study_options()],
+        help="train models for the tables, on one or several GPUs",
+        description="Several GPUs: torchrun --nproc-per-node 8 -m hashtag_core.cli train …",
+    )
+    train.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from hashtag_core.study.rows import main_row, rows_for
+    from hashtag_core.study.study import MODELS
+
+    study = open_study(options)
+    models = chosen_models(options) or [main_row(study)]
+    rows_for(study, {"open": tuple(MODELS)}, models)  # are there such rows?
+    print(
+        f"{study.processes.number} process(es), {study.device.type}: {len(study.photos):,} photos."
+    )
+    rows = []
+    for number in study.numbers:
+        for name in models:
+            about = {"fold": number + 1, "model": name}
+            rows += [{**about, **row} for row in study.prediction(number, "open", name)]
+            print(f"Trained: {study.path(number, 'open', name)}")
+    print("\n" + as_text(pd.DataFrame(rows)) + "\n")
+    write_json(options, rows)

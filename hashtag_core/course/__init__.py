@@ -1,0 +1,1 @@
+"""The course: the explorer, running all notebooks, checking the machine."""

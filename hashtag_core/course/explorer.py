@@ -1,0 +1,277 @@
+"""The explorer: step through a user's photos and see what the model makes of each (ipywidgets).
+
+    explorer = Explorer(predictor, photos)
+    explorer.show()
+
+Everything it shows comes from `look`, which needs no widgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.pictures import load_picture
+from hashtag_core.errors import InputError
+from hashtag_core.plots.html_views import TEXT, percent, photo_cards, picture_uri, ranked_hashtags
+from hashtag_core.plots.numbers import GREY, ORANGE
+from hashtag_core.prediction import HashtagPredictor
+
+NOBODY = "nobody in particular"
+OWNER = "the user who posted it"
+HISTORY = 6  # photos of the history to show
+SMALL = f"{TEXT}; color: {GREY}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """One photo, read through one history.
+
+    Attributes:
+        history: the last photos of the history, (encoded picture, hashtags), oldest first.
+        history_length: how many photos it has.
+        picture: the encoded picture.
+        true: its hashtags; empty for a picture of one's own.
+        predicted: (hashtag, p of Equation 8 among all hashtags that are ranked), best first.
+        added: for each added hashtag (name, its rank among all hashtags from 1, p).
+        hashtags: how many hashtags are ranked.
+    """
+
+    history: list[tuple[bytes, list[str]]]
+    history_length: int
+    picture: bytes
+    true: list[str]
+    predicted: list[tuple[str, float]]
+    added: list[tuple[str, int, float]]
+    hashtags: int
+
+
+class Explorer:
+    """A user's photos one by one: history, picture, true and predicted hashtags.
+
+    Args:
+        predictor: a trained model in use.
+        photos: the collection.
+        users: which users to offer, by number; None for all.
+    """
+
+    def __init__(
+        self,
+        predictor: HashtagPredictor,
+        photos: PhotoCollection,
+        users: Sequence[int] | None = None,
+    ) -> None:
+        self.predictor = predictor
+        self.photos = photos
+        numbers = range(len(photos.users)) if users is None else users
+        if not len(numbers):
+            raise InputError("no users to explore.")
+        self.users = {photos.users[number]: int(number) for number in numbers}
+        self.added: list[str] = []
+        self.own_picture: bytes | None = None
+
+    @torch.inference_mode()
+    def look(self, user: str, photo: int, reader: str = OWNER, k: int = 10) -> Look:
+        """What the model makes of a user's photo, or of one's own picture where there is one.
+
+        Args:
+            user: whose photo.
+            photo: which one, from 0.
+            reader: through whose history: `OWNER` (the photos before), `NOBODY` (none), or the
+                name of another user (all of theirs).
+            k: how many hashtags.
+
+        Raises:
+            InputError: where there is no such user or photo, or a picture cannot be read.
+        """
+        rows = self.photos.rows_of(self._number(user))
+        row = rows.start + photo
+        if not rows.start <= row < rows.stop:
+            raise InputError(f"photo {photo}: {user} has photos 0 to {rows.stop - rows.start - 1}.")
+        if reader == OWNER:
+            past = range(rows.start, row)
+        elif reader == NOBODY:
+            past = range(0)
+        else:
+            other = self.photos.rows_of(self._number(reader))
+            past = range(other.start, other.stop)
+        picture = self.photos.picture(row) if self.own_picture is None else self.own_picture
+        feature = self.photos.features[row] if self.own_picture is None else self.own_picture
+        predicted, added, hashtags = self._rank(feature, self._state(past), k)
+        return Look(
+            history=[(self.photos.picture(p), self.photos.hashtags_of(p)) for p in past[-HISTORY:]],
+            history_length=len(past),
+            picture=picture,
+            true=self.photos.hashtags_of(row) if self.own_picture is None else [],
+            predicted=predicted,
+            added=added,
+            hashtags=hashtags,
+        )
+
+    def add_hashtag(self, text: str) -> str:
+        """Let the model choose this hashtag too, whether anybody has used it or not.
+
+        Raises:
+            InputError: where no word of it has a vector.
+        """
+        names, _ = self.predictor.represent([text])
+        if not names:
+            raise InputError(f"no word vector for {text.strip()!r}: try another spelling.")
+        if names[0] not in self.added:
+            self.added.append(names[0])
+        return names[0]
+
+    def _number(self, user: str) -> int:
+        if user not in self.users:
+            raise InputError(f"no user {user!r} among the {len(self.users)} of this explorer.")
+        return self.users[user]
+
+    def _state(self, past: range) -> Tensor:
+        """(d_u,), the user after these rows."""
+        user = self.predictor.new_user()
+        for row in past:
+            hashtags = self.photos.hashtags_of(row)
+            if self.predictor.represent(hashtags)[0]:  # else it is left out, as in training
+                user = self.predictor.add_photo(user, self.photos.features[row], hashtags)
+        return user
+
+    def _rank(self, picture, user: Tensor, k: int) -> tuple[list, list, int]:
+        predictor = self.predictor
+        fresh = [name for name in self.added if name not in predictor.hashtags.ids]
+        names = predictor.hashtags.names + fresh
+        psi = torch.cat([predictor.psi, predictor.represent(fresh)[1]])  # (V, d_w)
+        query = predictor.model.queries(predictor.feature(picture), user[None])  # (1, d)
+        scores = predictor.model.scores(query, psi)[0]  # (V,)
+        p = scores.softmax(dim=0)  # Eq. 8, over all that are ranked: unseen and added ones, too
+        best = scores.argsort(descending=True, stable=True)[:k].tolist()
+        added = []
+        for name in self.added:
+            i = names.index(name)
+            added.append((name, int((scores > scores[i]).sum()) + 1, float(p[i])))
+        return [(names[i], float(p[i])) for i in best], added, len(names)
+
+    def show(self) -> None:
+        """Show the widgets in a notebook."""
+        from IPython.display import display
+
+        display(self.widgets())
+
+    def widgets(self):
+        """The widgets, an `ipywidgets.VBox`; `show` displays it."""
+        import ipywidgets as w
+
+        wide = {"style": {"description_width": "110px"}, "layout": w.Layout(width="430px")}
+        button = w.Layout(width="200px")
+        names = list(self.users)
+        user = w.Dropdown(options=names, description="photos of", **wide)
+        reader = w.Dropdown(options=[OWNER, NOBODY, *names], description="read as", **wide)
+        photo = w.IntSlider(min=1, max=2, description="photo", continuous_update=False, **wide)
+        back, on = w.Button(description="◀ before"), w.Button(description="next ▶")
+        text = w.Text(
+            description="add a hashtag",
+            placeholder="any word, then Enter",
+            continuous_update=False,
+            **wide,
+        )
+        upload = w.FileUpload(accept="image/*", description="a picture of your own", layout=button)
+        clear = w.Button(description="back to the photos", layout=button)
+        history, picture, ranking, message = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+
+        def draw(_=None) -> None:
+            try:
+                parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
+            except InputError as error:  # a collection may come without pictures
+                say(error)
+                parts = ("", "", "")
+            history.value, picture.value, ranking.value = parts
+
+        def say(error: InputError) -> None:
+            message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
+
+        def change_user(_=None) -> None:
+            rows = self.photos.rows_of(self.users[user.value])
+            photo.max = rows.stop - rows.start
+            photo.value = min(photo.max, 1 + HISTORY)
+
+        def redraw(change) -> None:
+            message.value = ""
+            draw()
+
+        def add_one(change) -> None:
+            if not change["new"].strip():
+                return
+            message.value = ""
+            try:
+                self.add_hashtag(text.value)
+                text.value = ""
+            except InputError as error:
+                say(error)
+            draw()
+
+        def take_upload(change) -> None:
+            if not change["new"]:
+                return
+            message.value = ""
+            self.own_picture = bytes(change["new"][-1]["content"])
+            try:
+                load_picture(self.own_picture, "the uploaded file")
+            except InputError as error:
+                self.own_picture, upload.value = None, ()  # it goes on with the user's photo
+                say(error)
+            draw()
+
+        def drop_upload(_=None) -> None:
+            self.own_picture, upload.value = None, ()
+            redraw(None)
+
+        def step(by: int) -> None:
+            photo.value += by  # the slider keeps it within its bounds
+
+        change_user()
+        draw()
+        user.observe(change_user, "value")
+        for widget in (user, reader, photo):
+            widget.observe(redraw, "value")
+        back.on_click(lambda _: step(-1))
+        on.on_click(lambda _: step(1))
+        text.observe(add_one, "value")  # Enter, or leaving the field
+        upload.observe(take_upload, "value")
+        clear.on_click(drop_upload)
+        return w.VBox(
+            [
+                w.HBox([user, reader]),
+                w.HBox([photo, back, on]),
+                w.HBox([text, upload, clear]),
+                message,
+                history,
+                w.HBox([picture, ranking]),
+            ]
+        )
+
+
+def _as_html(look: Look) -> tuple[str, str, str]:
+    """The three parts: history, picture with its true hashtags, ranking."""
+    shown = len(look.history)
+    heading = f"the last {shown} of {look.history_length} photos of the history"
+    history = f'<div style="{SMALL}">{heading if shown else "no history"}</div>'
+    history += photo_cards(look.history, pixels=72, most=3) if shown else ""
+    own = "posted with" if look.true else "your own picture"
+    tags = "<br>".join(f"#{escape(name)}" for name in look.true)
+    picture = (
+        f'<div style="{TEXT}; width: 230px; overflow-wrap: anywhere">'
+        f'<img src="{picture_uri(look.picture, 200)}" width="200"><br>'
+        f'<span style="color: {GREY}">{own}</span><br>{tags}</div>'
+    )
+    ranking = f'<div style="{SMALL}">the best of {look.hashtags:,} hashtags</div>'
+    ranking += ranked_hashtags(look.predicted, look.true)
+    for name, rank, p in look.added:
+        ranking += (
+            f'<div style="{TEXT}">added: <b>{escape(name)}</b>, '
+            f"rank {rank:,} of {look.hashtags:,}, {percent(p)}</div>"
+        )
+    return history, picture, ranking

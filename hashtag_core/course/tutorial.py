@@ -1,0 +1,165 @@
+"""Run the notebooks in order, each in a fresh kernel, and write them as HTML pages."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.errors import InputError, reading
+from hashtag_core.repository import repository_folder
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+CELL_SECONDS = 600  # no cell may take longer
+
+
+def notebooks(names: Sequence[str] | None = None) -> list[Path]:
+    """The notebooks of the course in their order, or those that begin with one of `names`.
+
+    Raises:
+        InputError: where there is none of such a name.
+    """
+    every = sorted(repository_folder("notebooks").glob("[0-9]*.ipynb"))
+    if names is None:
+        return every
+    for name in names:
+        if not any(path.name.startswith(name) for path in every):
+            there = ", ".join(path.name for path in every)
+            raise InputError(f"no notebook {name}. There are: {there}.")
+    return [path for path in every if path.name.startswith(tuple(names))]
+
+
+def code_digest(notebook: NotebookNode) -> str:
+    """SHA-256 over the notebook's code cells: written where it ran, to tell whether it changed."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+
+
+def execute(path: Path) -> NotebookNode:
+    """Run a notebook from a fresh kernel, with a progress bar over its cells.
+
+    Returns:
+        The notebook with its outputs; `metadata["hashtag_core"]` says what ran and how long.
+
+    Raises:
+        InputError: where a cell fails: its source, and the error.
+    """
+    import nbformat
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from tqdm.auto import tqdm
+
+    with reading(path):
+        notebook = nbformat.read(path, as_version=4)
+    total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
+    running = 0  # the number of the cell
+    start = time.perf_counter()
+
+    def begins(cell: NotebookNode, cell_index: int) -> None:
+        nonlocal running
+        running = cell_index
+
+    with tqdm(total=total, desc=path.stem, unit="cell", leave=None) as bar:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_SECONDS,
+            kernel_name="python3",  # the one of this Python
+            extra_arguments=["--log-level=ERROR"],  # of the kernel itself, not of the cells
+            resources={"metadata": {"path": str(path.parent)}},
+            on_cell_start=begins,
+            on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+            reason = error.traceback if isinstance(error, CellExecutionError) else str(error)
+            reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)  # colours of the terminal
+            source = notebook.cells[running].source
+            raise InputError(
+                f"{path.name} stopped at cell {running + 1}:\n{source}\n---\n{reason}"
+            ) from None
+        except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
+            raise InputError(
+                f"the Jupyter kernel `python3` does not start ({error}): see `hashtag-core doctor`."
+            ) from None
+    notebook.metadata["hashtag_core"] = {
+        "code": code_digest(notebook),
+        "seconds": round(time.perf_counter() - start),
+    }
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # when each cell ran: another number each time
+    return notebook
+
+
+def write_page(notebook: NotebookNode, path: Path) -> None:
+    """Write an executed notebook as an HTML page; its solutions are folded."""
+    from nbconvert import HTMLExporter
+    from nbformat import from_dict
+    from nbformat.v4 import new_raw_cell
+
+    marks = {  # stand in the page for HTML that the exporter would not let through
+        "begin-of-the-folded-solution": "<details><summary>Solution</summary>",
+        "end-of-the-folded-solution": "</details>",
+    }
+    cells = []
+    for cell in notebook.cells:
+        if "solution" in cell.metadata.get("tags", ()):
+            cells += [new_raw_cell(mark) for mark in marks]
+            cells.insert(-1, cell)
+        else:
+            cells.append(cell)
+    page = from_dict({**notebook, "cells": cells})
+    body, _ = HTMLExporter(embed_images=True).from_notebook_node(page)
+    for mark, html in marks.items():
+        body = body.replace(mark, html)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(body, encoding="utf-8")
+
+
+def run_tutorial(
+    out: str | Path, names: Sequence[str] | None = None, in_place: bool = False
+) -> list[dict]:
+    """Run the course, or some notebooks of it, and stop at the first that fails.
+
+    Args:
+        out: the folder of the HTML pages.
+        names: what the notebooks' names begin with, such as "03"; None for all.
+        in_place: also write the outputs into the notebooks themselves.
+
+    Returns:
+        For each notebook: name, seconds, page.
+
+    Raises:
+        InputError: where a cell fails, with the cell, or where the notebook packages are missing.
+    """
+    try:
+        import nbclient  # noqa: F401
+        import nbconvert  # noqa: F401
+        import nbformat
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
+
+    out = Path(out)
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not place.is_dir():
+        raise InputError(f"{place} is a file: name a folder for the pages.")
+    done = []
+    for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
+        bar.set_postfix_str(path.stem)
+        notebook = execute(path)
+        page = out / f"{path.stem}.html"
+        write_page(notebook, page)
+        if in_place:
+            partial = path.with_suffix(".partial")
+            nbformat.write(notebook, partial)
+            partial.replace(path)
+        seconds = notebook.metadata["hashtag_core"]["seconds"]
+        done.append({"notebook": path.name, "seconds": seconds, "page": str(page)})
+    return done

@@ -1,0 +1,1 @@
+"""The data: photos of users, their hashtags, word vectors, splits, histories, batches."""

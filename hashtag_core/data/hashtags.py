@@ -1,0 +1,158 @@
+"""The vocabulary: which hashtags there are, how each is represented, which are seen (§3, §4).
+
+Seen hashtags occur in the photos of the training users; unseen ones do not, and are known by their
+word vectors alone. Shapes: V hashtags, d_w word vector, P photos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.words import psi
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+CANDIDATES = ("seen", "unseen", "all")
+
+
+@dataclass(frozen=True)
+class Hashtags:
+    """V hashtags with their representations: first the seen ones, the most frequent first.
+
+    Attributes:
+        names: V hashtags. Seen by falling count, then unseen; equal ones by name.
+        psi: (V, d_w) float32, psi(y) of each hashtag.
+        counts: (V,) int64, in how many training photos it stands; 0 means unseen.
+        left_out: how many different hashtags were left out, by reason.
+    """
+
+    names: list[str]
+    psi: Tensor
+    counts: Tensor
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def num_seen(self) -> int:
+        """How many hashtags are seen; they are ids 0 to num_seen - 1."""
+        return int((self.counts > 0).sum())
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Hashtag -> its id."""
+        return {name: i for i, name in enumerate(self.names)}
+
+    def candidates(self, which: str) -> range:
+        """The ids to rank among: "seen" (Table 1), "unseen" or "all" (Table 2)."""
+        ranges = {
+            "seen": range(self.num_seen),
+            "unseen": range(self.num_seen, len(self)),
+            "all": range(len(self)),
+        }
+        if which not in ranges:
+            raise ValueError(f"candidates {which!r}: choose one of {', '.join(CANDIDATES)}.")
+        return ranges[which]
+
+    def ids_in(self, photos: PhotoCollection) -> np.ndarray:
+        """The id of each of `photos.hashtag_names`, -1 where the vocabulary does not have it."""
+        encoded = photos.hashtag_names
+        known = [self.ids.get(name, -1) for name in encoded.dictionary.to_pylist()]
+        return np.array(known, dtype=np.int64)[encoded.indices.to_numpy()]
+
+    def save(self, path: Path) -> None:
+        """Write the vocabulary as a parquet file: name, count, psi."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        offsets = pa.array(np.arange(len(self) + 1, dtype=np.int32) * self.psi.shape[1])
+        vectors = pa.ListArray.from_arrays(offsets, self.psi.flatten().numpy())
+        columns = {"name": self.names, "count": self.counts.numpy(), "psi": vectors}
+        pq.write_table(pa.table(columns), path)
+
+    @classmethod
+    def load(cls, path: Path) -> Hashtags:
+        """Read what `save` wrote."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        vectors = table["psi"].combine_chunks()
+        matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
+        return cls(
+            table["name"].to_pylist(),
+            torch.from_numpy(matrix.copy()),
+            torch.from_numpy(table["count"].to_numpy().copy()),
+        )
+
+
+def build_hashtags(
+    photos: PhotoCollection, train_users: np.ndarray, vectors: KeyedVectors
+) -> Hashtags:
+    """The open vocabulary of a collection: every hashtag that has a word vector.
+
+    Args:
+        photos: the whole collection, P photos.
+        train_users: the user numbers whose hashtags are seen.
+        vectors: word vectors, from `load_word_vectors`.
+
+    Returns:
+        The vocabulary; `left_out` counts hashtags none of whose words has a vector.
+
+    Raises:
+        InputError: where that leaves none.
+    """
+    count_of = _counts(photos, photos.of_users(train_users))
+    represented = {n: vector for n in count_of if (vector := psi(n, vectors)) is not None}
+    if not represented:
+        raise InputError("no hashtag of the collection has a word vector.")
+    order = sorted(represented, key=lambda name: (-count_of[name], name))
+    return Hashtags(
+        names=order,
+        psi=torch.from_numpy(np.stack([represented[name] for name in order])),  # (V, d_w)
+        counts=torch.tensor([count_of[name] for name in order]),  # (V,)
+        left_out={"no word vector": len(count_of) - len(represented)},
+    )
+
+
+def build_fixed_hashtags(photos: PhotoCollection, train: np.ndarray, size: int) -> Hashtags:
+    """A fixed vocabulary: the `size` most frequent hashtags of the training photos, all seen.
+
+    The paper gives its rule in a supplement that is not at hand; this one is ours. There are no
+    word vectors here (psi has no column): models learn a vector for each hashtag.
+
+    Args:
+        photos: the whole collection, P photos.
+        train: (P,) bool, the training photos.
+        size: how many hashtags; the paper has 18,583. Ties go to the lower name.
+
+    Returns:
+        The vocabulary; `left_out` counts the less frequent hashtags.
+    """
+    count_of = _counts(photos, train)
+    in_training = [name for name, count in count_of.items() if count]
+    order = sorted(in_training, key=lambda name: (-count_of[name], name))[:size]
+    return Hashtags(
+        names=order,
+        psi=torch.empty(len(order), 0),
+        counts=torch.tensor([count_of[name] for name in order]),  # (V,)
+        left_out={"not frequent enough in training": len(count_of) - len(order)},
+    )
+
+
+def _counts(photos: PhotoCollection, train: np.ndarray) -> dict[str, int]:
+    """On how many of the training photos, (P,) bool, each hashtag of the collection stands."""
+    encoded = photos.hashtag_names
+    in_training = np.repeat(train, np.diff(photos.hashtag_offsets))  # one per hashtag
+    counts = np.bincount(encoded.indices.to_numpy()[in_training], minlength=len(encoded.dictionary))
+    return dict(zip(encoded.dictionary.to_pylist(), counts.tolist(), strict=True))

@@ -1,0 +1,224 @@
+"""User histories: one item is one user's photos in time order (§3, Notations).
+
+Several users make one padded batch. Shapes: B users, T photos of a user (padded), N photos in the
+batch (unpadded, user by user), M hashtags of all N photos, d_i / d_v image features of the user
+side / query side.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.photos import PhotoCollection
+
+
+class Whole(NamedTuple):
+    """The batch that several processes share: how large it is, and where one's part begins."""
+
+    users: int
+    photos: int
+    first_photo: int
+
+
+@dataclass
+class Batch:
+    """B users' photos, padded at the end, and their hashtags, not padded.
+
+    `x[mask]` turns anything of shape (B, T, ...) into (N, ...), in the order of the hashtags.
+
+    Attributes:
+        history_images: (B, T, d_i) float32, what the user encoder sees; zeros where padded.
+        query_images: (B, T, d_v) float32, what is to be labelled; the same tensor as
+            `history_images` unless there are features of a second ConvNet.
+        mask: (B, T) bool, True where there is a photo.
+        hashtag_ids: (M,) int64, the hashtags of all photos, one photo after the other.
+        hashtag_offsets: (N + 1,) int64: photo n has hashtag_ids[offsets[n] : offsets[n + 1]].
+        rows: (N,) int64, the photos' rows in the collection.
+        users: (B,) int64, the users' numbers in the collection.
+        predict: (N,) bool, which photos are learned from or evaluated; the others are history
+            and nothing else.
+        whole: of which batch this is a process's part; None where it is all of it.
+    """
+
+    history_images: Tensor
+    query_images: Tensor
+    mask: Tensor
+    hashtag_ids: Tensor
+    hashtag_offsets: Tensor
+    rows: Tensor
+    users: Tensor
+    predict: Tensor
+    whole: Whole | None = None
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {n: x.to(device) for n, x in parts.items() if isinstance(x, Tensor)}
+        if self.query_images is self.history_images:
+            moved["query_images"] = moved["history_images"]
+        return Batch(**{**parts, **moved})
+
+    def photo_of_hashtags(self) -> Tensor:
+        """(M,) int64: which of the N photos each hashtag stands on."""
+        photos = torch.arange(len(self.rows), device=self.rows.device)
+        return photos.repeat_interleave(self.hashtag_offsets.diff())
+
+    def photo_weights(self) -> Tensor:
+        """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9.
+
+        B counts the users of the whole batch, also where this is a part of it.
+        """
+        counted = self.mask.clone()  # (B, T)
+        counted[self.mask] = self.predict
+        photos = counted.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1), N_u
+        users = len(self.mask) if self.whole is None else self.whole.users
+        return (counted / photos / users)[self.mask]  # (N,)
+
+    def draw_targets(self, generator: torch.Generator | None = None) -> Tensor:
+        """(N,) int64: one hashtag of each photo, uniformly at random (§3.3).
+
+        A part of a batch draws what the whole batch would.
+        """
+        counts = self.hashtag_offsets.diff()  # (N,)
+        _, photos, first = self.whole or Whole(0, len(counts), 0)
+        draw = torch.rand(photos, generator=generator)[first : first + len(counts)]
+        draw = draw.to(counts.device)
+        return self.hashtag_ids[self.hashtag_offsets[:-1] + (draw * counts).long()]  # (N,)
+
+
+class UserHistories(Dataset):
+    """The photo histories of some users of a collection, one user an item.
+
+    Photos without any hashtag of the vocabulary are left out, as in the paper, and counted. A photo
+    whose picture could not be read (NaN in the features) is kept for its hashtags: its feature is
+    zeros.
+
+    Args:
+        photos: the collection.
+        hashtags: the vocabulary.
+        users: user numbers; a user left with no photo is left out, and counted.
+        keep: (P,) bool, which photos to read at all; None for all.
+        predict: (P,) bool, which of them to learn from or to evaluate; None for all.
+        query_features: (P, d_v) features of a second ConvNet for the query side (§3.2.1); None
+            takes the collection's own for both sides.
+
+    Attributes:
+        features: (P, d_i), the collection's, or a tensor on a device (`resident`).
+        left_out: {"photos": …, "users": …}.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoCollection,
+        hashtags: Hashtags,
+        users: Sequence[int] | np.ndarray,
+        keep: np.ndarray | None = None,
+        predict: np.ndarray | None = None,
+        query_features: np.ndarray | None = None,
+    ) -> None:
+        self.photos = photos
+        self.features = photos.features
+        self.query_features = query_features
+        everything = np.ones(len(photos), dtype=bool)
+        keep = everything if keep is None else keep
+        self.predict = everything if predict is None else predict
+        ids = hashtags.ids_in(photos)
+        known = ids >= 0
+        photo_of = np.repeat(np.arange(len(photos)), np.diff(photos.hashtag_offsets))
+        counts = np.bincount(photo_of[known], minlength=len(photos))
+        self.hashtag_ids = ids[known]
+        self.hashtag_offsets = np.concatenate([[0], np.cumsum(counts)])  # (P + 1,)
+        self.users: list[int] = []
+        self.rows: list[np.ndarray] = []
+        self.left_out = {"photos": 0, "users": 0}
+        for user in users:
+            rows = np.arange(photos.user_offsets[user], photos.user_offsets[user + 1])
+            rows = rows[keep[rows]]
+            kept = rows[counts[rows] > 0]
+            self.left_out["photos"] += len(rows) - len(kept)
+            if len(kept) == 0:
+                self.left_out["users"] += 1
+                continue
+            self.users.append(int(user))
+            self.rows.append(kept)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __getitem__(self, item: int) -> dict:
+        rows = self.rows[item]
+
+        def read(features: np.ndarray | Tensor) -> np.ndarray | Tensor:
+            """(T, d): one slice, which is one sequential read of a memory map."""
+            own = features[rows[0] : rows[-1] + 1][rows - rows[0]]  # a copy
+            own[own != own] = 0  # NaN: a picture that could not be read
+            return own
+
+        features = read(self.features)
+        queries = None if self.query_features is None else read(self.query_features)
+        starts, ends = self.hashtag_offsets[rows], self.hashtag_offsets[rows + 1]
+        ids = [self.hashtag_ids[start:end] for start, end in zip(starts, ends, strict=True)]
+        return {
+            "history_images": features,
+            "query_images": queries,
+            "hashtag_ids": np.concatenate(ids),
+            "hashtag_counts": ends - starts,
+            "rows": rows,
+            "user": self.users[item],
+            "predict": self.predict[rows],
+        }
+
+    def only(self, items: Sequence[int]) -> UserHistories:
+        """These items alone, in this order."""
+        chosen = copy.copy(self)
+        chosen.users = [self.users[item] for item in items]
+        chosen.rows = [self.rows[item] for item in items]
+        return chosen
+
+    def in_pieces(self, photos: int) -> UserHistories:
+        """The same users cut into histories of `photos` photos that do not overlap (§4.3).
+
+        One item is one piece; what remains at the end of a user is left out.
+        """
+        pieces = self.only([])
+        for user, rows in zip(self.users, self.rows, strict=True):
+            for start in range(0, len(rows) - photos + 1, photos):
+                pieces.users.append(user)
+                pieces.rows.append(rows[start : start + photos])
+        return pieces
+
+
+def collate(users: list[dict], whole: Whole | None = None) -> Batch:
+    """Pad the histories of B users to the longest one."""
+    lengths = torch.tensor([len(user["rows"]) for user in users])  # (B,)
+    mask = torch.arange(int(lengths.max())) < lengths[:, None]  # (B, T)
+
+    def padded(name: str) -> Tensor:
+        own = [torch.as_tensor(user[name]) for user in users]  # (T, d) each
+        out = torch.zeros(*mask.shape, own[0].shape[1], device=own[0].device)  # (B, T, d)
+        for b, rows in enumerate(own):
+            out[b, : len(rows)] = rows
+        return out
+
+    images = padded("history_images")
+    counts = np.concatenate([user["hashtag_counts"] for user in users])  # (N,)
+    return Batch(
+        history_images=images,
+        query_images=images if users[0]["query_images"] is None else padded("query_images"),
+        mask=mask,
+        hashtag_ids=torch.from_numpy(np.concatenate([user["hashtag_ids"] for user in users])),
+        hashtag_offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
+        rows=torch.from_numpy(np.concatenate([user["rows"] for user in users])),
+        users=torch.tensor([user["user"] for user in users]),
+        predict=torch.from_numpy(np.concatenate([user["predict"] for user in users])),
+        whole=whole,
+    )

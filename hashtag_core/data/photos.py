@@ -1,0 +1,306 @@
+"""A PhotoCollection: who posted which picture when, with which hashtags (§4, Datasets).
+
+On disk it is a folder of three files that any tool can open:
+
+    photos.parquet   photo_id, user, time, hashtags, image {bytes, path}, and any more
+    features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet, NaN
+                     where there was no picture that it could look at
+    meta.json        where it came from, its licence, the ConvNet, and what was left out and why
+
+Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
+Shapes: P photos, U users, d_i image feature.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashtag_core.data.pictures import Pictures, read_image
+from hashtag_core.errors import InputError, reading
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT_VERSION = 1
+COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
+SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
+NEXT_FEATURES, NEXT_META = "features.next.npy", "meta.next.json"  # `prepare.features` writes
+ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
+
+
+@dataclass(frozen=True)
+class PhotoCollection:
+    """Photos in (user, time) order, their hashtags and their image features.
+
+    Attributes:
+        table: pyarrow Table of P rows: photo_id (string), user (string), time (timestamp, null
+            where unknown), hashtags (list<string>), and any column that the source added, but
+            for those that stay on disk (`picture`, `column`).
+        features: (P, d_i) float16, usually a memory map.
+        meta: what meta.json says.
+        folder: where the collection was loaded from, or None.
+    """
+
+    table: pa.Table
+    features: np.ndarray
+    meta: dict
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_table(self.table, self.folder)
+        if self.features.ndim != 2 or len(self.features) != len(self.table):
+            raise InputError(
+                f"{self.folder or 'collection'}: features have shape {self.features.shape}, but "
+                f"there are {len(self.table)} photos. Extract the features again."
+            )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> PhotoCollection:
+        """Open a collection's folder; features become a memory map, pictures are not read.
+
+        Raises:
+            InputError: where the folder or one of its files is missing or does not fit.
+        """
+        import pyarrow.parquet as pq
+
+        folder = Path(folder)
+        for name in ("photos.parquet", "features.npy", "meta.json"):
+            if not (folder / name).is_file():
+                raise InputError(
+                    f"{folder}: no {name}. A photo collection is a folder made by "
+                    f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
+                )
+        meta = read_meta(folder)
+        if is_half_switched(folder):
+            raise InputError(
+                f"{folder}: `prepare features` was stopped while it switched features. Start it "
+                "again: it goes on from there."
+            )
+        with reading(folder / "photos.parquet") as path:
+            columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
+            table = pq.read_table(path, columns=columns)
+        with reading(folder / "features.npy") as path:
+            features = load_features(path)
+        return cls(table, features, meta, folder)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def users(self) -> list[str]:
+        """The U user names, in row order."""
+        return self.table["user"].unique().to_pylist()
+
+    @cached_property
+    def user_offsets(self) -> np.ndarray:
+        """(U + 1,) int64: user u's photos are rows user_offsets[u] : user_offsets[u + 1]."""
+        codes = self.table["user"].combine_chunks().dictionary_encode().indices.to_numpy()
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        return np.append(starts, len(codes)).astype(np.int64)
+
+    @cached_property
+    def hashtag_offsets(self) -> np.ndarray:
+        """(P + 1,) int64: photo p's hashtags are hashtag_names[offsets[p] : offsets[p + 1]]."""
+        import pyarrow.compute as pc
+
+        counts = pc.list_value_length(self.table["hashtags"]).to_numpy()
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def hashtag_names(self) -> pa.DictionaryArray:
+        """All hashtags of all photos, one after the other, dictionary-encoded."""
+        return self.table["hashtags"].combine_chunks().flatten().dictionary_encode()
+
+    def checksum(self) -> str:
+        """SHA-256 over photo ids, users and hashtags in their order, and the features."""
+        import hashlib
+
+        digest = hashlib.sha256(np.ascontiguousarray(self.features))
+        for name in ("photo_id", "user", "hashtags"):  # each as one JSON list, piece by piece
+            before = b"["
+            for start in range(0, len(self), 65_536):
+                piece = self.table[name].slice(start, 65_536).to_pylist()
+                digest.update(before + json.dumps(piece).encode()[1:-1])
+                before = b", "
+            digest.update(b"]")
+        return digest.hexdigest()
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column, in memory or on disk."""
+        import pyarrow.parquet as pq
+
+        path = None if self.folder is None else self.folder / "photos.parquet"
+        on_disk = path is not None and name in pq.read_schema(path).names
+        return on_disk or name in self.table.column_names
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column, P values; one of `ON_DISK` is read now."""
+        import pyarrow.parquet as pq
+
+        if name in self.table.column_names:
+            return self.table[name]
+        return pq.read_table(self.folder / "photos.parquet", columns=[name])[name]
+
+    def rows_of(self, user: int) -> slice:
+        """The rows of user number `user`, oldest photo first."""
+        return slice(int(self.user_offsets[user]), int(self.user_offsets[user + 1]))
+
+    def of_users(self, users: np.ndarray | Sequence[int]) -> np.ndarray:
+        """(P,) bool: the photos of these users."""
+        chosen = np.zeros(len(self.users), dtype=bool)
+        chosen[users] = True
+        return np.repeat(chosen, np.diff(self.user_offsets))
+
+    def hashtags_of(self, row: int) -> list[str]:
+        """The hashtags of the photo in this row."""
+        return self.table["hashtags"][row].as_py()
+
+    def picture(self, row: int) -> bytes:
+        """The encoded picture (WebP, JPEG, PNG …) of the photo in this row.
+
+        Raises:
+            InputError: where the collection holds no picture for it.
+        """
+        image = self._picture_at(row)
+        root = None if self.folder is None else self._pictures.root
+        return read_image(image, root, f"{self.folder or 'collection'}: row {row}")
+
+    @cached_property
+    def _pictures(self) -> Pictures:
+        return Pictures(self.folder / "photos.parquet", picture_root(self.folder, self.meta))
+
+    @cached_property
+    def _picture_at(self) -> Callable[[int], dict | None]:
+        return (lambda row: None) if self.folder is None else self._pictures.image
+
+
+def read_meta(folder: Path) -> dict:
+    """What meta.json says.
+
+    Raises:
+        InputError: where it is broken, or of another format version.
+    """
+    with reading(folder / "meta.json") as path:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    version = meta.get("format_version") if isinstance(meta, dict) else None
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{folder}/meta.json: format version {version}, this "
+            f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
+        )
+    return meta
+
+
+def picture_root(folder: Path, meta: dict) -> Path:
+    """The folder that the paths of pictures start from: the collection's, or the one it names.
+
+    Raises:
+        InputError: where meta.json names one that is not absolute.
+    """
+    root = meta.get("images", str(folder.resolve()))
+    if not isinstance(root, str) or not Path(root).is_absolute():
+        raise InputError(
+            f"{folder}/meta.json: `images` is {root!r}; it must be an absolute folder."
+        )
+    return Path(root)
+
+
+def is_half_switched(folder: Path) -> bool:
+    """Whether features.npy is new and meta.json still old; see `writing.switch_features`."""
+    return (folder / NEXT_META).is_file() and not (folder / NEXT_FEATURES).is_file()
+
+
+def load_features(path: Path) -> np.ndarray:
+    """features.npy as a memory map; (P, 0), of photos without pictures, holds nothing to map."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        features = np.load(path, allow_pickle=False)
+        if features.size:
+            raise
+        return features
+
+
+def check_columns(table: pa.Table, where: Path | None) -> None:
+    """Refuse a table without the columns of a collection, or with columns of other types."""
+    import pyarrow.types as types
+
+    def is_text(kind: pa.DataType) -> bool:
+        return types.is_string(kind) or types.is_large_string(kind)
+
+    def is_texts(kind: pa.DataType) -> bool:
+        return (types.is_list(kind) or types.is_large_list(kind)) and is_text(kind.value_type)
+
+    wanted = {
+        "photo_id": (is_text, "text"),
+        "user": (is_text, "text"),
+        "time": (types.is_timestamp, "timestamps"),
+        "hashtags": (is_texts, "lists of text"),
+    }
+    where = where or "collection"
+    for name, (fits, what) in wanted.items():
+        if name not in table.column_names:
+            raise InputError(f"{where}: photos.parquet has no column `{name}`.")
+        kind = table.schema.field(name).type
+        if not fits(kind):
+            raise InputError(f"{where}: column `{name}` is of type {kind}; it must be {what}.")
+
+
+def check_table(table: pa.Table, where: Path | None) -> None:
+    """Refuse a table that is no collection's; the error says in which row."""
+    import pyarrow.compute as pc
+
+    def fail(what: str) -> None:
+        raise InputError(f"{where or 'collection'}: {what}")
+
+    check_columns(table, where)
+    for name in ("photo_id", "user", "hashtags"):
+        nulls = table[name].is_null().combine_chunks().to_numpy(zero_copy_only=False)
+        if nulls.any():
+            fail(f"row {int(nulls.argmax())}: column `{name}` is null.")
+    if len(table) == 0:
+        fail("there are no photos.")
+    without = (pc.list_value_length(table["hashtags"]).to_numpy() == 0).nonzero()[0]
+    if len(without):
+        fail(f"row {int(without[0])}: a photo without hashtags. Leave such photos out.")
+    photo_of = pc.list_parent_indices(table["hashtags"]).to_numpy()
+    texts = table["hashtags"].combine_chunks().flatten()
+    if texts.null_count:
+        null = texts.is_null().to_numpy(zero_copy_only=False).argmax()
+        fail(f"row {int(photo_of[null])}: a hashtag is null.")
+    codes = texts.dictionary_encode()
+    pairs = photo_of * max(len(codes.dictionary), 1) + codes.indices.to_numpy()
+    ordered = np.sort(pairs)
+    if (ordered[1:] == ordered[:-1]).any():
+        first = np.unique(pairs, return_index=True)[1]
+        twice = np.setdiff1d(np.arange(len(pairs)), first)[0]
+        fail(f"row {int(photo_of[twice])}: the same hashtag twice. List each hashtag once.")
+    if pc.count_distinct(table["photo_id"]).as_py() != len(table):
+        fail("column `photo_id` has the same value twice.")
+    unsorted = np.flatnonzero(~_in_order(table))
+    if len(unsorted):
+        fail(f"row {int(unsorted[0])} is out of order. Sort by (user, time, photo_id).")
+
+
+def _in_order(table: pa.Table) -> np.ndarray:
+    """(P - 1,) bool: whether each photo may stand before the next one; unknown times come last."""
+    import pyarrow.compute as pc
+
+    columns = [table[name].combine_chunks() for name in ("user", "time", "photo_id")]
+    (user, time, photo), (next_user, next_time, next_photo) = (
+        [column[part] for column in columns] for part in (slice(0, -1), slice(1, None))
+    )
+    same_time = pc.fill_null(
+        pc.equal(time, next_time), pc.and_(time.is_null(), next_time.is_null())
+    )
+    earlier = pc.fill_null(pc.less(time, next_time), pc.and_(time.is_valid(), next_time.is_null()))
+    in_order = pc.or_(earlier, pc.and_(same_time, pc.less_equal(photo, next_photo)))
+    in_order = pc.or_(pc.less(user, next_user), pc.and_(pc.equal(user, next_user), in_order))
+    return in_order.to_numpy(zero_copy_only=False)

@@ -1,0 +1,73 @@
+"""Splits by user: nobody's photos are in two sets (§4, Datasets); and in time, for Table 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint sets of user numbers, each sorted."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
+    """`folds` splits in which every user is a test user exactly once.
+
+    Of the users that a fold does not test, one eighth validates and the rest trains: with five
+    folds that is the paper's 70 / 10 / 20.
+
+    Args:
+        num_users: U.
+        folds: at least 2.
+        seed: of the random order of users.
+
+    Raises:
+        InputError: where there are too few users to have all three sets in every fold.
+    """
+    if folds < 2:
+        raise InputError(f"{folds} folds: at least 2 are needed.")
+    order = np.random.default_rng(seed).permutation(num_users)
+    parts = np.array_split(order, folds)
+    splits = []
+    for fold, test in enumerate(parts):
+        rest = np.concatenate(parts[fold + 1 :] + parts[:fold])
+        valid, train = np.split(rest, [max(1, round(len(rest) / 8))])
+        if not len(train) or not len(test):
+            raise InputError(f"{num_users} users are too few for {folds} folds of three sets each.")
+        splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
+    return splits
+
+
+def split_in_time(photos: PhotoCollection, users: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The transductive split: the same users in training and test, their photos cut in time (§4.1).
+
+    Of each user's photos the first 70 % train, the next 10 % validate, the last 20 % test.
+
+    Args:
+        photos: the collection, P photos.
+        users: the users that take part.
+
+    Returns:
+        (train, valid, test), each (P,) bool.
+    """
+    position = np.arange(len(photos)) - np.repeat(
+        photos.user_offsets[:-1], np.diff(photos.user_offsets)
+    )
+    length = np.repeat(np.diff(photos.user_offsets), np.diff(photos.user_offsets))
+    share = position / length  # (P,), of the user's photos that are older
+    mine = photos.of_users(users)
+    return mine & (share < 0.7), mine & (share >= 0.7) & (share < 0.8), mine & (share >= 0.8)
+
+
+def split_users(num_users: int, seed: int = 0) -> Split:
+    """One split, 70 / 10 / 20: the first of five folds."""
+    return user_folds(num_users, folds=5, seed=seed)[0]

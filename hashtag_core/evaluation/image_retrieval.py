@@ -1,0 +1,158 @@
+"""Image retrieval: pictures for a hashtag, and for a hashtag as one user means it (A.5).
+
+The joint embedding reads both ways: for a hashtag y, pictures are ranked by p(y | I, u) of Equation
+8. With u = 0 that is the hashtag as everyone means it, with a user's u as that user means it. (The
+score f of Equation 7 alone ranks the hashtags of one picture; between pictures it does not compare:
+a constant added to all scores of a picture changes neither p nor the loss.)
+Each test user's photos are cut in the middle: the first half makes u, and the second halves of all
+users are the pictures to search in. Shapes: P pictures, Q hashtags of a user, d_v image feature,
+d_u user, d joint space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.histories import UserHistories, collate
+from hashtag_core.errors import InputError
+from hashtag_core.model.joint_embedding import HashtagModel
+
+CHUNK = 512  # pictures at a time
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The pictures to search in, and who asks for what.
+
+    Attributes:
+        images: (P, d_v) float32.
+        rows: (P,) int64, the pictures' rows in the collection.
+        owner: (P,) int64, the item of `halves` whose picture it is.
+        hashtags_of: P sets of hashtag ids.
+        halves: the first halves of the users' histories, one item a user.
+        asks: for each item, the hashtags of its first half that stand in its second half too.
+    """
+
+    images: Tensor
+    rows: Tensor
+    owner: Tensor
+    hashtags_of: list[set[int]]
+    halves: UserHistories
+    asks: list[list[int]]
+
+
+def make_pool(histories: UserHistories, max_users: int = 100, seed: int = 0) -> Pool:
+    """Cut the users' histories in the middle; at most `max_users` users, drawn with the seed."""
+    order = torch.randperm(len(histories), generator=torch.Generator().manual_seed(seed)).tolist()
+    chosen = sorted(i for i in order[:max_users] if len(histories.rows[i]) >= 2)
+    if not chosen:
+        raise InputError("no test user has two photos.")
+    halves = histories.only(chosen)
+    images, rows, owner, hashtags_of, asks = [], [], [], [], []
+    for number, item in enumerate(chosen):
+        batch = collate([histories[item]])
+        half = len(batch.rows) // 2
+        halves.rows[number] = histories.rows[item][:half]
+        ids = [set(part.tolist()) for part in batch.hashtag_ids.split(_counts(batch))]
+        images.append(batch.query_images[0, half:])
+        rows.append(batch.rows[half:])
+        owner.append(torch.full_like(batch.rows[half:], number))
+        hashtags_of += ids[half:]
+        asks.append(sorted(set.union(*ids[:half]) & set.union(*ids[half:])))
+    return Pool(torch.cat(images), torch.cat(rows), torch.cat(owner), hashtags_of, halves, asks)
+
+
+def _counts(batch) -> list[int]:
+    return batch.hashtag_offsets.diff().tolist()
+
+
+@torch.inference_mode()
+def picture_scores(
+    model: HashtagModel, images: Tensor, user: Tensor, psi: Tensor, num_seen: int, ids: list[int]
+) -> Tensor:
+    """The log p(y | I, u) of every picture and some hashtags, for one user (Equation 8).
+
+    Args:
+        model: a trained model.
+        images: (P, d_v).
+        user: (d_u,).
+        psi: (V, d_w), all hashtags, the seen ones first.
+        num_seen: how many are seen; p is a distribution over those.
+        ids: Q hashtags, seen or not.
+
+    Returns:
+        (P, Q).
+    """
+    found = []
+    for part in images.split(CHUNK):
+        queries = model.queries(part, user.expand(len(part), -1))  # (C, d)
+        scores = model.scores(queries, psi)  # (C, V)
+        found.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
+    return torch.cat(found)
+
+
+def evaluate_retrieval(
+    model: HashtagModel, hashtags: Hashtags, pool: Pool, device: torch.device
+) -> list[dict]:
+    """How well a model finds the pictures that users mean by their hashtags.
+
+    Args:
+        model: a trained model.
+        hashtags: its vocabulary.
+        pool: of `make_pool`.
+        device: where to compute.
+
+    Returns:
+        A dict for each reading of a hashtag ("everyone": u = 0; "this user"; "another user", the
+        next one, to compare with) and each kind of relevant pictures ("own": the asking user's
+        pictures with the hashtag; "anyone's"): A@1, A@10, P@10 in per cent, MR, the median rank
+        of the first relevant picture, and the number of queries. The mean is over (user, hashtag).
+    """
+    model.eval()
+    psi = model.psi(hashtags.psi.to(device))  # (V, d_w)
+    images = pool.images.to(device)
+    states = [user_of_half(model, pool.halves[item], psi) for item in range(len(pool.halves))]
+    nobody = torch.zeros_like(states[0])
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for item, ids in enumerate(pool.asks):
+        if not ids:
+            continue
+        has = torch.tensor([[i in tags for i in ids] for tags in pool.hashtags_of])  # (P, Q)
+        own = has & (pool.owner == item)[:, None]
+        another = states[(item + 1) % len(states)]
+        readings = {"everyone": nobody, "this user": states[item], "another user": another}
+        for reading, user in readings.items():
+            scores = picture_scores(model, images, user, psi, hashtags.num_seen, ids).cpu()
+            order = scores.sort(dim=0, descending=True, stable=True).indices
+            for relevant, truth in (("own", own), ("anyone's", has)):
+                hits = truth.gather(0, order)  # (P, Q), best picture first
+                first = hits.int().argmax(dim=0) + 1
+                among = hits[:10].sum(dim=0)
+                found.setdefault((reading, relevant), []).extend(
+                    zip(first.tolist(), among.tolist(), strict=True)
+                )
+    return [_metrics(*key, ranks, len(images)) for key, ranks in found.items()]
+
+
+@torch.inference_mode()
+def user_of_half(model: HashtagModel, half: dict, psi: Tensor) -> Tensor:
+    """The user after one item of `Pool.halves`: (d_u,), from psi of the vocabulary."""
+    return model.users(collate([half]).to(psi.device), psi)[0, -1]
+
+
+def _metrics(reading: str, relevant: str, ranks: list[tuple[int, int]], pictures: int) -> dict:
+    first, among = torch.tensor(ranks).double().T
+    return {
+        "reading": reading,
+        "relevant": relevant,
+        "A@1": 100 * float((first <= 1).double().mean()),
+        "A@10": 100 * float((first <= 10).double().mean()),
+        "P@10": 100 * float((among / 10).mean()),
+        "MR": float(first.quantile(0.5)),
+        "queries": len(ranks),
+        "pictures": pictures,
+    }

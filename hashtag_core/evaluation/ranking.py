@@ -1,0 +1,135 @@
+"""Ranking: the exact top k, and exact ranks, among any number of hashtags (§4).
+
+The vocabulary goes by in tiles; a tile's scores are compared with the best so far, and only photos
+for which it holds something better do more work. Memory does not depend on V. The tiles are always
+the same ones, so the score of a hashtag never depends on which others are ranked.
+
+Shapes: N photos, M true hashtags of all photos, V hashtags, C candidates in a tile, d joint space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from hashtag_core.model.loss import fold
+from hashtag_core.model.products import product
+
+TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
+
+
+@torch.no_grad()
+def top_hashtags(
+    queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range, k: int
+) -> tuple[Tensor, Tensor]:
+    """The k candidates with the highest scores, best first; ties go to the lower id.
+
+    Args:
+        queries: (N, d), the image side of Equation 7.
+        psi: (V, d_w), all hashtags.
+        tag_side: (V, d_w) -> (V, d), phi_tag.
+        candidates: which ids of psi to rank among.
+        k: how many.
+
+    Returns:
+        (scores, ids): (N, k) float32 and (N, k) int64. Where there are fewer than k candidates,
+        the rest is -inf and -1.
+    """
+    missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
+    best = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k), falling
+    queries, tag_side, offset = fold(queries, tag_side, len(psi))
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        worst = _from_keys(best[:, -1])[0]  # (N,)
+        if (worst == -torch.inf).any():  # there are no k hashtags yet
+            best = torch.cat([best, _to_keys(scores, ids)], dim=1).topk(k, dim=1).values
+            continue
+        n, c = (scores > worst[:, None]).nonzero(as_tuple=True)  # equal ones have higher ids here
+        _merge(best, n, _to_keys(scores[n, c], ids[c]))
+    scores, ids = _from_keys(best)
+    return scores + offset, ids.masked_fill(ids == _LOW, -1)
+
+
+@torch.no_grad()
+def ranks_of(
+    queries: Tensor,
+    psi: Tensor,
+    tag_side: nn.Module,
+    candidates: range,
+    photos: Tensor,
+    hashtags: Tensor,
+) -> Tensor:
+    """The rank of given hashtags among the candidates, from 1, in the order of `top_hashtags`.
+
+    Args:
+        queries: as in `top_hashtags`.
+        psi: as in `top_hashtags`.
+        tag_side: as in `top_hashtags`.
+        candidates: as in `top_hashtags`.
+        photos: (M,) int64, whose rank it is.
+        hashtags: (M,) int64, ids among the candidates.
+
+    Returns:
+        (M,) int64.
+    """
+    queries, tag_side, _ = fold(queries, tag_side, len(psi))
+    own = torch.empty(len(photos), device=queries.device)  # (M,), their scores
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        m = ((hashtags >= ids[0]) & (hashtags <= ids[-1])).nonzero()[:, 0]
+        own[m] = scores[photos[m], hashtags[m] - ids[0]]
+    ranks = torch.ones_like(hashtags)
+    for ids, scores in _tiles(queries, psi, tag_side, candidates):
+        for m in torch.arange(len(photos), device=own.device).split(len(queries)):
+            others = scores[photos[m]]  # (m, C)
+            tied = (others == own[m, None]) & (ids < hashtags[m, None])
+            ranks[m] += ((others > own[m, None]) | tied).sum(dim=1)
+    return ranks
+
+
+def _tiles(
+    queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The candidates tile by tile: ids (C,), and scores (N, C) float32 (Equation 7)."""
+    tile = TILE.get(queries.device.type, 16_384)
+    if not len(candidates):
+        return
+    for start in range(candidates.start // tile * tile, candidates.stop, tile):
+        tags = tag_side(psi[start : start + tile])  # always whole tiles: (C, d)
+        scores = product(queries, tags).float()
+        first, stop = max(start, candidates.start), min(start + tile, candidates.stop)
+        yield (
+            torch.arange(first, stop, device=queries.device),
+            scores[:, first - start : stop - start],
+        )
+
+
+# topk leaves open which of two equal scores comes first. So score and id are put into one integer,
+# the score in the upper half (its bits, reordered to compare as the number does), the id, counted
+# down, in the lower: no two are equal, and the greater integer is the better hashtag.
+
+_LOW = 0xFFFFFFFF
+
+
+def _merge(best: Tensor, n: Tensor, keys: Tensor) -> None:
+    """Put keys (P,), of photos n (P,) in rising order, among the best (N, k), in place."""
+    if not len(n):
+        return
+    photos, counts = n.unique_consecutive(return_counts=True)
+    row = torch.arange(len(photos), device=n.device).repeat_interleave(counts)  # (P,)
+    column = torch.arange(len(n), device=n.device) - (counts.cumsum(0) - counts)[row]
+    new = best[photos, -1:].repeat(1, int(counts.max()))  # what is no better changes nothing
+    new[row, column] = keys
+    best[photos] = torch.cat([best[photos], new], dim=1).topk(best.shape[1], dim=1).values
+
+
+def _to_keys(scores: Tensor, ids: Tensor) -> Tensor:
+    bits = (scores + 0.0).contiguous().view(torch.int32).long()  # + 0.0 turns -0.0 into 0.0
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    return (ordered << 32) | (_LOW - ids)
+
+
+def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
+    ordered = keys >> 32
+    bits = torch.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered)
+    return bits.int().view(torch.float32), _LOW - (keys & _LOW)

@@ -1,0 +1,148 @@
+"""The training objective: softmax over all training hashtags (§3.3, Equations 8 and 9).
+
+With 442,000 hashtags the scores are not the problem: phi_tag(psi(y)) of all hashtags is, 1.8 GB
+that every step would compute and keep, with a gradient as large. So the loss goes over the
+vocabulary in chunks, twice: once for the normaliser of Equation 8, once for the gradients, with
+each chunk's phi_tag computed again. Only psi, the queries and one chunk are ever in memory, and all
+is exact.
+
+Shapes: N photos, M targets of all photos, V hashtags, C hashtags of a chunk, d_w word vector, d
+joint space.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from hashtag_core.model.products import product
+
+CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
+
+
+def softmax_loss(
+    queries: Tensor,
+    psi: Tensor,
+    tag_side: nn.Module,
+    targets: Tensor,
+    weights: Tensor,
+    photos: Tensor | None = None,
+    chunk: int | None = None,
+) -> Tensor:
+    """The weighted negative log-likelihood of the photos' target hashtags.
+
+    Args:
+        queries: (N, d), the image side of Equation 7.
+        psi: (V, d_w), the training hashtags.
+        tag_side: (C, d_w) -> (C, d), phi_tag, each hashtag by itself.
+        targets: (M,) int64, ids in psi.
+        weights: (M,) of the targets; 1 / (U N_u) for Equation 9.
+        photos: (M,) int64, the photo of each target, where photos have several or none; None for
+            one target a photo.
+        chunk: C; None for as many as fit into `CHUNK_BYTES`.
+
+    Returns:
+        sum over m of weights[m] * -log p(targets[m] | photo m), a scalar (float32, or float64 where
+        the queries are). Gradients go to the queries, psi, and every parameter of the tag side.
+    """
+    if photos is None:
+        photos = torch.arange(len(queries), device=queries.device)
+    queries, tag_side, _ = fold(queries, tag_side, len(psi))
+    parameters = [p for p in tag_side.parameters() if p.requires_grad]
+    chunk = chunk or chunk_size(queries, psi)
+    return _ChunkedSoftmax.apply(
+        tag_side, chunk, targets, photos, weights, queries, psi, *parameters
+    )
+
+
+def fold(
+    queries: Tensor, tag_side: nn.Module, hashtags: int
+) -> tuple[Tensor, nn.Module, Tensor | float]:
+    """Move a last linear layer W h + b of the tag side to the queries, where that is cheaper.
+
+    q^T (W h + b) = (W^T q)^T h + q^T b: exact. q^T b is the same for all hashtags of a photo, so it
+    cancels in Equation 8 and in every ranking.
+
+    Returns:
+        (W^T q, the layers before, q^T b (N, 1)); or the same queries and tag side, and 0.
+    """
+    if not isinstance(tag_side, nn.Sequential) or not isinstance(tag_side[-1], nn.Linear):
+        return queries, tag_side, 0.0
+    last, n = tag_side[-1], len(queries)
+    as_it_is = hashtags * last.out_features * (last.in_features + n)
+    if last.in_features * n * (last.out_features + hashtags) > as_it_is:
+        return queries, tag_side, 0.0
+    offset = 0.0 if last.bias is None else queries @ last.bias[:, None]  # (N, 1)
+    return queries @ last.weight, tag_side[:-1], offset
+
+
+def chunk_size(queries: Tensor, psi: Tensor) -> int:
+    """How many hashtags fit into `CHUNK_BYTES`: their scores, their tags, and the gradients."""
+    budget = CHUNK_BYTES.get(queries.device.type, CHUNK_BYTES["cpu"])
+    numbers = 2 * len(queries) + 4 * queries.shape[1] + psi.shape[1]
+    return max(256, budget // (4 * numbers) // 256 * 256)
+
+
+class _ChunkedSoftmax(torch.autograd.Function):
+    """The loss, and with it its gradients: `backward` has them ready.
+
+    With p of Equation 8, W_n the weights of photo n together and w_nv those of its target v,
+    d loss / d score_nv = W_n p_nv - w_nv.
+    """
+
+    @staticmethod
+    def forward(ctx, tag_side, chunk, targets, photos, weights, queries, psi, *parameters):
+        """The loss; its gradients to the queries, psi and the parameters are kept in `ctx`."""
+        exact = torch.promote_types(queries.dtype, torch.float32)  # sums, also under autocast
+        pieces = []  # of the vocabulary: its ids, and which targets are among them
+        for start in range(0, len(psi), chunk):
+            ids = slice(start, min(start + chunk, len(psi)))
+            pieces.append((ids, ((targets >= ids.start) & (targets < ids.stop)).nonzero()[:, 0]))
+
+        log_z = torch.full(queries.shape[:1], -torch.inf, dtype=exact, device=queries.device)
+        of_targets = log_z.new_zeros(len(targets))  # (M,)
+        for ids, m in pieces:
+            scores = product(queries, tag_side(psi[ids])).to(exact)  # Eq. 7: (N, C)
+            log_z = torch.logaddexp(log_z, scores.logsumexp(dim=1))  # (N,)
+            of_targets[m] = scores[photos[m], targets[m] - ids.start]
+        weights = weights.to(exact)
+        loss = (weights * (log_z[photos] - of_targets)).sum()  # Eq. 8 and 9
+
+        if not any(ctx.needs_input_grad):
+            return loss
+        d_queries = torch.zeros_like(queries, dtype=exact)  # (N, d)
+        d_psi = torch.empty_like(psi) if psi.requires_grad else None  # (V, d_w)
+        d_parameters = [torch.zeros_like(p, dtype=exact) for p in parameters]
+        of_photos = torch.zeros_like(log_z).index_add_(0, photos, weights)  # W: (N,)
+        unit = of_photos.abs().max().clamp(min=1e-30)  # W_n p_nv / unit is no fp16 zero
+        for ids, m in pieces:
+            with torch.enable_grad():
+                given = psi[ids].detach().requires_grad_(psi.requires_grad)  # (C, d_w)
+                tags = tag_side(given)  # (C, d)
+            scores = product(queries, tags.detach()).to(exact)  # (N, C)
+            d_scores = scores.sub_(log_z[:, None]).exp_().mul_(of_photos[:, None] / unit)
+            at = (photos[m], targets[m] - ids.start)
+            d_scores.index_put_(at, -weights[m] / unit, accumulate=True)
+            d_scores = d_scores.to(tags.dtype)
+            d_queries += product(d_scores, tags.detach().T)
+            inputs = [given, *parameters] if psi.requires_grad else list(parameters)
+            if not inputs:
+                continue
+            d_tags = product(d_scores.T, queries.to(tags.dtype).T)  # (C, d)
+            found = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
+            if psi.requires_grad:
+                d_psi[ids] = found[0] * unit
+                found = found[1:]
+            for total, part in zip(d_parameters, found, strict=True):
+                total += part
+        found = [d_queries * unit, d_psi, *(total * unit for total in d_parameters)]
+        ctx.save_for_backward(*found)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_loss):
+        """The kept gradients, times the gradient that comes from above."""
+        found = (None if part is None else d_loss * part for part in ctx.saved_tensors)
+        return (None, None, None, None, None, *found)

@@ -1,0 +1,84 @@
+"""From what people typed to hashtags: one rule for every way in.
+
+A hashtag is lower case, with one space between its words and without the `#` in front. Machine
+tags (`geo:lat=48.2`) are written by programs and left out; so is what is empty, broken or too long.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from urllib.parse import unquote_to_bytes
+
+from hashtag_core.data.words import known_words
+
+MAX_CHARACTERS = 200  # of a hashtag; Flickr lets people type 255 bytes
+MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
+NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
+HALF = re.compile("[\ud800-\udfff]")
+
+EMPTY = "an empty hashtag"
+MACHINE = "a machine tag"
+BROKEN = "a hashtag of broken characters"
+LONG = f"a hashtag of more than {MAX_CHARACTERS} characters"
+TWICE = "the same hashtag twice in a photo"
+UNKNOWN = "a hashtag without a word vector"
+
+
+def clean_hashtag(text: str) -> tuple[str | None, str | None]:
+    """One hashtag as typed: (hashtag, None), or (None, why it is left out)."""
+    if is_broken(text):
+        return None, BROKEN
+    if MACHINE_TAG.fullmatch(text.strip()):
+        return None, MACHINE
+    text = unicodedata.normalize("NFC", NO_TEXT.sub(" ", text).lower())
+    text = " ".join(text.split()).lstrip("#＃ ")
+    if not text:
+        return None, EMPTY
+    if len(text) > MAX_CHARACTERS:
+        return None, LONG
+    return text, None
+
+
+def is_broken(text: str) -> bool:
+    """Whether there are characters in it that could not be decoded, or halves of one."""
+    return "\ufffd" in text or HALF.search(text) is not None
+
+
+def clean_encoded(tag: bytes) -> tuple[str | None, str | None]:
+    """The same of a percent-encoded one, with `+` for a space."""
+    if tag.isalnum() and len(tag) <= MAX_CHARACTERS:  # of ASCII: most are, and this is faster
+        return tag.lower().decode(), None
+    if b"%" in tag or b"+" in tag:
+        tag = unquote_to_bytes(tag.replace(b"+", b" "))
+    return clean_hashtag(tag.decode("utf-8", errors="replace"))
+
+
+def clean_hashtags(typed: Iterable[str]) -> tuple[list[str], list[str]]:
+    """All hashtags of a photo: (each once, in their order; why each of the others is left out)."""
+    kept: dict[str, None] = {}
+    left_out = []
+    for text in typed:
+        hashtag, why = clean_hashtag(text)
+        if hashtag is not None and hashtag in kept:
+            why = TWICE
+        if why is None:
+            kept[hashtag] = None
+        else:
+            left_out.append(why)
+    return list(kept), left_out
+
+
+def has_word_vector(words: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a hashtag holds one of these words, as `known_words` finds them."""
+    known = {word: i for i, word in enumerate(words)}
+    vocabulary = SimpleNamespace(key_to_index=known)
+
+    def has(hashtag: str) -> bool:
+        if hashtag.isalpha() and hashtag in known:  # most are, and this is faster
+            return True
+        return bool(known_words(hashtag, vocabulary))
+
+    return has

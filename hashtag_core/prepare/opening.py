@@ -1,0 +1,124 @@
+"""Files as they come: plain, or compressed by gzip, bzip2 or xz, cut into blocks of whole lines."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from hashtag_core.errors import InputError
+from hashtag_core.prepare.places import is_utf8
+
+BLOCK = 8 * 2**20  # bytes; a line that has no end by then is too long
+SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
+MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+CUT = "the compressed file ends too early, or is damaged: read up to line {line:,}"
+
+
+class Lines(NamedTuple):
+    """Some whole lines of a file.
+
+    Attributes:
+        position: how far the file on disk is read.
+        first: number of the first line, from 1.
+        lines: with their ends.
+        is_cut: whether it is one line that is too long, and only its beginning.
+    """
+
+    position: int
+    first: int
+    lines: list[bytes]
+    is_cut: bool = False
+
+
+def check_files(paths: list[Path]) -> None:
+    """Refuse what is not there, or no plain file, and what is given twice."""
+    for path in paths:
+        if not path.is_file():
+            there = path.exists()
+            raise InputError(f"{path}: {'not a plain file' if there else 'no such file'}.")
+        if not is_utf8(path):
+            raise InputError(f"{str(path)!r}: the file's name is not UTF-8; rename it.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError("the same file is given twice.")
+
+
+def file_states(paths: list[Path]) -> list[list]:
+    """Name, bytes and time of change: whether a job is the same."""
+    stats = [(path, path.stat()) for path in paths]
+    return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """(the file's bytes without compression, the file itself, which tells how far it is read)."""
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    with raw:
+        start = raw.read(6)
+        raw.seek(0)
+        for magic, unpack in MAGIC.items():
+            if start.startswith(magic):
+                with unpack(raw) as file:
+                    yield file, raw
+                return
+        yield raw, raw
+
+
+def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
+    r"""Cut a file into blocks of whole lines, which end with `\n`, `\r` or `\r\n`.
+
+    A line that has no end after `size` bytes comes as a block of its own, without its rest.
+
+    Yields:
+        Some lines, or a text that says what is wrong with the file; nothing comes after it.
+    """
+    number, rest, too_long, damaged = 1, b"", False, False
+    with opened(path) as (file, raw):
+        while True:
+            piece = b""
+            if not damaged:
+                piece, damaged = _read(file, size, size if file is raw else SMALL)
+            lines = piece.splitlines(keepends=True)
+            if rest.endswith(b"\r") and not piece.startswith(b"\n"):
+                lines.insert(0, rest)
+            elif rest:
+                lines[:1] = [rest + b"".join(lines[:1])]
+            rest = b""
+            if piece and not lines[-1].endswith(b"\n"):
+                rest = lines.pop()  # a `\r` at the very end may be half of one
+            if too_long and lines:
+                del lines[0]
+                too_long = False
+            if lines:
+                yield Lines(raw.tell(), number, lines)
+                number += len(lines)
+            if len(rest) >= size and not too_long:
+                yield Lines(raw.tell(), number, [rest[:size]], is_cut=True)
+                number, too_long = number + 1, True
+            if too_long:
+                rest = rest[-1:]
+            if not piece:
+                if damaged:
+                    yield CUT.format(line=number - 1)
+                return
+
+
+def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, bool]:
+    """(so many bytes, or those that are left; whether the file is damaged behind them)."""
+    pieces = []
+    try:
+        while size and (piece := file.read(min(size, at_once))):
+            pieces.append(piece)
+            size -= len(piece)
+    except DAMAGED:
+        return b"".join(pieces), True
+    return b"".join(pieces), False

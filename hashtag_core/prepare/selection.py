@@ -1,0 +1,209 @@
+"""The second half of a way in: which of the understood photos are kept (§4, Datasets).
+
+DuckDB does it over the blocks on disk, within `MEMORY`, spilling to disk what does not fit. The
+paper keeps users with 100 to 200 tagged photos, leaves out hashtags without a word vector and
+photos without any hashtag then, and keeps users who have 50 photos left.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hashtag_core.errors import InputError
+from hashtag_core.prepare.report import FIRST, Report
+from hashtag_core.prepare.staging import LINE_BITS, row_of
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+MEMORY = "400MB"
+ROWS_AT_A_TIME = 4096
+
+TWICE = "a photo whose id stood before"
+NO_VECTOR = "no hashtag with a word vector"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which users are kept.
+
+    Attributes:
+        min_photos: tagged photos that a user has at least.
+        max_photos: and at most; None for no bound.
+        min_kept: photos that a user has left at least, when photos without a word vector are gone.
+    """
+
+    min_photos: int = 1
+    max_photos: int | None = None
+    min_kept: int = 1
+
+    def __post_init__(self) -> None:
+        if self.min_photos < 1 or self.min_kept < 1:
+            raise InputError("users need at least one photo: --min-photos and --min-kept-photos.")
+        if self.max_photos is not None and self.max_photos < self.min_photos:
+            raise InputError(f"--max-photos {self.max_photos} is under --min-photos.")
+
+    @classmethod
+    def paper(cls) -> Selection:
+        """Users with 100 to 200 tagged photos, of which 50 are left (§4)."""
+        return cls(100, 200, 50)
+
+    def reasons(self) -> list[str]:
+        """Why a photo is left out here, in the order in which it is asked."""
+        return [
+            TWICE,
+            f"of a user with fewer than {self.min_photos} tagged photos",
+            f"of a user with more than {self.max_photos} tagged photos",
+            NO_VECTOR,
+            f"of a user with fewer than {self.min_kept} photos left",
+        ]
+
+
+class Selected:
+    """The blocks of a folder, and of each photo whether it is kept and why not.
+
+    Args:
+        folder: with `blocks`, of `staging.Staging`.
+        selection: which users are kept.
+    """
+
+    def __init__(self, folder: Path, selection: Selection) -> None:
+        import duckdb
+
+        self.folder, self.selection = folder, selection
+        self.database: duckdb.DuckDBPyConnection = duckdb.connect(
+            config={
+                "memory_limit": MEMORY,
+                "temp_directory": str(folder / "spill"),
+                "threads": 2,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+            }
+        )
+        self.database.execute("SET enable_progress_bar = false")
+        self._judge()
+
+    def _judge(self) -> None:
+        """Make `judged`: a number of `Selection.reasons`, or null, for each photo."""
+        some = self.selection
+        most = "false" if some.max_photos is None else f"photos > {some.max_photos:d}"
+        self.database.execute(f"""
+            CREATE VIEW staged AS SELECT * FROM read_parquet({self._blocks("*.parquet")});
+            CREATE TEMP TABLE once AS
+                SELECT photo_id, min(ord) AS first FROM staged
+                GROUP BY photo_id HAVING count(*) > 1;
+            CREATE TEMP VIEW single AS
+                SELECT ord, "user", len(hashtags) > 0 AS has_word FROM staged
+                LEFT JOIN once USING (photo_id) WHERE first IS NULL OR first = ord;
+            CREATE TEMP TABLE users AS
+                SELECT "user", count(*) AS photos, count(*) FILTER (WHERE has_word) AS words
+                FROM single GROUP BY "user";
+            CREATE TEMP TABLE reason_of_user AS
+                SELECT "user", CASE
+                    WHEN photos < {some.min_photos:d} THEN 1
+                    WHEN {most} THEN 2
+                    WHEN words < {some.min_kept:d} THEN 4
+                END AS reason FROM users;
+            CREATE TEMP VIEW judged AS
+                SELECT staged.*, CASE
+                    WHEN first IS NOT NULL AND first <> ord THEN 0
+                    WHEN reason IN (1, 2) THEN reason
+                    WHEN len(hashtags) = 0 THEN 3
+                    ELSE reason
+                END AS why
+                FROM staged LEFT JOIN once USING (photo_id) LEFT JOIN reason_of_user USING ("user");
+        """)
+
+    def _blocks(self, pattern: str) -> str:
+        return _quoted(Path(glob.escape(str(self.folder / "blocks"))) / pattern)
+
+    def account(self, report: Report) -> None:
+        """Enter into the report who is left out here, and check that it adds up."""
+        rows = self.database.execute(
+            f"SELECT why, count(*), min(ord, {FIRST}), sum(len(hashtags)) FROM judged GROUP BY why"
+        ).fetchall()
+        reasons = self.selection.reasons()
+        kept = [row for row in rows if row[0] is None]
+        report.rows_kept = sum(row[1] for row in kept)
+        report.hashtags_kept = int(sum(row[3] for row in kept))
+        for why, count, first, hashtags in sorted(row for row in rows if row[0] is not None):
+            report.leave_out(reasons[why], count, map(row_of, first))
+            report.leave_out_hashtags("of a photo left out", int(hashtags))
+        report.check()
+
+    def has_pictures(self) -> bool:
+        """Whether the source gave the bytes of any picture."""
+        return bool(self._one("SELECT bool_or(picture IS NOT NULL) FROM staged"))
+
+    def write_without_pictures(self, path: Path) -> None:
+        """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""
+        self._write("NULL::STRUCT(bytes BLOB, path VARCHAR) AS image", path)
+
+    def photos(self) -> Iterator[pa.Table]:
+        """The same rows, some at a time, with the columns `image` and `picture` as staged."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / "kept"
+        self._write("image, picture", path)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME):
+                yield pa.Table.from_batches([batch])
+
+    def _write(self, pictures: str, path: Path) -> None:
+        self.database.execute(f"""
+            COPY (
+                SELECT photo_id, "user", "time", hashtags, {pictures}
+                FROM judged WHERE why IS NULL ORDER BY "user", "time" NULLS LAST, photo_id
+            ) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)
+        """)
+
+    def _one(self, query: str) -> Any:
+        return self.database.execute(query).fetchone()[0]
+
+    def first(self, number: int) -> list[dict]:
+        """The first kept photos, in the order of the files."""
+        names = "photo_id", "user", "time", "hashtags", "image"
+        columns = ", ".join(f'"{name}"' for name in names)
+        rows = self.database.execute(
+            f"SELECT {columns} FROM judged WHERE why IS NULL ORDER BY ord LIMIT {number:d}"
+        ).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def number_of_users(self) -> int:
+        """Of the kept photos."""
+        return self._one('SELECT count(DISTINCT "user") FROM judged WHERE why IS NULL')
+
+    def write_rejected(self, path: Path, files: list[str]) -> None:
+        """All rows left out as CSV: file, line, reason, text (of those the source left out)."""
+        import pyarrow as pa
+
+        names = pa.table({"number": range(len(files)), "file": files})
+        reasons = pa.table({"why": range(5), "reason": self.selection.reasons()})
+        self.database.register("names", names)
+        self.database.register("reasons", reasons)
+        texts = ""
+        if any((self.folder / "blocks").glob("*.rejected")):
+            texts = f"SELECT * FROM read_parquet({self._blocks('*.rejected')}) UNION ALL"
+        query = f"""
+            COPY (
+                SELECT file, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, reason, text
+                FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
+                JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
+            ) TO {_quoted(path)} (FORMAT csv, HEADER)
+        """
+        self.database.execute(query)
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.database.close()
+
+
+def _quoted(path: Path) -> str:
+    """A path for SQL."""
+    return "'" + str(path).replace("'", "''") + "'"

@@ -1,0 +1,286 @@
+"""The first half of a way in: files are read in blocks, and each understood block is kept on disk.
+
+A run that was killed finds the blocks it has and goes on with the next. Memory does not depend on
+the size of the files: a few blocks are in it at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hashtag_core.errors import InputError
+from hashtag_core.prepare.report import Report, Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LINE_BITS = 40  # a row's number is (number of the file << 40) + line
+WORKERS = 2
+AHEAD = 4  # blocks that wait for a worker
+FORMAT = 1  # of the blocks; another one is another job
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of one input, not yet understood.
+
+    Attributes:
+        position: how much of the input is read now, in the unit of `Source.size`.
+        data: what `Source.understand` knows to take apart.
+    """
+
+    position: int
+    data: Any
+
+
+class Source(Protocol):
+    """A way in: it cuts its inputs into pieces, and makes rows of the pieces.
+
+    Attributes:
+        name: of the way in, as on the command line.
+        files: the names by which the report calls what rows come from.
+        inputs: the names of what is read one after the other, for the progress bar.
+        job: plain data that tells this job from others: inputs and options.
+        meta: what meta.json shall say.
+        unit: of sizes and positions, "B" or " photos", say.
+        malformed: the reasons to leave out a row that is not as it should be.
+    """
+
+    name: str
+    files: list[str]
+    inputs: list[str]
+    job: dict
+    meta: dict
+    unit: str
+    malformed: frozenset[str]
+
+    def size(self, number: int) -> int:
+        """Of input `number`, in `unit`; 0 where it is not known."""
+
+    def pieces(self, number: int) -> Iterator[Piece | str]:
+        """The pieces of input `number`, and texts that say what is wrong with it as a whole."""
+
+    def understand(self, data: Any, with_texts: bool) -> Understood:
+        """Rows from a piece, with the texts of those left out if asked for; called in threads."""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """The rows of a piece, and the account of it.
+
+    Attributes:
+        table: the photos kept so far, as `staged_schema` has them.
+        report: of this piece; its `rows_kept` is the table's length.
+        rejected: (row, reason, its text) of each row left out; empty where nobody asked.
+    """
+
+    table: pa.Table
+    report: Report
+    rejected: list[tuple[Row, str, str]]
+
+
+def staged_schema() -> pa.Schema:
+    """The columns of a block. `image` is a path from the pictures' folder, `picture` its bytes."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("ord", pa.int64()),
+            ("photo_id", pa.string()),
+            ("user", pa.string()),
+            ("time", pa.timestamp("us")),
+            ("hashtags", pa.list_(pa.string())),
+            ("image", pa.string()),
+            ("picture", pa.binary()),
+        ]
+    )
+
+
+def ord_of(row: Row) -> int:
+    """One number for a row, in the order of the files."""
+    return (row[0] << LINE_BITS) + row[1]
+
+
+def row_of(ord_: int) -> Row:
+    """`ord_of` back."""
+    return ord_ >> LINE_BITS, ord_ & ((1 << LINE_BITS) - 1)
+
+
+def same_job(folder: Path, job: dict) -> bool:
+    """Make `folder` the place of this job: emptied where it is another's. True: it goes on.
+
+    Raises:
+        InputError: where something else is in it.
+    """
+    text = json.dumps({"format": FORMAT, **job}, indent=1, sort_keys=True)
+    note = folder / "job.json"
+    if note.is_file() and note.read_text(encoding="utf-8") == text:
+        return True
+    ours = {"blocks", note.name + ".partial"}  # where a run was killed at its very beginning
+    if folder.is_dir() and not note.is_file() and {p.name for p in folder.iterdir()} - ours:
+        raise InputError(f"{folder} is needed for the work, and holds something else. Move it.")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "blocks").mkdir(parents=True)
+    write_whole(note, text.encode())
+    return False
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Understands all inputs of a source, block by block.
+
+    Attributes:
+        source: what is read.
+        folder: this job's (`same_job`); blocks that lie there are not made again.
+        strict: stop at the first row, or file, that is not as it should be.
+        with_texts: keep the texts of the rows left out, too.
+    """
+
+    source: Source
+    folder: Path
+    strict: bool = False
+    with_texts: bool = False
+
+    def run(self) -> Report:
+        """All blocks; returns the account of all of them.
+
+        Raises:
+            InputError: where `strict` and something is malformed.
+        """
+        import pyarrow as pa
+        from tqdm.auto import tqdm
+
+        source = self.source
+        sizes = [source.size(number) for number in range(len(source.inputs))]
+        options = {"unit": source.unit, "unit_scale": source.unit == "B"}
+        with (
+            ThreadPoolExecutor(WORKERS) as pool,
+            tqdm(total=sum(sizes) or None, desc=source.name, **options) as bar,
+        ):
+            before = 0
+            for number, size in enumerate(sizes):
+                try:
+                    for position in self._input(number, pool):
+                        bar.update(max(before + position - bar.n, 0))
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                before += size
+                bar.update(max(before - bar.n, 0))
+        pa.default_memory_pool().release_unused()
+        return total_report(self.folder)
+
+    def _input(self, number: int, pool: ThreadPoolExecutor) -> Iterator[int]:
+        """The blocks of one input; yields how far it is. `.done` says that there are no more."""
+        done = self.folder / f"{number:06d}.done"
+        if done.is_file() and not self.strict:
+            return
+        waiting: deque[tuple[int, Future]] = deque()
+        problems: list[str] = []
+        block = 0
+        for piece in self.source.pieces(number):
+            if isinstance(piece, str):
+                problems.append(piece)
+                if self.strict:
+                    raise InputError(f"{self.source.inputs[number]}: {piece}")
+                continue
+            path = self.folder / "blocks" / f"{number:06d}-{block:06d}.parquet"
+            block += 1
+            waiting.append((piece.position, pool.submit(self._piece, piece, path)))
+            while len(waiting) > AHEAD:
+                yield _position_of_done(*waiting.popleft())
+        while waiting:
+            yield _position_of_done(*waiting.popleft())
+        write_whole(done, json.dumps(problems).encode())
+
+    def _piece(self, piece: Piece, path: Path) -> None:
+        import pyarrow as pa
+
+        if path.is_file():
+            if self.strict:
+                self._refuse(_report_of(path))
+            return
+        understood = self.source.understand(piece.data, self.with_texts)
+        report = understood.report
+        report.check()
+        if self.strict:
+            self._refuse(report)
+        if understood.rejected:
+            rows, reasons, texts = zip(*understood.rejected, strict=True)
+            ords = pa.array(map(ord_of, rows), pa.int64())
+            rejected = {"ord": ords, "reason": reasons, "text": texts}
+            _write_table(pa.table(rejected), path.with_suffix(".rejected"))
+        metadata = {"report": json.dumps(report.to_json())}
+        _write_table(understood.table.replace_schema_metadata(metadata), path)
+
+    def _refuse(self, report: Report) -> None:
+        """Raise at the first malformed row."""
+        left_out = report.rows_left_out.items()
+        broken = [(e.first[0], reason) for reason, e in left_out if reason in self.source.malformed]
+        if broken:
+            (file, line), reason = min(broken)
+            raise _malformed(self.source.files[file], line, reason)
+
+
+def refuse_malformed(account: dict, malformed: frozenset[str]) -> None:
+    """Raise where a collection's report (`Report.as_dict`) has an input, or a row, of that kind."""
+    for problem in account["problems"]:
+        raise InputError(f"{problem['file']}: {problem['what']}")
+    for reason, entry in account["rows"]["left_out"].items():
+        if reason in malformed:
+            place = entry["first"][0]
+            raise _malformed(place["file"], place.get("line"), reason)
+
+
+def _malformed(file: str, line: int | None, reason: str) -> InputError:
+    where = file + (f", line {line}" if line else "")
+    return InputError(f"{where}: {reason}. Without --strict, such rows are counted only.")
+
+
+def _position_of_done(position: int, future: Future) -> int:
+    """Wait for the block; what went wrong in it is raised here."""
+    future.result()
+    return position
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    partial = path.with_name(path.name + ".partial")
+    repeated = ["user", "hashtags.list.element", "reason"]
+    pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
+    partial.replace(path)
+
+
+def _report_of(block: Path) -> Report:
+    import pyarrow.parquet as pq
+
+    return Report.from_json(json.loads(pq.read_schema(block).metadata[b"report"]))
+
+
+def total_report(folder: Path) -> Report:
+    """The sum of all blocks' accounts, in their order."""
+    total = Report()
+    for path in sorted((folder / "blocks").glob("*.parquet")):
+        total.add(_report_of(path))
+    for path in sorted(folder.glob("*.done")):
+        total.problems += [(int(path.stem), what) for what in json.loads(path.read_bytes())]
+    return total

@@ -1,0 +1,1 @@
+"""The paper's experiments: folds, rows, tables, figures."""

@@ -1,0 +1,277 @@
+"""What all experiments on one collection share: folds, trained models, results that are kept.
+
+A study has a folder. Each trained model and each result lies in it as soon as it is there, with
+the settings that made it; a stopped study goes on from them, and two tables that need the same
+model train it once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hashtag_core.data.hashtags import Hashtags, build_fixed_hashtags, build_hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.loading import batches
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import Split, split_in_time, split_users, user_folds
+from hashtag_core.data.words import load_word_vectors
+from hashtag_core.devices import Processes
+from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
+from hashtag_core.evaluation.metrics import Ranker, evaluate
+from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.training.checkpoints import whole_file
+from hashtag_core.training.loop import TrainConfig, choose_device, fit, model_ranker
+from hashtag_core.training.runs import is_finished, load_run
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+MODELS = {  # the rows that are trained, and how their ModelConfig differs from the paper's model
+    "user agnostic": {"encoder": "none"},  # [B]
+    "used hashtags": {"encoder": "used hashtags"},  # [C]
+    "hashtag occurrences": {"encoder": "hashtag occurrences"},  # [D]
+    "hashtag sum": {"encoder": "hashtag sum"},  # [E]
+    "tensor (MCLL)": {"encoder": "user vectors"},  # [43]
+    "ours (hashtag)": {"fusion": "only hashtags"},
+    "ours w/o GloVe": {"learned_psi": True},
+    "ours (image+hashtag)": {},
+    "sum": {"fusion": "sum"},
+    "concatenation": {"fusion": "concatenation"},
+    "bilinear": {"fusion": "bilinear"},
+    "GLU": {"fusion": "GLU"},
+    "TIRG": {"fusion": "TIRG"},
+    "mean pooling": {"encoder": "mean pooling"},
+    "max pooling": {"encoder": "max pooling"},
+    "TCN": {"encoder": "TCN"},
+}
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split and what follows from it: the vocabulary, and the histories of three sets."""
+
+    hashtags: Hashtags
+    train: UserHistories
+    valid: UserHistories
+    test: UserHistories
+
+
+def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
+    """The open vocabulary: the training users decide what is seen."""
+    hashtags = build_hashtags(photos, split.train, vectors)
+    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
+    return Fold(hashtags, *sets)
+
+
+def make_fixed_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+    """The fixed vocabulary: the most frequent hashtags of the training users."""
+    hashtags = build_fixed_hashtags(photos, photos.of_users(split.train), size)
+    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
+    return Fold(hashtags, *sets)
+
+
+def make_transductive_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+    """Table 3: the same users in all three sets, their photos cut in time; fixed vocabulary.
+
+    The users are all but the split's test users, so that there are folds here too. Test photos
+    have the training photos as their history, and the test photos before them.
+    """
+    users = np.union1d(split.train, split.valid)
+    train, valid, test = split_in_time(photos, users)
+    hashtags = build_fixed_hashtags(photos, train, size)
+    return Fold(
+        hashtags,
+        UserHistories(photos, hashtags, users, keep=train),
+        UserHistories(photos, hashtags, users, keep=train | valid, predict=valid),
+        UserHistories(photos, hashtags, users, keep=train | test, predict=test),
+    )
+
+
+class Study:
+    """Folds, models and results of one collection.
+
+    Args:
+        photos: the collection.
+        folder: where trained models and results are kept.
+        folds: 1 for one split, 70 / 10 / 20; more for as many splits, each user tested once.
+        seed: of the splits and of all training.
+        device: where to compute; chosen automatically where not given.
+        words: a file of word vectors. None for those that came with the collection, or else for
+            the installed ones.
+        training: how to train; `TrainConfig.small` where not given.
+        fixed_size: hashtags of the fixed vocabulary.
+        sizes: of the models, "small" or "paper" (`ModelConfig`).
+
+    Under `torchrun` all processes make the same study and call the same methods; they train and
+    evaluate together, and the first one writes.
+    """
+
+    def __init__(
+        self,
+        photos: PhotoCollection,
+        folder: str | Path,
+        folds: int = 1,
+        seed: int = 0,
+        device: str | None = None,
+        words: str | Path | None = None,
+        training: TrainConfig | None = None,
+        fixed_size: int = 1000,
+        sizes: str = "small",
+    ) -> None:
+        self.photos = photos
+        self.folder = Path(folder)
+        self.seed = seed
+        self.device = choose_device(device)
+        self.processes = Processes.started(self.device)
+        self.training = training or TrainConfig.small(seed)
+        self.fixed_size = fixed_size
+        self.sizes = sizes
+        if words is None and "words" in photos.meta:
+            words = photos.folder / photos.meta["words"]
+        self.words = None if words is None else Path(words).resolve()
+        num_users = len(photos.users)
+        one = folds == 1
+        self.splits = [split_users(num_users, seed)] if one else user_folds(num_users, folds, seed)
+        self.numbers = range(len(self.splits))
+        self._of = 5 if one else folds  # the one split is the first of five
+        self._latest: tuple[tuple[int, str], Fold] | None = None
+
+    @cached_property
+    def provenance(self) -> dict:
+        """What a result depends on, as it is written beside it."""
+        return {
+            "source": self.photos.meta.get("source"),
+            "sha256": self.photos.checksum(),
+            "convnet": self.photos.meta.get("convnet", {}).get("name"),
+            "words": None if self.words is None else str(self.words),
+            "seed": self.seed,
+            "training": asdict(self.training),
+            "fixed_size": self.fixed_size,
+            "sizes": self.sizes,
+            "torch": torch.__version__,
+        }
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether the model has something to see: features of no columns are no pictures."""
+        return self.photos.features.shape[1] > 0
+
+    @cached_property
+    def vectors(self) -> KeyedVectors:
+        """The word vectors."""
+        return load_word_vectors(self.words)
+
+    def fold(self, number: int, setting: str) -> Fold:
+        """Fold `number` in one of the settings "open", "fixed" (vocabulary), "transductive"."""
+        key = (number, setting)
+        if self._latest is None or self._latest[0] != key:  # one at a time: they can be large
+            split = self.splits[number]
+            if setting == "open":
+                made = make_fold(self.photos, split, self.vectors)
+            elif setting == "fixed":
+                made = make_fixed_fold(self.photos, split, self.fixed_size)
+            else:
+                made = make_transductive_fold(self.photos, split, self.fixed_size)
+            self._latest = (key, made)
+        return self._latest[1]
+
+    def path(self, number: int, setting: str, name: str) -> Path:
+        """The folder of one model of one fold."""
+        slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+        return self.folder / f"seed{self.seed}-fold{number + 1}of{self._of}" / setting / slug
+
+    def model(self, number: int, setting: str, name: str, parts: dict | None = None):
+        """A trained model: read from the study's folder, or trained now and written there.
+
+        A training that was stopped goes on where it was.
+
+        Args:
+            number: the fold.
+            setting: "open", "fixed" or "transductive".
+            name: a key of `MODELS`, or any name where `parts` is given.
+            parts: how its ModelConfig differs from the paper's model.
+        """
+        path = self.path(number, setting, name)
+        fold = self.fold(number, setting)
+        sizes = {"small": ModelConfig.small, "paper": ModelConfig.paper}[self.sizes]
+        config = sizes(
+            self.photos.features.shape[1],
+            self.vectors.vector_size,
+            num_hashtags=len(fold.hashtags),
+            num_users=len(self.photos.users),
+            **{"learned_psi": setting != "open", **(MODELS[name] if parts is None else parts)},
+        )
+        about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
+        kept, _, run = load_run(path) if is_finished(path) else (None, None, {})
+        self.processes.wait()  # nobody writes before all have looked
+        if kept is not None and kept.config == config and run["data"] == about:
+            return kept.to(self.device)
+        torch.manual_seed(self.seed)  # the first weights
+        trained, _ = fit(
+            HashtagModel(config),
+            fold.train,
+            fold.valid,
+            fold.hashtags,
+            self.training,
+            folder=path,
+            device=self.device,
+            provenance=about,
+            description=f"fold {number + 1}/{len(self.splits)} {setting}: {name}",
+        )
+        return trained
+
+    def ranker(self, number: int, setting: str, name: str) -> Ranker:
+        """The ranker of a row: a baseline without training, or a trained model."""
+        fold = self.fold(number, setting)
+        if name == "frequency":
+            return frequency
+        if name == "repeat recent":
+            return repeat_recent
+        if name == "oracle":
+            return oracle(self.photos, fold.hashtags)
+        return model_ranker(self.model(number, setting, name), fold.hashtags, self.device)
+
+    def kept(self, number: int, setting: str, name: str, what: str, compute: Callable) -> list:
+        """The rows of a result: from the study's folder, or else computed now and written there.
+
+        Args:
+            number: the fold.
+            setting: the fold's setting.
+            name: the model.
+            what: which result, the name of its file.
+            compute: () -> list of dicts of numbers and texts.
+        """
+        path = self.path(number, setting, name) / f"{what}.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
+        self.processes.wait()  # nobody writes before all have looked
+        if kept["data"] == self.provenance:
+            return kept["rows"]
+        rows = compute()
+        if self.processes.rank == 0:
+            text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
+            with whole_file(path) as partial:
+                partial.write_text(text, encoding="utf-8")
+        self.processes.wait()
+        return rows
+
+    def prediction(self, number: int, setting: str, name: str) -> list[dict]:
+        """Hashtag prediction by one row: its metrics on the test photos, a dict per candidates."""
+
+        def compute() -> list[dict]:
+            fold = self.fold(number, setting)
+            which = ("seen", "unseen", "all") if setting == "open" else ("seen",)
+            ranker, p = self.ranker(number, setting, name), self.processes
+            own = batches(fold.test, 8, rank=p.rank, processes=p.number)
+            result = evaluate(ranker, own, fold.hashtags, which, p)
+            return [{"candidates": c, **values} for c, values in result.items()]
+
+        return self.kept(number, setting, name, "prediction", compute)

@@ -1,0 +1,350 @@
+"""The paper's tables and figures of numbers, each a function from a study to a table of ours.
+
+    study = Study(PhotoCollection.load("data/open_art"), "runs/tables/open_art", folds=5)
+    table_1(study)
+
+The rows of every table stand in `rows.py`. The paper's numbers stand beside ours; they are of other
+data and do not compare.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.histories import Batch
+from hashtag_core.data.loading import batches
+from hashtag_core.errors import InputError
+from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
+from hashtag_core.evaluation.metrics import evaluate
+from hashtag_core.evaluation.user_retrieval import (
+    hashtag_vectors,
+    pieces_of,
+    represent,
+    retrieval_metrics,
+)
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.user_encoders import hashtag_sums, users_of_last_photos
+from hashtag_core.study.paper import with_paper
+from hashtag_core.study.rows import (
+    QUICKSTART,
+    SAME_AS,
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    TABLE_4,
+    TABLE_5,
+    TABLE_ENCODERS,
+    TABLE_RETRIEVAL,
+    main_row,
+    rows_for,
+)
+from hashtag_core.study.study import MODELS, Study
+from hashtag_core.training.loop import model_ranker
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+METRICS = ("A@1", "A@10", "P@10", "R@1", "R@10")
+Measure = Callable[[int, str, str], list[dict]]  # fold, setting, model -> rows of numbers
+
+
+def quickstart(study: Study) -> pd.DataFrame:
+    """Five models on the open vocabulary, to see what the user's history is worth.
+
+    Returns:
+        A row per model and set of candidates: model, candidates, the metrics in per cent, photos
+        and left_out; with several folds the means, columns "A@1 std" and so on, and the photos of
+        all folds; a fold without any photo to count is not in the mean.
+    """
+    if not study.has_pictures:
+        raise InputError(
+            f"{study.photos.folder}: no pictures, and quickstart shows what they and the history "
+            f"are worth. Try `hashtag-core table 1 --data {study.photos.folder}`."
+        )
+    rows = measure(study, {"open": QUICKSTART}, study.prediction)
+    return summarise(rows, ["model", "candidates"])
+
+
+def table_1(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 1, hashtag prediction: fixed and open vocabulary, ranked among the seen hashtags.
+
+    Args:
+        study: the collection, folds, seed and folder.
+        models: only these rows; any other key of `MODELS` is added. None for the paper's.
+
+    Returns:
+        A row per vocabulary and model: the metrics' means over folds in per cent, "… std" with
+        several folds, "… paper", photos and left_out. The other tables are like it.
+    """
+    rows = prediction_by_fold(study, TABLE_1, models)
+    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+    return with_paper(table, "table 1", "vocabulary")
+
+
+def table_2(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 2, hashtags that no training user has used: ranked among the unseen, and among all."""
+    rows = prediction_by_fold(study, TABLE_2, models)
+    rows = rows[rows["candidates"] != "seen"].sort_values(
+        "candidates", key=lambda column: column == "all", kind="stable"
+    )
+    return with_paper(summarise(rows, ["candidates", "model"]), "table 2", "candidates")
+
+
+def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 3, the same users in training and test (transductive), fixed vocabulary.
+
+    Ours-FH has the fixed history of the training photos; ours also reads the test photos before
+    the one to predict.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        if row != "ours-FH":
+            return study.prediction(number, setting, SAME_AS.get(row, row))
+
+        def compute() -> list[dict]:
+            model = study.model(number, setting, SAME_AS[row])
+            fold = study.fold(number, setting)
+            ranker = model_ranker(model, fold.hashtags, study.device, fixed_history(model))
+            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
+            return [{"candidates": "seen", **result["seen"]}]
+
+        return study.kept(number, setting, SAME_AS[row], "fixed-history", compute)
+
+    rows = measure(study, rows_for(study, TABLE_3, models), one)
+    return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
+
+
+def table_4(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Table 4, the fusion of images and hashtags in the user encoder (Equation 4)."""
+    rows = prediction_by_fold(study, TABLE_4, models)
+    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+    return with_paper(table, "table 4", "vocabulary")
+
+
+def table_encoders(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Not a table of the paper: what §3.1 says in words, pooling and a TCN in place of the GRU."""
+    rows = prediction_by_fold(study, TABLE_ENCODERS, models)
+    return summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+
+
+def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20) -> pd.DataFrame:
+    """Table 5, user retrieval: the nearest user representation should be of the same user.
+
+    Args:
+        study: as in `table_1`.
+        models: as in `table_1`.
+        history: photos of each history; test users with fewer than two such are left out.
+
+    Returns:
+        A row per vocabulary and model: A@1, A@10 (per cent), MR (median rank), dim (size of the
+        representation), queries (histories) and users.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        def compute() -> list[dict]:
+            fold = study.fold(number, setting)
+            pieces = pieces_of(fold.test, history)
+            if len(pieces) == 0:
+                raise InputError(f"no test user has two histories of {history} photos.")
+            if row in ("used hashtags", "hashtag occurrences"):
+                vectors = hashtag_vectors(pieces, len(fold.hashtags), row == "used hashtags")
+            else:
+                model = study.model(number, setting, row)
+                vectors = represent(model, pieces, fold.hashtags.psi.to(study.device))
+            found = retrieval_metrics(vectors, torch.tensor(pieces.users))
+            return [{**found, "dim": vectors.shape[1]}]
+
+        return study.kept(number, setting, row, f"user-retrieval-{history}", compute)
+
+    rows = measure(study, rows_for(study, TABLE_5, models, oracle=False), one)
+    table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
+    table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
+    return with_paper(table, "table 5", "vocabulary")
+
+
+def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user."""
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        def compute() -> list[dict]:
+            fold = study.fold(number, setting)
+            pool = make_pool(fold.test, seed=study.seed)
+            model = study.model(number, setting, row)
+            return evaluate_retrieval(model, fold.hashtags, pool, study.device)
+
+        return study.kept(number, setting, row, "image-retrieval", compute)
+
+    if not study.has_pictures:
+        raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
+    rows = measure(study, rows_for(study, TABLE_RETRIEVAL, models, oracle=False), one)
+    by = ["relevant", "model", "reading"]
+    return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
+
+
+def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024)) -> pd.DataFrame:
+    """Figure 3: metrics, and the time of the user representation, against its size d_u.
+
+    Args:
+        study: as in `table_1`.
+        sizes: the d_u to train with; the paper has 32 to 8192.
+
+    Returns:
+        A row per d_u: the metrics, and "ms per photo", the user encoder's time on the test users.
+    """
+
+    def one(number: int, setting: str, name: str) -> list[dict]:
+        d_u = int(name.rsplit(" ", 1)[1])
+
+        def compute() -> list[dict]:
+            model = study.model(number, setting, name, {**MODELS[row], "d_u": d_u})
+            fold = study.fold(number, setting)
+            ranker = model_ranker(model, fold.hashtags, study.device)
+            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))["seen"]
+            return [{"d_u": d_u, **result, "ms per photo": encoder_time(model, study, number)}]
+
+        return study.kept(number, setting, name, "prediction", compute)
+
+    row = main_row(study)
+    rows = measure(study, {"open": [f"{row}, d_u = {size}" for size in sizes]}, one)
+    return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
+
+
+def figure_history(
+    study: Study,
+    models: Iterable[str] | None = None,
+    lengths: Iterable[int] = (0, 1, 2, 5, 10, 20, 50, 100),
+) -> pd.DataFrame:
+    """A.6: metrics against the length of the history, the newest photos of it.
+
+    Args:
+        study: as in `table_1`.
+        models: as in `table_1`, those with a GRU.
+        lengths: at most so many photos are read before each photo; all photos are predicted,
+            also those that have fewer before them.
+
+    Returns:
+        A row per model and number of photos.
+    """
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        found = []
+        for length in lengths:
+
+            def compute(length: int = length) -> list[dict]:
+                model = study.model(number, setting, row)
+                if not hasattr(model.user_encoder, "update"):
+                    raise InputError(f"{row!r}: reading the last photos alone needs a GRU.")
+                fold = study.fold(number, setting)
+                users = last_photos(model, length)
+                ranker = model_ranker(model, fold.hashtags, study.device, users)
+                result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
+                return [{"photos of history": length, **result["seen"]}]
+
+            found += study.kept(number, setting, row, f"history-{length}", compute)
+        return found
+
+    names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
+    rows = measure(study, rows_for(study, names, models, oracle=False), one)
+    return summarise(rows, ["model", "photos of history"])
+
+
+# --- what the tables share ---
+
+
+def prediction_by_fold(
+    study: Study, rows: dict[str, tuple[str, ...]], models: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Hashtag prediction, a row per fold, vocabulary, model and candidates: not yet summarised."""
+
+    def one(number: int, setting: str, row: str) -> list[dict]:
+        return study.prediction(number, setting, SAME_AS.get(row, row))
+
+    return measure(study, rows_for(study, rows, models), one)
+
+
+def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
+    """Measure every row in every fold, with a progress bar: columns vocabulary, model, fold, …."""
+    import pandas as pd
+    from tqdm.auto import tqdm
+
+    jobs = [(n, setting, row) for n in study.numbers for setting in rows for row in rows[setting]]
+    found = []
+    for number, setting, row in (bar := tqdm(jobs, desc="rows")):
+        bar.set_postfix_str(f"fold {number + 1}: {setting}, {row}")
+        for values in one(number, setting, row):
+            found.append({"vocabulary": setting, "model": row, "fold": number + 1, **values})
+    return pd.DataFrame(found)
+
+
+def summarise(
+    rows: pd.DataFrame,
+    by: list[str],
+    metrics: tuple[str, ...] = METRICS,
+    counts: tuple[str, ...] = ("photos", "left_out"),
+) -> pd.DataFrame:
+    """The mean and standard deviation over folds of each group of rows, in their order.
+
+    A fold in which no photo counted is not in the mean. Counts are added up over folds.
+    """
+    import pandas as pd
+
+    folds = rows["fold"].nunique()
+    table = []
+    for key, group in rows.groupby(by, sort=False):
+        row = dict(zip(by, key, strict=True))
+        for metric in metrics:
+            row[metric] = group[metric].mean()
+            if folds > 1:
+                row[f"{metric} std"] = group[metric].std()  # with n - 1
+        table.append({**row, **{count: int(group[count].sum()) for count in counts}})
+    return pd.DataFrame(table)
+
+
+def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
+    """Ours-FH: every photo is predicted from the photos before the first one to predict."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        states = model.users(batch, psi)  # (B, T + 1, d_u)
+        wanted = torch.zeros_like(batch.mask)
+        wanted[batch.mask] = batch.predict
+        first = wanted.int().argmax(dim=1)  # (B,)
+        fixed = states[torch.arange(len(states), device=states.device), first]  # (B, d_u)
+        return fixed[:, None].expand(-1, batch.mask.shape[1], -1)[batch.mask]  # (N, d_u)
+
+    return users
+
+
+def last_photos(model: HashtagModel, photos: int) -> Callable[[Batch, Tensor], Tensor]:
+    """Every photo is predicted from no more than the last `photos` photos before it."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        sums = hashtag_sums(batch, psi)  # (B, T, d_w)
+        found = []
+        for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
+            found.append(users_of_last_photos(model.user_encoder, images[mask], y[mask], photos))
+        return torch.cat(found)  # (N, d_u)
+
+    return users
+
+
+@torch.inference_mode()
+def encoder_time(model: HashtagModel, study: Study, number: int) -> float:
+    """Milliseconds per photo that the user encoder takes on the test users, the best of three."""
+    fold = study.fold(number, "open")
+    psi = fold.hashtags.psi.to(study.device)
+    seconds = []
+    for _ in range(3):
+        total = photos = 0
+        for batch in batches(fold.test, 8):
+            batch = batch.to(study.device)
+            start = time.perf_counter()
+            model.users(batch, psi).sum().item()  # .item() waits for the device
+            total += time.perf_counter() - start
+            photos += len(batch.rows)
+        seconds.append(total / photos)
+    return 1000 * min(seconds)

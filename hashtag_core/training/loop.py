@@ -1,0 +1,290 @@
+"""Training: Adam, validation after each epoch, the best epoch kept (§3.3, §4)."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.histories import Batch, UserHistories
+from hashtag_core.data.loading import batches, prefetched, resident
+from hashtag_core.devices import Processes
+from hashtag_core.errors import InputError
+from hashtag_core.evaluation.metrics import Ranker, evaluate
+from hashtag_core.evaluation.ranking import top_hashtags
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.loss import softmax_loss
+from hashtag_core.training.checkpoints import Checkpoint, Training, digest_of
+from hashtag_core.training.runs import save_run
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        epochs: at most so many.
+        learning_rate: of Adam at the start (the paper's words); it falls to 0 along a cosine.
+        users_per_batch: the paper has one, "due to technical constraints".
+        patience: stop after so many epochs without a better R@10 on the validation users.
+        seed: of the order of users and the drawn targets.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 5e-5
+    users_per_batch: int = 1
+    patience: int = 5
+    seed: int = 0
+
+    @classmethod
+    def paper(cls) -> TrainConfig:
+        """Adam from 5e-5, 20 epochs, one user a batch (§4), and never stopping early."""
+        return cls(patience=20)
+
+    @classmethod
+    def small(cls, seed: int = 0) -> TrainConfig:
+        """For a small collection: larger steps."""
+        return cls(epochs=20, learning_rate=1e-3, users_per_batch=4, patience=10, seed=seed)
+
+
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """The named device, or the best there is: CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: where this machine has no such device.
+    """
+    if name is not None:
+        try:
+            device = torch.device(name)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError):
+            raise InputError(
+                f"device {str(name)!r} is not there: choose cpu, cuda or mps."
+            ) from None
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def model_ranker(
+    model: HashtagModel,
+    hashtags: Hashtags,
+    device: torch.device,
+    users: Callable[[Batch, Tensor], Tensor] | None = None,
+) -> Ranker:
+    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
+
+    Args:
+        model: a trained model.
+        hashtags: its vocabulary.
+        device: where to compute.
+        users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model
+            makes of all the photos before it.
+    """
+    given = hashtags.psi.to(device)  # (V, d_w)
+
+    @torch.inference_mode()
+    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
+        model.eval()
+        batch, psi = batch.to(device), model.psi(given)
+        if users is None:
+            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
+        else:
+            queries = model.queries(batch.query_images[batch.mask], users(batch, psi))
+        return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
+
+    return rank
+
+
+def fit(
+    model: HashtagModel,
+    train: UserHistories,
+    valid: UserHistories,
+    hashtags: Hashtags,
+    train_config: TrainConfig | None = None,
+    folder: str | Path | None = None,
+    device: torch.device | str | None = None,
+    provenance: dict | None = None,
+    description: str = "training",
+    on_epoch: Callable[[HashtagModel, list[dict]], None] | None = None,
+    checkpoint_seconds: float = 60.0,
+) -> tuple[HashtagModel, list[dict]]:
+    """Train a model and return it as it was after its best epoch.
+
+    Under `torchrun` all processes call it with the same arguments. Each takes its share of the
+    users of every batch and of the validation users; the sums of their gradients and counts are
+    those of one process. The first one writes.
+
+    A training with a folder can be killed at any moment: called again with the same arguments and
+    first weights, it goes on from checkpoint.pt and ends as if nothing had happened, on one CPU
+    with exactly the same weights. The checkpoint is removed when the training is over.
+
+    Args:
+        model: what to train; it is changed in place. Its first weights are the caller's: seed
+            with `torch.manual_seed` before making it.
+        train: the training users' histories; every hashtag in them is seen.
+        valid: the validation users' histories.
+        hashtags: the vocabulary.
+        train_config: how to train; `TrainConfig.paper()` where not given.
+        folder: where to keep the checkpoint and the best model so far, `save_run`'s format; None
+            keeps nothing.
+        device: where to compute; chosen automatically where not given.
+        provenance: what run.json shall say about where the data come from.
+        description: what the progress bar says.
+        on_epoch: called after each epoch with the model as it is then and the log so far, in the
+            first process; once more, perhaps, where the training was killed just then.
+        checkpoint_seconds: within an epoch, write a checkpoint at most this often; 0 for after
+            every step. There is one at the end of each epoch.
+
+    Returns:
+        (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
+
+    Raises:
+        InputError: where there is nothing to train on or to validate with, the loss overflows,
+            the disk is full, or the checkpoint is damaged.
+    """
+    from tqdm.auto import tqdm
+
+    settings = train_config or TrainConfig.paper()
+    if not len(train) or not len(valid) or settings.epochs < 1:
+        raise InputError(
+            f"{len(train)} training users, {len(valid)} validation users, {settings.epochs} "
+            "epochs: training needs at least one of each."
+        )
+    device = choose_device(device)
+    processes = Processes.started(device)
+    first = processes.rank == 0
+    job = {} if folder is None else _job(model, train, valid, hashtags, settings, provenance)
+    train, valid = resident((train, valid), device)
+    generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
+    model.to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    share = {"rank": processes.rank, "processes": processes.number}
+    train_batches = batches(train, settings.users_per_batch, True, generator, **share)
+    valid_batches = batches(valid, users_per_batch=16, **share)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=settings.epochs * len(train_batches)
+    )
+    seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
+    ranker = model_ranker(model, hashtags, device)
+    now = Training(model, optimizer, schedule, generator, generator.get_state())
+    where = {"processes": processes.number, "device": device.type, "torch": torch.__version__}
+    checkpoint = Checkpoint(folder, {**job, **where}, checkpoint_seconds, processes)
+    state, told = checkpoint.read()
+    if state is not None:
+        now.restore(state)
+    if first and told:
+        tqdm.write(told)
+
+    with tqdm(total=settings.epochs, desc=description, leave=None, disable=not first) as bar:
+        bar.update(len(now.log))
+        while not now.finished(settings.epochs, settings.patience):
+            model.train()
+            coming = now.batches(train_batches)
+            for batch in prefetched(coming, device):
+                targets = batch.draw_targets(generator)  # (N,)
+                now.losses.append(train_step(model, optimizer, batch, targets, seen, processes))
+                schedule.step()
+                if checkpoint.due():
+                    checkpoint.write(now.state())
+            result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
+            _check_finite(torch.stack(now.losses).mean().item(), result, now.epoch)
+            is_best = now.end_epoch(
+                {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
+            )
+            bar.update()
+            bar.set_postfix(loss=f"{now.log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
+            if first and on_epoch is not None:
+                on_epoch(model, now.log)
+            checkpoint.write(now.state())  # first: beside it a run counts as unfinished
+            if is_best and first and folder is not None:
+                save_run(folder, model, hashtags, settings, now.log, provenance)
+    model.load_state_dict(now.best_weights)
+    if first and folder is not None:
+        save_run(folder, model, hashtags, settings, now.log, provenance)  # now with the whole log
+    checkpoint.remove()
+    processes.wait()
+    return model.eval(), now.log
+
+
+def _job(
+    model: HashtagModel,
+    train: UserHistories,
+    valid: UserHistories,
+    hashtags: Hashtags,
+    settings: TrainConfig,
+    provenance: dict | None,
+) -> dict:
+    """What tells one training from another; `model` still has its first weights."""
+    return {
+        "model": asdict(model.config),
+        "first weights": digest_of(model),
+        "training": asdict(settings),
+        "data": provenance or {},
+        "users": [len(train), len(valid)],
+        "photos": [sum(map(len, train.rows)), sum(map(len, valid.rows))],
+        "hashtags": [len(hashtags), hashtags.num_seen],
+    }
+
+
+def train_step(
+    model: HashtagModel,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    targets: Tensor,
+    given: Tensor,
+    processes: Processes | None = None,
+) -> Tensor:
+    """One step on one batch; returns the loss of Equation 9.
+
+    Args:
+        model: on the batch's device.
+        optimizer: of its parameters.
+        batch: of B users, or a process's part of it.
+        targets: (N,) int64, a hashtag of each photo.
+        given: (V, d_w), the training hashtags' word vectors.
+        processes: who else works on the batch; None for nobody.
+    """
+    with _autocast(given.device):
+        psi = model.psi(given)  # (V, d_w)
+        queries = model(batch, psi)  # (N, d)
+        loss = softmax_loss(queries, psi, model.phi_tag, targets, batch.photo_weights())
+    optimizer.zero_grad()
+    loss.backward()
+    if processes is not None and processes.number > 1:
+        loss = _add_up(loss, model, processes)
+    optimizer.step()
+    return loss.detach()
+
+
+def _add_up(loss: Tensor, model: HashtagModel, processes: Processes) -> Tensor:
+    """Sum the gradients over all processes, in place, and return the sum of their losses.
+
+    Each loss has the weights of the whole batch (`Batch.photo_weights`), so the sums are what one
+    process would find with all of its users.
+    """
+    learned = [p for p in model.parameters() if p.grad is not None]
+    total, *gradients = processes.sum([loss.detach(), *(p.grad for p in learned)])
+    for parameter, gradient in zip(learned, gradients, strict=True):
+        parameter.grad = gradient
+    return total
+
+
+def _check_finite(loss: float, result: dict[str, float], epoch: int) -> None:
+    if result["photos"] == 0:
+        raise InputError("no photo of the validation users has a hashtag of the training users.")
+    if not math.isfinite(loss):
+        raise InputError(f"the loss is {loss} in epoch {epoch}: lower the learning rate.")
+
+
+def _autocast(device: torch.device) -> torch.autocast:
+    """bfloat16 where it helps: on a GPU that has it."""
+    helps = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=helps)
