@@ -15,7 +15,8 @@ from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study.study import Study
-from hashtag_core.training.loop import TrainConfig, fit
+from hashtag_core.training.loop import fit
+from hashtag_core.training.state import TrainConfig
 
 __version__ = "0.3.0"
 

@@ -71,3 +71,23 @@ class Processes:
             from accelerate.utils import wait_for_everyone
 
             wait_for_everyone()
+
+
+def choose_device(name: str | torch.device | None = None) -> torch.device:
+    """The named device, or the best there is: CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: where this machine has no such device.
+    """
+    if name is not None:
+        try:
+            device = torch.device(name)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError):
+            raise InputError(
+                f"device {str(name)!r} is not there: choose cpu, cuda or mps."
+            ) from None
+        return device
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

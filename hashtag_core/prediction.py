@@ -22,12 +22,11 @@ from torch import Tensor
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.data.words import load_word_vectors, psi
+from hashtag_core.devices import choose_device
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.image_retrieval import picture_scores
 from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
-from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.training.loop import choose_device
+from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:

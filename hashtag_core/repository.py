@@ -1,4 +1,4 @@
-"""The committed results of the full runs, `data/results/*.csv`, and what made each of them."""
+"""What lies beside the package in the repository: the data, the notebooks, committed results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def repository_folder(name: str) -> Path:
-    """A folder of the repository, beside the package: "data/results", "notebooks".
+    """A folder of the repository: "data/open_art", "data/results", "notebooks".
 
     Raises:
         InputError: where the package was installed without the repository.
@@ -20,8 +20,9 @@ def repository_folder(name: str) -> Path:
     folder = Path(__file__).parents[1] / name
     if not folder.is_dir():
         raise InputError(
-            f"{folder} is not there: it comes with the repository, not with the installed package. "
-            "Clone the repository and install it with `pip install -e .`."
+            f"{folder} is not there: it comes with the repository, not the package. "
+            "Clone the repository and install it with `pip install -e .`, or name photos of your "
+            "own with `--data`."
         )
     return folder
 

@@ -18,8 +18,8 @@ from hashtag_core.data.words import load_word_vectors
 from hashtag_core.model.convnet import load_convnet
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.prepare.writing import write_collection
-from hashtag_core.sources.open_art import open_art_folder
-from hashtag_core.training.loop import TrainConfig
+from hashtag_core.repository import repository_folder
+from hashtag_core.training.state import TrainConfig
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +31,7 @@ def one_thread():
 @pytest.fixture(scope="session")
 def open_art() -> PhotoCollection:
     """The collection that comes with the repository."""
-    return PhotoCollection.load(open_art_folder())
+    return PhotoCollection.load(repository_folder("data/open_art"))
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,15 @@ from hashtag_core import cli
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
+from hashtag_core.files import whole_file
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.study.study import Study
 from hashtag_core.training import checkpoints
 from hashtag_core.training import loop as training
-from hashtag_core.training.checkpoints import read_checkpoint, whole_file, write_checkpoint
-from hashtag_core.training.loop import TrainConfig, fit
+from hashtag_core.training.checkpoints import read_checkpoint, write_checkpoint
+from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import is_finished, load_run
+from hashtag_core.training.state import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 KILLS = int(os.environ.get("HASHTAG_CORE_KILLS", 3))

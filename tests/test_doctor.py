@@ -11,14 +11,12 @@ from types import SimpleNamespace
 import pytest
 from helpers import tiny_vectors
 
-from hashtag_core import cli
+from hashtag_core import cli, devices, repository
 from hashtag_core.course import doctor
 from hashtag_core.data import words
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.model import convnet
-from hashtag_core.sources import open_art
-from hashtag_core.training import loop as training
 
 NAMES = ["python", "packages", "memory", "disk", "device", "data", "word vectors", "ConvNet"]
 NAMES += ["kernel"]
@@ -120,10 +118,10 @@ def test_a_check_that_cannot_be_made_keeps_its_name_and_what_to_do(
 
 
 def test_bad_input_found_by_a_check_is_a_failure_with_its_message(monkeypatch, examined):
-    def missing():
-        raise InputError("data/open_art: no photos.parquet.")
+    def missing(name):
+        raise InputError(f"{name}: no photos.parquet.")
 
-    monkeypatch.setattr(open_art, "open_art_folder", missing)
+    monkeypatch.setattr(repository, "repository_folder", missing)
     code, said, mend = examined("data")
     assert (code, said) == (1, "[FAIL] data: data/open_art: no photos.parquet.") and mend
 
@@ -200,18 +198,18 @@ def test_a_full_disk_or_a_folder_where_one_may_not_write(
 
 
 def test_a_device_that_does_not_compute(monkeypatch, examined):
-    monkeypatch.setattr(training, "choose_device", lambda: SimpleNamespace(type="cuda"))
+    monkeypatch.setattr(devices, "choose_device", lambda: SimpleNamespace(type="cuda"))
     code, said, _ = examined("device")
     assert code == 1 and said.startswith("[FAIL] device: TypeError: ")
 
 
 def test_the_device_is_the_one_that_computes(examined):
     code, said, _ = examined("device")
-    assert code == 0 and said.split()[2] == f"{training.choose_device().type},"
+    assert code == 0 and said.split()[2] == f"{devices.choose_device().type},"
 
 
 def test_data_that_are_not_the_shipped_ones(monkeypatch, examined, small_art):
-    monkeypatch.setattr(open_art, "open_art_folder", lambda: small_art)
+    monkeypatch.setattr(repository, "repository_folder", lambda name: small_art)
     code, said, mend = examined("data")
     number = len(PhotoCollection.load(small_art))
     assert (code, mend) == (1, "git checkout -- data/open_art")
@@ -229,7 +227,7 @@ def test_broken_data(monkeypatch, examined, small_art, tmp_path, name):
     shutil.copytree(small_art, folder)
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
-    monkeypatch.setattr(open_art, "open_art_folder", lambda: folder)
+    monkeypatch.setattr(repository, "repository_folder", lambda name: folder)
     code, said, mend = examined("data")
     assert code == 1 and name in said and "damaged" in said and mend
 
@@ -238,7 +236,7 @@ def test_pictures_that_cannot_be_read(monkeypatch, examined, small_art):
     def broken(self, row):
         raise OSError("Corrupt snappy compressed data.")
 
-    monkeypatch.setattr(open_art, "open_art_folder", lambda: small_art)
+    monkeypatch.setattr(repository, "repository_folder", lambda name: small_art)
     monkeypatch.setattr(PhotoCollection, "picture", broken)
     assert examined("data")[1] == "[FAIL] data: OSError: Corrupt snappy compressed data."
 

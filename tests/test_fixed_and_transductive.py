@@ -18,7 +18,7 @@ from hashtag_core.data.splits import Split, split_in_time
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.baselines import frequency, oracle
 from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
-from hashtag_core.study.study import make_fixed_fold, make_transductive_fold
+from hashtag_core.study.folds import make_fixed_fold, make_transductive_fold
 
 SPLIT = Split(train=np.array([1, 3, 6]), valid=np.array([0, 5]), test=np.array([2, 4, 7]))
 

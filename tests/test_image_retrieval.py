@@ -18,14 +18,9 @@ from helpers import (
 from test_formulas import close, numbers
 
 from hashtag_core.data.histories import UserHistories
-from hashtag_core.evaluation import image_retrieval
-from hashtag_core.evaluation.image_retrieval import (
-    evaluate_retrieval,
-    make_pool,
-    picture_scores,
-    user_of_half,
-)
-from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool, user_of_half
+from hashtag_core.model import joint_embedding
+from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
 CPU = torch.device("cpu")
 READINGS = ("everyone", "this user", "another user")
@@ -281,7 +276,7 @@ def test_pictures_beyond_the_tenth_place_count_in_the_rank_only():
 @pytest.mark.parametrize("chunk", [1, 5, 512])
 @torch.inference_mode()
 def test_picture_scores_are_equation_8_for_each_picture_and_hashtag(fold, monkeypatch, chunk):
-    monkeypatch.setattr(image_retrieval, "CHUNK", chunk)
+    monkeypatch.setattr(joint_embedding, "CHUNK", chunk)
     _, hashtags, histories = fold
     model, images = tiny_model().double(), make_pool(histories).images.double()
     psi, num_seen = hashtags.psi.double(), hashtags.num_seen

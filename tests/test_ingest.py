@@ -15,12 +15,13 @@ import pytest
 from hashtag_core import cli
 from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.errors import InputError, enough_disk
+from hashtag_core.errors import InputError, printable
+from hashtag_core.files import enough_disk
 from hashtag_core.prepare import ingest, staging
 from hashtag_core.prepare.cleaning import clean_hashtag, clean_hashtags
 from hashtag_core.prepare.ingest import Images, prepare
 from hashtag_core.prepare.opening import blocks_of_lines
-from hashtag_core.prepare.report import LeftOut, Report, printable, report_text
+from hashtag_core.prepare.report import LeftOut, Report, report_text
 from hashtag_core.prepare.selection import Selection
 from hashtag_core.sources import yfcc100m
 from hashtag_core.sources.table import Table

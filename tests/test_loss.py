@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hashtag_core.model import loss as loss_module
-from hashtag_core.model.loss import chunk_size, fold, softmax_loss
-from hashtag_core.model.products import product
+from hashtag_core.model.loss import chunk_size, softmax_loss
+from hashtag_core.model.products import fold, product
 
 SIDES = {
     "folds": lambda d_w, d: nn.Sequential(nn.Linear(d_w, 7), nn.ReLU(), nn.Linear(7, d)),

@@ -15,8 +15,8 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.words import psi
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.prepare.writing import write_collection
-from hashtag_core.training.loop import TrainConfig
 from hashtag_core.training.runs import save_run
+from hashtag_core.training.state import TrainConfig
 
 
 @pytest.fixture(scope="module")

@@ -74,9 +74,9 @@ def test_the_same_seed_gives_the_same_table(small_art, two_epochs, tmp_path):
 
 
 def test_without_the_data_folder_the_error_says_what_to_do(monkeypatch, capsys, tmp_path):
-    from hashtag_core.sources import open_art
+    from hashtag_core import repository
 
-    monkeypatch.setattr(open_art, "__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(repository, "__file__", str(tmp_path / "a" / "b" / "c.py"))
     assert cli.main(["quickstart", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1 and "Clone the repository" in error

@@ -12,9 +12,10 @@ from helpers import collection, tiny_histories
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import split_in_time, user_folds
 from hashtag_core.study import study as study_module
-from hashtag_core.study.study import MODELS, Study
+from hashtag_core.study.rows import MODELS
+from hashtag_core.study.study import Study
 from hashtag_core.study.tables import figure_3, table_1, table_4, table_encoders
-from hashtag_core.training.loop import TrainConfig
+from hashtag_core.training.state import TrainConfig
 
 ONE_EPOCH = TrainConfig(epochs=1, learning_rate=1e-3, users_per_batch=4)
 OURS = "ours (image+hashtag)"

@@ -12,7 +12,8 @@ import torch
 from test_tables import all_previous, state_after
 
 from hashtag_core import __version__, cli
-from hashtag_core.commands.tables import DIFFERENT, FIGURES, TABLES, as_text, write_csv
+from hashtag_core.commands.output import as_text, write_csv
+from hashtag_core.commands.tables import DIFFERENT, FIGURES, TABLES
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
@@ -20,7 +21,7 @@ from hashtag_core.plots import pictures as picture_plots
 from hashtag_core.study import figures
 from hashtag_core.study import tables as e
 from hashtag_core.study.study import Study
-from hashtag_core.training.loop import TrainConfig
+from hashtag_core.training.state import TrainConfig
 
 OURS = "ours (image+hashtag)"
 ROWS_OF = {
@@ -180,9 +181,9 @@ def test_results_lie_by_default_in_a_folder_named_after_the_data(site, tmp_path,
 
 
 def test_without_a_collection_the_one_of_the_repository_is_taken(small_art, monkeypatch, tmp_path):
-    from hashtag_core.sources import open_art
+    from hashtag_core import repository
 
-    monkeypatch.setattr(open_art, "open_art_folder", lambda: small_art)
+    monkeypatch.setattr(repository, "repository_folder", lambda name: small_art)
     assert cli.main(["table", "data", "--out", str(tmp_path)]) == 0
     head, table = read(tmp_path / "table-data.csv")
     photos = PhotoCollection.load(small_art)

@@ -23,9 +23,9 @@ from hashtag_core.errors import InputError
 from hashtag_core.study import observations as o
 from hashtag_core.study import tables as e
 from hashtag_core.study.paper import PAPER
-from hashtag_core.study.rows import choose, with_oracle
-from hashtag_core.study.study import MODELS, Study
-from hashtag_core.training.loop import TrainConfig
+from hashtag_core.study.rows import MODELS, choose, with_oracle
+from hashtag_core.study.study import Study
+from hashtag_core.training.state import TrainConfig
 
 FOLDS, SEED, FIXED = 3, 0, 14
 ONE_EPOCH = TrainConfig(epochs=1, learning_rate=1e-3, users_per_batch=4)
@@ -633,11 +633,11 @@ def test_a_row_of_another_table_can_be_added(study):
 
 
 def test_the_oracle_comes_last_where_the_truth_is_known_and_nowhere_else(study, photos):
-    assert with_oracle(study, e.TABLE_2) == e.TABLE_2
+    assert with_oracle(photos, e.TABLE_2) == e.TABLE_2
     column = photos.table["hashtags"]
     knowing = replace(photos, table=photos.table.append_column("oracle", column))
     known = make(knowing, study.folder)
-    assert with_oracle(known, {"open": ("sum",), "fixed": ()}) == {
+    assert with_oracle(knowing, {"open": ("sum",), "fixed": ()}) == {
         "open": ("sum", "oracle"),
         "fixed": ("oracle",),
     }

@@ -20,11 +20,13 @@ from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.metrics import evaluate
+from hashtag_core.evaluation.ranking import model_ranker
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.user_encoders import hashtag_sums
 from hashtag_core.training import loop as training
-from hashtag_core.training.loop import TrainConfig, fit, model_ranker
+from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import load_run, save_run
+from hashtag_core.training.state import TrainConfig
 
 FILES = ["model.safetensors", "hashtags.parquet", "run.json"]
 SETTINGS = TrainConfig(epochs=10, learning_rate=1e-2, users_per_batch=2, patience=10, seed=0)

@@ -19,6 +19,7 @@ from helpers import (
 from test_formulas import close, dot, numbers
 
 from hashtag_core.data.histories import UserHistories
+from hashtag_core.evaluation.reduced_histories import users_of_last_photos
 from hashtag_core.model.baseline_encoders import HashtagCounts, UserVectors, first_uses
 from hashtag_core.model.fusion import FUSIONS, ElementwiseProduct
 from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel, build_user_encoder
@@ -29,7 +30,6 @@ from hashtag_core.model.user_encoders import (
     PoolingEncoder,
     TCNEncoder,
     hashtag_sums,
-    users_of_last_photos,
 )
 
 USER, T = 3, 6  # the user whose photos are changed has six of them

@@ -20,9 +20,10 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.study import rows
-from hashtag_core.study.study import MODELS, Study
-from hashtag_core.training.loop import TrainConfig, fit
+from hashtag_core.study.rows import MODELS
+from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import load_run
+from hashtag_core.training.state import TrainConfig
 
 ALL = list(MODELS)
 READ_IMAGES = [
@@ -111,7 +112,7 @@ def test_every_model_is_made_and_trained_without_a_warning(name):
     blind = PhotoCollection(photos.table, photos.features[:, :0], photos.meta)
     sets = [UserHistories(blind, hashtags, users) for users in (TRAIN_USERS, OTHER_USERS)]
     numbers = {"num_hashtags": len(hashtags), "num_users": len(blind.users)}
-    config = replace(tiny_config(), d_i=0, d_v=0, **numbers, **MODELS[name])
+    config = replace(tiny_config(), d_i=0, d_v=0, **numbers, **MODELS[name].parts)
     settings = TrainConfig(epochs=2, learning_rate=1e-2, users_per_batch=4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -156,10 +157,10 @@ def test_rows_that_need_pictures():
         assert not rows.needs_pictures(name, "open")
 
 
-def test_with_pictures_nothing_is_left_out(site, tmp_path):
-    study = Study(PhotoCollection.load(site), tmp_path, device="cpu")
-    assert rows.rows_for(study, rows.TABLE_1) == rows.TABLE_1
-    assert rows.notice(study) is None and rows.main_row(study) == "ours (image+hashtag)"
+def test_with_pictures_nothing_is_left_out(site):
+    photos = PhotoCollection.load(site)
+    assert rows.rows_for(photos, rows.TABLE_1) == rows.TABLE_1
+    assert rows.notice(photos) is None and rows.main_row(photos) == "ours (image+hashtag)"
 
 
 # ---- the commands
@@ -253,7 +254,6 @@ def test_a_trained_model_predicts_from_a_history(run, blind, out):
     assert len(best) == 3 and best[0][1] >= best[2][1]
 
 
-def test_a_name_that_is_no_row_is_said_before_anything_else(blind, tmp_path):
-    study = Study(PhotoCollection.load(blind), tmp_path, device="cpu")
+def test_a_name_that_is_no_row_is_said_before_anything_else(blind):
     with pytest.raises(InputError, match="no row 'smell'"):
-        rows.rows_for(study, rows.TABLE_1, iter(["smell"]))
+        rows.rows_for(PhotoCollection.load(blind), rows.TABLE_1, iter(["smell"]))

@@ -28,8 +28,8 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
 def _benchmark(options: argparse.Namespace) -> None:
     import torch
 
-    from hashtag_core.commands.tables import write_json
-    from hashtag_core.training.loop import choose_device
+    from hashtag_core.commands.output import write_json
+    from hashtag_core.devices import choose_device
 
     device = choose_device(options.device)
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from hashtag_core.data.photos import NEXT_FEATURES
+from hashtag_core.errors import printable
 from hashtag_core.model.convnet import DEFAULT_CONVNET
 from hashtag_core.prepare.places import alone
-from hashtag_core.prepare.report import printable
 
 SHOWN = 5  # rows that are named of each reason
 

@@ -134,8 +134,8 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
 
 
 def _prepare_table(options: argparse.Namespace) -> None:
+    from hashtag_core.errors import printable
     from hashtag_core.prepare.ingest import Images
-    from hashtag_core.prepare.report import printable
     from hashtag_core.sources.table import Table
 
     names = "user", "time", "hashtags", "photo_id", "image", "separator", "time_format", "encoding"
@@ -166,8 +166,9 @@ def _prepare_flickr_export(options: argparse.Namespace) -> None:
 def _ingest(source: Source, options: argparse.Namespace, images: Images | None) -> None:
     """Make the collection, tell what was done, and extract the features of its pictures."""
     from hashtag_core.data.photos import read_meta
+    from hashtag_core.errors import printable
     from hashtag_core.prepare.ingest import NothingKept, dry_run, prepare
-    from hashtag_core.prepare.report import printable, report_text
+    from hashtag_core.prepare.report import report_text
     from hashtag_core.prepare.selection import Selection
 
     selection = Selection(options.min_photos, options.max_photos, options.min_kept_photos)
@@ -240,8 +241,8 @@ def _prepare_simulated(options: argparse.Namespace) -> None:
 
 
 def _prepare_open_art(options: argparse.Namespace) -> None:
+    from hashtag_core.devices import choose_device
     from hashtag_core.sources.open_art import prepare_open_art
-    from hashtag_core.training.loop import choose_device
 
     device = choose_device(options.device)
     photos = prepare_open_art(options.packages, options.out, device)

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from hashtag_core.commands.tables import (
-    as_text,
-    chosen_models,
-    open_study,
-    study_options,
-    write_json,
-)
+from hashtag_core.commands.options import chosen_models, open_study, study_options
+from hashtag_core.commands.output import as_text, write_json
 
 
 def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -27,12 +22,11 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
 def _train(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from hashtag_core.study.rows import main_row, rows_for
-    from hashtag_core.study.study import MODELS
+    from hashtag_core.study.rows import MODELS, main_row, rows_for
 
     study = open_study(options)
-    models = chosen_models(options) or [main_row(study)]
-    rows_for(study, {"open": tuple(MODELS)}, models)  # are there such rows?
+    models = chosen_models(options) or [main_row(study.photos)]
+    rows_for(study.photos, {"open": tuple(MODELS)}, models)  # are there such rows?
     print(
         f"{study.processes.number} process(es), {study.device.type}: {len(study.photos):,} photos."
     )

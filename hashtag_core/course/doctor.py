@@ -80,7 +80,7 @@ def _disk() -> tuple[bool, str]:
 def _device() -> tuple[bool, str]:
     import torch
 
-    from hashtag_core.training.loop import choose_device
+    from hashtag_core.devices import choose_device
 
     device = choose_device()
     torch.ones(2, 2, device=device).matmul(torch.ones(2, 2, device=device))
@@ -89,9 +89,10 @@ def _device() -> tuple[bool, str]:
 
 def _data() -> tuple[bool, str]:
     from hashtag_core.data.photos import PhotoCollection
-    from hashtag_core.sources.open_art import CHECKSUM, open_art_folder
+    from hashtag_core.repository import repository_folder
+    from hashtag_core.sources.open_art import CHECKSUM
 
-    photos = PhotoCollection.load(open_art_folder())
+    photos = PhotoCollection.load(repository_folder("data/open_art"))
     photos.picture(0)
     intact = photos.checksum() == CHECKSUM
     return (

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.errors import InputError, reading
+from hashtag_core.errors import InputError
+from hashtag_core.files import reading
 from hashtag_core.repository import repository_folder
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.data.pictures import Pictures, read_image
-from hashtag_core.errors import InputError, reading
+from hashtag_core.errors import InputError
+from hashtag_core.files import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,6 +93,11 @@ class PhotoCollection:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether a model has something to see: features of no columns are no pictures."""
+        return self.features.shape[1] > 0
 
     @cached_property
     def users(self) -> list[str]:

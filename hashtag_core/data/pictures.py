@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.errors import InputError, reading
+from hashtag_core.errors import InputError
+from hashtag_core.files import reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -19,9 +19,7 @@ from torch import Tensor
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.errors import InputError
-from hashtag_core.model.joint_embedding import HashtagModel
-
-CHUNK = 512  # pictures at a time
+from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
 
 @dataclass(frozen=True)
@@ -68,31 +66,6 @@ def make_pool(histories: UserHistories, max_users: int = 100, seed: int = 0) -> 
 
 def _counts(batch) -> list[int]:
     return batch.hashtag_offsets.diff().tolist()
-
-
-@torch.inference_mode()
-def picture_scores(
-    model: HashtagModel, images: Tensor, user: Tensor, psi: Tensor, num_seen: int, ids: list[int]
-) -> Tensor:
-    """The log p(y | I, u) of every picture and some hashtags, for one user (Equation 8).
-
-    Args:
-        model: a trained model.
-        images: (P, d_v).
-        user: (d_u,).
-        psi: (V, d_w), all hashtags, the seen ones first.
-        num_seen: how many are seen; p is a distribution over those.
-        ids: Q hashtags, seen or not.
-
-    Returns:
-        (P, Q).
-    """
-    found = []
-    for part in images.split(CHUNK):
-        queries = model.queries(part, user.expand(len(part), -1))  # (C, d)
-        scores = model.scores(queries, psi)  # (C, V)
-        found.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
-    return torch.cat(found)
 
 
 def evaluate_retrieval(

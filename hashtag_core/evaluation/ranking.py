@@ -9,13 +9,16 @@ Shapes: N photos, M true hashtags of all photos, V hashtags, C candidates in a t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from hashtag_core.model.loss import fold
-from hashtag_core.model.products import product
+from hashtag_core.data.hashtags import Hashtags
+from hashtag_core.data.histories import Batch
+from hashtag_core.evaluation.metrics import Ranker
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.products import fold, product
 
 TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
@@ -133,3 +136,33 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     ordered = keys >> 32
     bits = torch.where(ordered < 0, ordered ^ 0x7FFFFFFF, ordered)
     return bits.int().view(torch.float32), _LOW - (keys & _LOW)
+
+
+def model_ranker(
+    model: HashtagModel,
+    hashtags: Hashtags,
+    device: torch.device,
+    users: Callable[[Batch, Tensor], Tensor] | None = None,
+) -> Ranker:
+    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
+
+    Args:
+        model: a trained model.
+        hashtags: its vocabulary.
+        device: where to compute.
+        users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model
+            makes of all the photos before it.
+    """
+    given = hashtags.psi.to(device)  # (V, d_w)
+
+    @torch.inference_mode()
+    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
+        model.eval()
+        batch, psi = batch.to(device), model.psi(given)
+        if users is None:
+            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
+        else:
+            queries = model.queries(batch.query_images[batch.mask], users(batch, psi))
+        return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
+
+    return rank

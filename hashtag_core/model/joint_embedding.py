@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
 from hashtag_core.model.fusion import Mutan, build_fusion
 from hashtag_core.model.user_encoders import GRUEncoder, PoolingEncoder, TCNEncoder
+
+CHUNK = 512  # pictures at a time
 
 
 @dataclass(frozen=True)
@@ -137,3 +140,28 @@ class HashtagModel(nn.Module):
     def scores(self, queries: Tensor, psi: Tensor) -> Tensor:
         """Equation 7's f of every query and hashtag: (N, d), (V, d_w) -> (N, V)."""
         return queries @ self.phi_tag(psi).T
+
+
+@torch.inference_mode()
+def picture_scores(
+    model: HashtagModel, images: Tensor, user: Tensor, psi: Tensor, num_seen: int, ids: list[int]
+) -> Tensor:
+    """The log p(y | I, u) of every picture and some hashtags, for one user (Equation 8).
+
+    Args:
+        model: a trained model.
+        images: (P, d_v).
+        user: (d_u,).
+        psi: (V, d_w), all hashtags, the seen ones first.
+        num_seen: how many are seen; p is a distribution over those.
+        ids: Q hashtags, seen or not.
+
+    Returns:
+        (P, Q).
+    """
+    found = []
+    for part in images.split(CHUNK):
+        queries = model.queries(part, user.expand(len(part), -1))  # (C, d)
+        scores = model.scores(queries, psi)  # (C, V)
+        found.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
+    return torch.cat(found)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from hashtag_core.model.products import product
+from hashtag_core.model.products import fold, product
 
 CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
 
@@ -54,27 +54,6 @@ def softmax_loss(
     return _ChunkedSoftmax.apply(
         tag_side, chunk, targets, photos, weights, queries, psi, *parameters
     )
-
-
-def fold(
-    queries: Tensor, tag_side: nn.Module, hashtags: int
-) -> tuple[Tensor, nn.Module, Tensor | float]:
-    """Move a last linear layer W h + b of the tag side to the queries, where that is cheaper.
-
-    q^T (W h + b) = (W^T q)^T h + q^T b: exact. q^T b is the same for all hashtags of a photo, so it
-    cancels in Equation 8 and in every ranking.
-
-    Returns:
-        (W^T q, the layers before, q^T b (N, 1)); or the same queries and tag side, and 0.
-    """
-    if not isinstance(tag_side, nn.Sequential) or not isinstance(tag_side[-1], nn.Linear):
-        return queries, tag_side, 0.0
-    last, n = tag_side[-1], len(queries)
-    as_it_is = hashtags * last.out_features * (last.in_features + n)
-    if last.in_features * n * (last.out_features + hashtags) > as_it_is:
-        return queries, tag_side, 0.0
-    offset = 0.0 if last.bias is None else queries @ last.bias[:, None]  # (N, 1)
-    return queries @ last.weight, tag_side[:-1], offset
 
 
 def chunk_size(queries: Tensor, psi: Tensor) -> int:

@@ -7,7 +7,7 @@ On CPUs torch multiplies float32 matrices with MKL, which leaves a third of an A
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
@@ -26,3 +26,24 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 def _has_onednn() -> bool:
     """Whether torch has the operator that `torch.compile` uses for linear layers."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def fold(
+    queries: Tensor, tag_side: nn.Module, hashtags: int
+) -> tuple[Tensor, nn.Module, Tensor | float]:
+    """Move a last linear layer W h + b of the tag side to the queries, where that is cheaper.
+
+    q^T (W h + b) = (W^T q)^T h + q^T b: exact. q^T b is the same for all hashtags of a photo, so it
+    cancels in Equation 8 and in every ranking.
+
+    Returns:
+        (W^T q, the layers before, q^T b (N, 1)); or the same queries and tag side, and 0.
+    """
+    if not isinstance(tag_side, nn.Sequential) or not isinstance(tag_side[-1], nn.Linear):
+        return queries, tag_side, 0.0
+    last, n = tag_side[-1], len(queries)
+    as_it_is = hashtags * last.out_features * (last.in_features + n)
+    if last.in_features * n * (last.out_features + hashtags) > as_it_is:
+        return queries, tag_side, 0.0
+    offset = 0.0 if last.bias is None else queries @ last.bias[:, None]  # (N, 1)
+    return queries @ last.weight, tag_side[:-1], offset

@@ -159,27 +159,3 @@ class CausalBlock(nn.Module):
         h = self.first(F.pad(x, (self.back, 0))).relu()  # (B, d_out, T)
         h = self.second(F.pad(h, (self.back, 0))).relu()  # (B, d_out, T)
         return (h + self.skip(x)).relu()
-
-
-def users_of_last_photos(
-    encoder: GRUEncoder, images: Tensor, hashtag_sums: Tensor, photos: int
-) -> Tensor:
-    """The user before each photo, from no more than the last `photos` photos (§4.2, A.6).
-
-    All T positions go forward together, one photo of their history at a time.
-
-    Args:
-        encoder: a user encoder with `update`.
-        images: (T, d_i), one user's.
-        hashtag_sums: (T, d_w), `hashtag_sums` of them.
-        photos: how many of the newest photos to read; 0 for no history.
-
-    Returns:
-        (T, d_u).
-    """
-    length = len(images)
-    users = images.new_zeros(length, encoder.d_u)  # (T, d_u)
-    for back in range(min(photos, length - 1), 0, -1):
-        newer = encoder.update(users[back:], images[:-back], hashtag_sums[:-back])
-        users = torch.cat([users[:back], newer])  # photos 1 to `back` do not have so old a photo
-    return users

@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, save
+from hashtag_core.study.figures import Example, Found
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class Example:
-    """One picture, seen through one user's history.
-
-    Attributes:
-        user: who.
-        history: the user's last photos before, (encoded picture, hashtags), oldest first.
-        history_length: of how many photos before.
-        picture: the encoded picture to label.
-        true: its hashtags; empty where this user did not post it.
-        predicted: the model's hashtags, best first.
-    """
-
-    user: str
-    history: list[tuple[bytes, list[str]]]
-    history_length: int
-    picture: bytes
-    true: list[str]
-    predicted: list[str]
-
-
-@dataclass(frozen=True)
-class Found:
-    """The pictures found for a hashtag, as one user means it.
-
-    Attributes:
-        hashtag: what was asked for.
-        user: who means it; None for everyone.
-        pictures: the encoded pictures, best first.
-        has_it: which of them were posted with the hashtag.
-        own: which of them this user posted.
-    """
-
-    hashtag: str
-    user: str | None
-    pictures: list[bytes]
-    has_it: list[bool]
-    own: list[bool]
 
 
 def plot_retrieval(rows: list[Found], path: str | Path | None = None) -> Figure:

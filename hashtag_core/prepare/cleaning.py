@@ -14,6 +14,10 @@ from urllib.parse import unquote_to_bytes
 
 from hashtag_core.data.words import known_words
 
+MAX_NAME = 200  # characters of a user or a photo id
+MAX_HASHTAGS = 1000  # of a photo
+MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
+
 MAX_CHARACTERS = 200  # of a hashtag; Flickr lets people type 255 bytes
 MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")

@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from hashtag_core.data.photos import NEXT_FEATURES, is_half_switched, picture_root, read_meta
 from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
 from hashtag_core.devices import Processes
-from hashtag_core.errors import InputError, enough_disk
+from hashtag_core.errors import InputError
+from hashtag_core.files import enough_disk
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.prepare.feature_files import DONE, FIRST_REASON, FeatureFiles
 from hashtag_core.prepare.writing import mend_switch, switch_features
@@ -61,7 +62,7 @@ def prepare_features(
     Raises:
         InputError: where there are no pictures, none of them can be read, or the disk is full.
     """
-    from hashtag_core.training.loop import choose_device
+    from hashtag_core.devices import choose_device
 
     folder = Path(folder)
     for name in ("photos.parquet", "meta.json"):

@@ -18,17 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.errors import InputError, enough_disk
+from hashtag_core.errors import InputError
+from hashtag_core.files import enough_disk, write_whole
 from hashtag_core.prepare.places import alone, check_places, told
 from hashtag_core.prepare.report import report_text
 from hashtag_core.prepare.selection import Selected, Selection
-from hashtag_core.prepare.staging import (
-    Source,
-    Staging,
-    refuse_malformed,
-    same_job,
-    write_whole,
-)
+from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
 from hashtag_core.prepare.writing import ROWS_PER_GROUP, mend_switch, replacing, write_meta
 
 if TYPE_CHECKING:

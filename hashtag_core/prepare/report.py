@@ -9,15 +9,14 @@ means the whole file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from hashtag_core.errors import printable
 
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
 Row = tuple[int, int]  # number of the file, line
-
-NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 @dataclass
@@ -162,8 +161,3 @@ def _place(place: dict, with_file: bool) -> str:
     if "line" not in place:
         return name
     return f"{name}:{place['line']}" if with_file else f"line {place['line']:,}"
-
-
-def printable(text: str) -> str:
-    r"""Text from outside for a terminal: control and direction characters as \x1b, \u202e."""
-    return NOT_PRINTABLE.sub(lambda c: c[0].encode("unicode_escape").decode(), text)

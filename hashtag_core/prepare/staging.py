@@ -7,7 +7,6 @@ the size of the files: a few blocks are in it at a time.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hashtag_core.errors import InputError
+from hashtag_core.files import write_whole
 from hashtag_core.prepare.report import Report, Row
 
 if TYPE_CHECKING:
@@ -131,16 +131,6 @@ def same_job(folder: Path, job: dict) -> bool:
     (folder / "blocks").mkdir(parents=True)
     write_whole(note, text.encode())
     return False
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,14 @@ from typing import Any
 
 from hashtag_core.data.pictures import MAX_BYTES, PictureError, load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    MAX_NAME,
+    NO_TEXT,
+    clean_hashtags,
+    is_broken,
+)
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
@@ -36,7 +43,6 @@ from hashtag_core.sources.flickr_zips import (
     open_zip,
     read_member,
 )
-from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
 
 PHOTOS_OF_PIECE = 32
 MAX_JSON = 2**20  # bytes

@@ -27,11 +27,17 @@ from hashtag_core.data.pictures import (
     PictureError,
 )
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    MAX_NAME,
+    NO_TEXT,
+    clean_hashtags,
+    is_broken,
+)
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
 from hashtag_core.sources.folder_metadata import MAX_XMP, read_metadata
-from hashtag_core.sources.table import MANY_HASHTAGS, MAX_HASHTAGS, MAX_NAME
 
 PHOTOS_OF_PIECE = 256
 READ = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}

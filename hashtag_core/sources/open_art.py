@@ -66,22 +66,6 @@ DUBLIN_CORE = "{http://purl.org/dc/elements/1.1/}"
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 
 
-def open_art_folder() -> Path:
-    """Where data/open_art lies: beside the package, in a checkout of the repository.
-
-    Raises:
-        InputError: where the package was installed without the repository.
-    """
-    folder = Path(__file__).parents[2] / "data" / "open_art"
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder} is not there: the data come with the repository, not with the installed "
-            "package. Clone the repository and install it with `pip install -e .`, or build the "
-            "data with `hashtag-core prepare open-art --help` and name its folder with `--data`."
-        )
-    return folder
-
-
 def prepare_open_art(
     packages: str | Path, out: str | Path, device: str | torch.device = "cpu"
 ) -> PhotoCollection:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import NO_TEXT, clean_hashtags, is_broken
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    MAX_NAME,
+    NO_TEXT,
+    clean_hashtags,
+    is_broken,
+)
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report, Row
 from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
@@ -42,9 +49,7 @@ from hashtag_core.sources.table_reading import (
 )
 
 ROWS_OF_PIECE = 5000
-MAX_NAME = 200  # characters of a user or a photo id
 MAX_PATH = 1000
-MAX_HASHTAGS = 1000  # of a photo
 MOST_NAMES = 40  # of columns, in an error
 
 NO_USER = "no user"
@@ -56,7 +61,6 @@ WRONG_TIME = "a time that is not understood"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
 NO_HASHTAG_LEFT = "no hashtag among the tags"
-MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(

@@ -17,8 +17,8 @@ import torch
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.image_retrieval import make_pool, picture_scores, user_of_half
-from hashtag_core.plots.pictures import Example, Found
+from hashtag_core.evaluation.image_retrieval import make_pool, user_of_half
+from hashtag_core.model.joint_embedding import picture_scores
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study.rows import main_row
 from hashtag_core.study.study import Study
@@ -78,7 +78,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
 
 
 def _check_pictures(study: Study) -> None:
-    if not study.has_pictures:
+    if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to show.")
 
 
@@ -175,7 +175,7 @@ def user_map(
 
     follow = list(follow)
     fold = study.fold(0, "open")
-    model = study.model(0, "open", main_row(study))
+    model = study.model(0, "open", main_row(study.photos))
     psi = fold.hashtags.psi.to(study.device)
     rng = np.random.default_rng(study.seed)
     number = len(study.photos.users)
@@ -219,3 +219,43 @@ def _name(inside: np.ndarray, used: list[set[int]], names: list[str], words: int
 
     best = sorted(counts_in, key=lambda i: (-lift(i), i))[:words]
     return ", ".join(names[i] for i in best)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture, seen through one user's history.
+
+    Attributes:
+        user: who.
+        history: the user's last photos before, (encoded picture, hashtags), oldest first.
+        history_length: of how many photos before.
+        picture: the encoded picture to label.
+        true: its hashtags; empty where this user did not post it.
+        predicted: the model's hashtags, best first.
+    """
+
+    user: str
+    history: list[tuple[bytes, list[str]]]
+    history_length: int
+    picture: bytes
+    true: list[str]
+    predicted: list[str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures found for a hashtag, as one user means it.
+
+    Attributes:
+        hashtag: what was asked for.
+        user: who means it; None for everyone.
+        pictures: the encoded pictures, best first.
+        has_it: which of them were posted with the hashtag.
+        own: which of them this user posted.
+    """
+
+    hashtag: str
+    user: str | None
+    pictures: list[bytes]
+    has_it: list[bool]
+    own: list[bool]

@@ -7,9 +7,43 @@ and on simulated collections `oracle`, the best possible ranking.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
-from hashtag_core.study.study import MODELS, Study
+
+
+class Trained(NamedTuple):
+    """A row that is trained.
+
+    Attributes:
+        parts: how its ModelConfig differs from the paper's model.
+        needs_pictures: whether it makes no sense without pictures: its user encoder reads images,
+            or the picture is all that tells two photos apart.
+    """
+
+    parts: dict[str, Any]
+    needs_pictures: bool
+
+
+MODELS = {
+    "user agnostic": Trained({"encoder": "none"}, True),  # [B]
+    "used hashtags": Trained({"encoder": "used hashtags"}, False),  # [C]
+    "hashtag occurrences": Trained({"encoder": "hashtag occurrences"}, False),  # [D]
+    "hashtag sum": Trained({"encoder": "hashtag sum"}, False),  # [E]
+    "tensor (MCLL)": Trained({"encoder": "user vectors"}, True),  # [43]; not in Table 3
+    "ours (hashtag)": Trained({"fusion": "only hashtags"}, False),
+    "ours w/o GloVe": Trained({"learned_psi": True}, True),
+    "ours (image+hashtag)": Trained({}, True),
+    "sum": Trained({"fusion": "sum"}, True),
+    "concatenation": Trained({"fusion": "concatenation"}, True),
+    "bilinear": Trained({"fusion": "bilinear"}, True),
+    "GLU": Trained({"fusion": "GLU"}, True),
+    "TIRG": Trained({"fusion": "TIRG"}, True),
+    "mean pooling": Trained({"encoder": "mean pooling"}, True),
+    "max pooling": Trained({"encoder": "max pooling"}, True),
+    "TCN": Trained({"encoder": "TCN"}, True),
+}
 
 Rows = dict[str, tuple[str, ...]]  # setting -> names
 
@@ -79,12 +113,12 @@ TABLE_RETRIEVAL = {"open": ("user agnostic", "ours (hashtag)", "ours (image+hash
 
 
 def rows_for(
-    study: Study, rows: Rows, models: Iterable[str] | None = None, oracle: bool = True
+    photos: PhotoCollection, rows: Rows, models: Iterable[str] | None = None, oracle: bool = True
 ) -> Rows:
-    """A table's rows as this study can measure them.
+    """A table's rows as they can be measured on a collection.
 
     Args:
-        study: without pictures, rows that need them are left out; on a simulated collection the
+        photos: without pictures, rows that need them are left out; on a simulated collection the
             oracle comes last.
         rows: the table's.
         models: as in `choose`.
@@ -95,14 +129,14 @@ def rows_for(
     """
     models = None if models is None else list(models)
     chosen = choose(rows, models)
-    if not study.has_pictures:
+    if not photos.has_pictures:
         chosen = _without_pictures(chosen)
         left = {name for names in chosen.values() for name in names}
         missing = [name for name in dict.fromkeys(models or ()) if name not in left]
         if missing or not left:
             what = ", ".join(map(repr, missing)) or "every row of this table"
-            raise InputError(f"{study.photos.folder}: no pictures, and {what} needs them.")
-    return with_oracle(study, chosen) if oracle else chosen
+            raise InputError(f"{photos.folder}: no pictures, and {what} needs them.")
+    return with_oracle(photos, chosen) if oracle else chosen
 
 
 def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
@@ -128,27 +162,18 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
     return {setting: names for setting, names in chosen.items() if names}
 
 
-def with_oracle(study: Study, rows: Rows) -> Rows:
+def with_oracle(photos: PhotoCollection, rows: Rows) -> Rows:
     """The same rows and, on a simulated collection, the oracle as the last one."""
-    if not study.photos.has("oracle"):
+    if not photos.has("oracle"):
         return rows
     return {setting: (*names, "oracle") for setting, names in rows.items()}
 
 
 def needs_pictures(name: str, setting: str) -> bool:
-    """Whether a row makes no sense without pictures.
-
-    So it is where the user encoder reads images, and where the picture is all that tells two
-    photos apart: [B] knows no user, and [43] only those it was trained on.
-    """
-    parts = MODELS.get(SAME_AS.get(name, name))
-    if parts is None:  # a baseline without training
-        return False
-    encoder, fusion = parts.get("encoder"), parts.get("fusion")
-    if encoder == "user vectors":
-        return setting != "transductive"
-    reads_images = encoder in (None, "mean pooling", "max pooling", "TCN")  # None: the GRU
-    return encoder == "none" or (reads_images and fusion != "only hashtags")
+    """Whether a row needs pictures; [43] does not where it was trained on the very users."""
+    row = MODELS.get(SAME_AS.get(name, name))  # None: a baseline without training
+    knows_users = name == "tensor (MCLL)" and setting == "transductive"
+    return row is not None and row.needs_pictures and not knows_users
 
 
 def _without_pictures(rows: Rows) -> Rows:
@@ -159,14 +184,14 @@ def _without_pictures(rows: Rows) -> Rows:
     return {setting: names for setting, names in kept.items() if names}
 
 
-def main_row(study: Study) -> str:
+def main_row(photos: PhotoCollection) -> str:
     """The paper's model, or where there are no pictures its variant without them."""
-    return "ours (image+hashtag)" if study.has_pictures else "ours (hashtag)"
+    return "ours (image+hashtag)" if photos.has_pictures else "ours (hashtag)"
 
 
-def notice(study: Study) -> str | None:
+def notice(photos: PhotoCollection) -> str | None:
     """What to tell the user of a collection without pictures, in one line."""
-    if study.has_pictures:
+    if photos.has_pictures:
         return None
     left_out = [
         name if needs_pictures(name, "transductive") else f"{name} of new users"
@@ -174,6 +199,6 @@ def notice(study: Study) -> str | None:
         if needs_pictures(name, "open")
     ]
     return (
-        f"{study.photos.folder}: features.npy holds no features of pictures: predictions come from "
+        f"{photos.folder}: features.npy holds no features of pictures: predictions come from "
         f"the history alone, and rows that need pictures are left out ({', '.join(left_out)})."
     )

@@ -10,90 +10,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
-from hashtag_core.data.hashtags import Hashtags, build_fixed_hashtags, build_hashtags
-from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import Split, split_in_time, split_users, user_folds
+from hashtag_core.data.splits import split_users, user_folds
 from hashtag_core.data.words import load_word_vectors
-from hashtag_core.devices import Processes
+from hashtag_core.devices import Processes, choose_device
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
+from hashtag_core.evaluation.ranking import model_ranker
+from hashtag_core.files import whole_file
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
-from hashtag_core.training.checkpoints import whole_file
-from hashtag_core.training.loop import TrainConfig, choose_device, fit, model_ranker
+from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
+from hashtag_core.study.rows import MODELS
+from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import is_finished, load_run
+from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
-
-MODELS = {  # the rows that are trained, and how their ModelConfig differs from the paper's model
-    "user agnostic": {"encoder": "none"},  # [B]
-    "used hashtags": {"encoder": "used hashtags"},  # [C]
-    "hashtag occurrences": {"encoder": "hashtag occurrences"},  # [D]
-    "hashtag sum": {"encoder": "hashtag sum"},  # [E]
-    "tensor (MCLL)": {"encoder": "user vectors"},  # [43]
-    "ours (hashtag)": {"fusion": "only hashtags"},
-    "ours w/o GloVe": {"learned_psi": True},
-    "ours (image+hashtag)": {},
-    "sum": {"fusion": "sum"},
-    "concatenation": {"fusion": "concatenation"},
-    "bilinear": {"fusion": "bilinear"},
-    "GLU": {"fusion": "GLU"},
-    "TIRG": {"fusion": "TIRG"},
-    "mean pooling": {"encoder": "mean pooling"},
-    "max pooling": {"encoder": "max pooling"},
-    "TCN": {"encoder": "TCN"},
-}
-
-
-@dataclass(frozen=True)
-class Fold:
-    """One split and what follows from it: the vocabulary, and the histories of three sets."""
-
-    hashtags: Hashtags
-    train: UserHistories
-    valid: UserHistories
-    test: UserHistories
-
-
-def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
-    """The open vocabulary: the training users decide what is seen."""
-    hashtags = build_hashtags(photos, split.train, vectors)
-    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
-    return Fold(hashtags, *sets)
-
-
-def make_fixed_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
-    """The fixed vocabulary: the most frequent hashtags of the training users."""
-    hashtags = build_fixed_hashtags(photos, photos.of_users(split.train), size)
-    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
-    return Fold(hashtags, *sets)
-
-
-def make_transductive_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
-    """Table 3: the same users in all three sets, their photos cut in time; fixed vocabulary.
-
-    The users are all but the split's test users, so that there are folds here too. Test photos
-    have the training photos as their history, and the test photos before them.
-    """
-    users = np.union1d(split.train, split.valid)
-    train, valid, test = split_in_time(photos, users)
-    hashtags = build_fixed_hashtags(photos, train, size)
-    return Fold(
-        hashtags,
-        UserHistories(photos, hashtags, users, keep=train),
-        UserHistories(photos, hashtags, users, keep=train | valid, predict=valid),
-        UserHistories(photos, hashtags, users, keep=train | test, predict=test),
-    )
 
 
 class Study:
@@ -160,11 +101,6 @@ class Study:
             "torch": torch.__version__,
         }
 
-    @property
-    def has_pictures(self) -> bool:
-        """Whether the model has something to see: features of no columns are no pictures."""
-        return self.photos.features.shape[1] > 0
-
     @cached_property
     def vectors(self) -> KeyedVectors:
         """The word vectors."""
@@ -202,13 +138,14 @@ class Study:
         """
         path = self.path(number, setting, name)
         fold = self.fold(number, setting)
+        parts = MODELS[name].parts if parts is None else parts
         sizes = {"small": ModelConfig.small, "paper": ModelConfig.paper}[self.sizes]
         config = sizes(
             self.photos.features.shape[1],
             self.vectors.vector_size,
             num_hashtags=len(fold.hashtags),
             num_users=len(self.photos.users),
-            **{"learned_psi": setting != "open", **(MODELS[name] if parts is None else parts)},
+            **{"learned_psi": setting != "open"} | parts,
         )
         about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
         kept, _, run = load_run(path) if is_finished(path) else (None, None, {})

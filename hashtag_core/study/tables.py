@@ -14,13 +14,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
-from hashtag_core.data.histories import Batch
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
 from hashtag_core.evaluation.metrics import evaluate
+from hashtag_core.evaluation.ranking import model_ranker
+from hashtag_core.evaluation.reduced_histories import (
+    fixed_history,
+    last_photos,
+)
 from hashtag_core.evaluation.user_retrieval import (
     hashtag_vectors,
     pieces_of,
@@ -28,9 +31,9 @@ from hashtag_core.evaluation.user_retrieval import (
     retrieval_metrics,
 )
 from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.model.user_encoders import hashtag_sums, users_of_last_photos
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
+    MODELS,
     QUICKSTART,
     SAME_AS,
     TABLE_1,
@@ -43,8 +46,7 @@ from hashtag_core.study.rows import (
     main_row,
     rows_for,
 )
-from hashtag_core.study.study import MODELS, Study
-from hashtag_core.training.loop import model_ranker
+from hashtag_core.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +63,7 @@ def quickstart(study: Study) -> pd.DataFrame:
         and left_out; with several folds the means, columns "A@1 std" and so on, and the photos of
         all folds; a fold without any photo to count is not in the mean.
     """
-    if not study.has_pictures:
+    if not study.photos.has_pictures:
         raise InputError(
             f"{study.photos.folder}: no pictures, and quickstart shows what they and the history "
             f"are worth. Try `hashtag-core table 1 --data {study.photos.folder}`."
@@ -115,7 +117,7 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
 
         return study.kept(number, setting, SAME_AS[row], "fixed-history", compute)
 
-    rows = measure(study, rows_for(study, TABLE_3, models), one)
+    rows = measure(study, rows_for(study.photos, TABLE_3, models), one)
     return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
 
 
@@ -161,7 +163,7 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 
         return study.kept(number, setting, row, f"user-retrieval-{history}", compute)
 
-    rows = measure(study, rows_for(study, TABLE_5, models, oracle=False), one)
+    rows = measure(study, rows_for(study.photos, TABLE_5, models, oracle=False), one)
     table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
     table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
     return with_paper(table, "table 5", "vocabulary")
@@ -179,9 +181,9 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
 
         return study.kept(number, setting, row, "image-retrieval", compute)
 
-    if not study.has_pictures:
+    if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
-    rows = measure(study, rows_for(study, TABLE_RETRIEVAL, models, oracle=False), one)
+    rows = measure(study, rows_for(study.photos, TABLE_RETRIEVAL, models, oracle=False), one)
     by = ["relevant", "model", "reading"]
     return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
 
@@ -201,7 +203,7 @@ def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024))
         d_u = int(name.rsplit(" ", 1)[1])
 
         def compute() -> list[dict]:
-            model = study.model(number, setting, name, {**MODELS[row], "d_u": d_u})
+            model = study.model(number, setting, name, {**MODELS[row].parts, "d_u": d_u})
             fold = study.fold(number, setting)
             ranker = model_ranker(model, fold.hashtags, study.device)
             result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))["seen"]
@@ -209,7 +211,7 @@ def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024))
 
         return study.kept(number, setting, name, "prediction", compute)
 
-    row = main_row(study)
+    row = main_row(study.photos)
     rows = measure(study, {"open": [f"{row}, d_u = {size}" for size in sizes]}, one)
     return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
 
@@ -249,7 +251,7 @@ def figure_history(
         return found
 
     names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
-    rows = measure(study, rows_for(study, names, models, oracle=False), one)
+    rows = measure(study, rows_for(study.photos, names, models, oracle=False), one)
     return summarise(rows, ["model", "photos of history"])
 
 
@@ -264,7 +266,7 @@ def prediction_by_fold(
     def one(number: int, setting: str, row: str) -> list[dict]:
         return study.prediction(number, setting, SAME_AS.get(row, row))
 
-    return measure(study, rows_for(study, rows, models), one)
+    return measure(study, rows_for(study.photos, rows, models), one)
 
 
 def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
@@ -303,33 +305,6 @@ def summarise(
                 row[f"{metric} std"] = group[metric].std()  # with n - 1
         table.append({**row, **{count: int(group[count].sum()) for count in counts}})
     return pd.DataFrame(table)
-
-
-def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
-    """Ours-FH: every photo is predicted from the photos before the first one to predict."""
-
-    def users(batch: Batch, psi: Tensor) -> Tensor:
-        states = model.users(batch, psi)  # (B, T + 1, d_u)
-        wanted = torch.zeros_like(batch.mask)
-        wanted[batch.mask] = batch.predict
-        first = wanted.int().argmax(dim=1)  # (B,)
-        fixed = states[torch.arange(len(states), device=states.device), first]  # (B, d_u)
-        return fixed[:, None].expand(-1, batch.mask.shape[1], -1)[batch.mask]  # (N, d_u)
-
-    return users
-
-
-def last_photos(model: HashtagModel, photos: int) -> Callable[[Batch, Tensor], Tensor]:
-    """Every photo is predicted from no more than the last `photos` photos before it."""
-
-    def users(batch: Batch, psi: Tensor) -> Tensor:
-        sums = hashtag_sums(batch, psi)  # (B, T, d_w)
-        found = []
-        for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
-            found.append(users_of_last_photos(model.user_encoder, images[mask], y[mask], photos))
-        return torch.cat(found)  # (N, d_u)
-
-    return users
 
 
 @torch.inference_mode()

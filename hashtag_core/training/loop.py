@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,93 +13,15 @@ from torch import Tensor
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import Batch, UserHistories
 from hashtag_core.data.loading import batches, prefetched, resident
-from hashtag_core.devices import Processes
+from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.metrics import Ranker, evaluate
-from hashtag_core.evaluation.ranking import top_hashtags
+from hashtag_core.evaluation.metrics import evaluate
+from hashtag_core.evaluation.ranking import model_ranker
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.loss import softmax_loss
-from hashtag_core.training.checkpoints import Checkpoint, Training, digest_of
+from hashtag_core.training.checkpoints import Checkpoint, digest_of
 from hashtag_core.training.runs import save_run
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train.
-
-    Attributes:
-        epochs: at most so many.
-        learning_rate: of Adam at the start (the paper's words); it falls to 0 along a cosine.
-        users_per_batch: the paper has one, "due to technical constraints".
-        patience: stop after so many epochs without a better R@10 on the validation users.
-        seed: of the order of users and the drawn targets.
-    """
-
-    epochs: int = 20
-    learning_rate: float = 5e-5
-    users_per_batch: int = 1
-    patience: int = 5
-    seed: int = 0
-
-    @classmethod
-    def paper(cls) -> TrainConfig:
-        """Adam from 5e-5, 20 epochs, one user a batch (§4), and never stopping early."""
-        return cls(patience=20)
-
-    @classmethod
-    def small(cls, seed: int = 0) -> TrainConfig:
-        """For a small collection: larger steps."""
-        return cls(epochs=20, learning_rate=1e-3, users_per_batch=4, patience=10, seed=seed)
-
-
-def choose_device(name: str | torch.device | None = None) -> torch.device:
-    """The named device, or the best there is: CUDA, then MPS, then the CPU.
-
-    Raises:
-        InputError: where this machine has no such device.
-    """
-    if name is not None:
-        try:
-            device = torch.device(name)
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError):
-            raise InputError(
-                f"device {str(name)!r} is not there: choose cpu, cuda or mps."
-            ) from None
-        return device
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))  # torchrun's
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def model_ranker(
-    model: HashtagModel,
-    hashtags: Hashtags,
-    device: torch.device,
-    users: Callable[[Batch, Tensor], Tensor] | None = None,
-) -> Ranker:
-    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
-
-    Args:
-        model: a trained model.
-        hashtags: its vocabulary.
-        device: where to compute.
-        users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model
-            makes of all the photos before it.
-    """
-    given = hashtags.psi.to(device)  # (V, d_w)
-
-    @torch.inference_mode()
-    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
-        model.eval()
-        batch, psi = batch.to(device), model.psi(given)
-        if users is None:
-            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
-        else:
-            queries = model.queries(batch.query_images[batch.mask], users(batch, psi))
-        return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
-
-    return rank
+from hashtag_core.training.state import TrainConfig, Training
 
 
 def fit(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from hashtag_core.data.hashtags import Hashtags
-from hashtag_core.errors import InputError, reading
+from hashtag_core.errors import InputError
+from hashtag_core.files import reading, whole_file
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
-from hashtag_core.training.checkpoints import FILE, whole_file
+from hashtag_core.training.checkpoints import CHECKPOINT, kept_beside
 
 if TYPE_CHECKING:
-    from hashtag_core.training.loop import TrainConfig
+    from hashtag_core.training.state import TrainConfig
 
 
 def save_run(
@@ -62,13 +63,13 @@ def save_run(
         "run.json": write_json,
     }
     for name, write in writers.items():
-        with whole_file(folder / name) as partial:
+        with whole_file(folder / name, kept_beside(folder / name)) as partial:
             write(partial)
 
 
 def is_finished(folder: Path) -> bool:
     """Whether a run lies there whose training is over; before that, a checkpoint lies beside it."""
-    return (folder / "run.json").is_file() and not (folder / FILE).exists()
+    return (folder / "run.json").is_file() and not (folder / CHECKPOINT).exists()
 
 
 def load_run(

@@ -1,0 +1,75 @@
+"""Options that several commands share, and the study that they describe."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hashtag_core.errors import InputError
+
+if TYPE_CHECKING:
+    from hashtag_core.study.study import Study
+
+
+def study_options() -> argparse.ArgumentParser:
+    """Options of a study, for commands that read them with `open_study`."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
+    shared.add_argument("--out", metavar="DIR", help="default: runs/tables/NAME OF DATA")
+    shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
+    shared.add_argument("--seed", type=int, default=0)
+    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
+    shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    shared.add_argument("--epochs", type=int, help="default: 20")
+    shared.add_argument("--users-per-batch", type=int, help="default: 4")
+    shared.add_argument("--paper", action="store_true", help="the paper's sizes and training (§4)")
+    shared.add_argument("--fixed", type=int, default=1000, help="hashtags of the fixed vocabulary")
+    return shared
+
+
+def open_study(options: argparse.Namespace) -> Study:
+    """The study that the options of `study_options` describe; says if it has no pictures."""
+    from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.repository import repository_folder
+    from hashtag_core.study.rows import notice
+    from hashtag_core.study.study import Study
+    from hashtag_core.training.state import TrainConfig
+
+    least = {"epochs": 1, "users_per_batch": 1, "fixed": 1, "history": 1, "seed": 0}
+    for name, bound in least.items():
+        value = getattr(options, name, None)
+        if value is not None and value < bound:
+            raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
+    photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
+    training = TrainConfig.small(options.seed)
+    if options.paper:
+        training = replace(TrainConfig.paper(), seed=options.seed)
+    for name in ("epochs", "users_per_batch"):
+        value = getattr(options, name)
+        if value is not None:
+            training = replace(training, **{name: value})
+    out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
+    study = Study(
+        photos, out, options.folds, options.seed, options.device, options.words, training,
+        options.fixed, "paper" if options.paper else "small",
+    )  # fmt: skip
+    if said := notice(study.photos):
+        print(said)
+    return study
+
+
+def chosen_models(options: argparse.Namespace) -> list[str] | None:
+    """The rows that --models names, None for all."""
+    return None if options.models is None else [m.strip() for m in options.models.split(",")]
+
+
+def _numbers(text: str, option: str, least: int) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text}: whole numbers, separated by commas.") from None
+    if min(numbers) < least:
+        raise InputError(f"{option} {text}: at least {least}.")
+    return list(dict.fromkeys(numbers))

@@ -1,0 +1,76 @@
+"""What commands print and write: tables to read, CSV and JSON files."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hashtag_core.study.study import Study
+
+
+def write_json(options: argparse.Namespace, rows: list[dict]) -> None:
+    """Write what a command printed as plain data, where --json names a file."""
+    if options.json:
+        text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+        Path(options.json).write_text(text, encoding="utf-8")
+
+
+def as_text(table: pd.DataFrame) -> str:
+    """A table to read: mean ± standard deviation, the paper's number in brackets beside it."""
+    import pandas as pd
+
+    shown = pd.DataFrame()
+    for column in table:
+        beside = column.removesuffix(" std").removesuffix(" paper")
+        if (beside != column and beside in table) or column == "left_out":
+            continue
+        values = table[column]
+        if f"{column} std" not in table and f"{column} paper" not in table:
+            shown[column] = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
+            continue
+        digits = 0 if column == "dim" else 1
+        texts = [f"{v:.{digits}f}" for v in values]
+        if f"{column} std" in table:
+            stds = table[f"{column} std"]
+            texts = [
+                t if pd.isna(s) else f"{t} ± {s:.1f}" for t, s in zip(texts, stds, strict=True)
+            ]
+        if f"{column} paper" in table:
+            paper = table[f"{column} paper"]
+            texts = [t if pd.isna(p) else f"{t} ({p:g})" for t, p in zip(texts, paper, strict=True)]
+        shown[column] = texts
+    return shown.to_string(index=False)
+
+
+def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> None:
+    """Write a table with what made it in front: lines that begin with `#`.
+
+    Read it with `pandas.read_csv(path, comment="#")`.
+    """
+    from hashtag_core import __version__
+
+    made = study.provenance
+    lines = [
+        f"command: hashtag-core {command}",
+        f"hashtag_core {__version__}, torch {made['torch']}, threads {_threads()}",
+        f"data: {made['source']}, sha256 {made['sha256']}",
+        f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
+        f"fixed vocabulary {made['fixed_size']}",
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"# {line}\n" for line in lines)
+        quoted = csv.QUOTE_NONNUMERIC  # a name may begin with `#`
+        table.round(4).to_csv(file, index=False, lineterminator="\n", quoting=quoted)
+
+
+def _threads() -> int:
+    import torch
+
+    return torch.get_num_threads()

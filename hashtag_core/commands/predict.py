@@ -1,0 +1,39 @@
+"""`hashtag-core predict`: hashtags for a picture, given who posts it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hashtag_core.commands.output import write_json
+from hashtag_core.errors import InputError
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from tqdm.auto import tqdm
+
+    from hashtag_core.data.history_reading import collection_history, read_history
+    from hashtag_core.prediction import HashtagPredictor
+
+    if options.k < 1:
+        raise InputError(f"-k {options.k}: ask for at least one hashtag.")
+    predictor = HashtagPredictor.load(options.run, options.device)
+    history = []
+    if options.history and Path(options.history).is_dir():
+        history = collection_history(options.history, predictor.convnet_name)
+    elif options.history:
+        history = read_history(options.history)
+    feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
+    user, without = predictor.new_user(), 0
+    for image, hashtags in tqdm(history, desc="history", disable=not history):
+        if predictor.represent(hashtags)[0]:
+            user = predictor.add_photo(user, image, hashtags)
+        else:
+            without += 1
+    candidates = options.hashtags.split(",") if options.hashtags is not None else None
+    best = predictor.predict(feature, user, candidates, options.k)
+    if without:
+        print(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
+    for name, score in best:
+        print(f"{score:8.2f}  {name}")
+    write_json(options, [{"hashtag": name, "score": score} for name, score in best])

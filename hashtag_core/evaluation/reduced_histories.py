@@ -1,0 +1,63 @@
+"""Predictions from less of the history: Ours-FH, the last photos alone (§4.2, A.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.histories import Batch
+from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.user_encoders import GRUEncoder, hashtag_sums
+
+
+def users_of_last_photos(
+    encoder: GRUEncoder, images: Tensor, hashtag_sums: Tensor, photos: int
+) -> Tensor:
+    """The user before each photo, from no more than the last `photos` photos (§4.2, A.6).
+
+    All T positions go forward together, one photo of their history at a time.
+
+    Args:
+        encoder: a user encoder with `update`.
+        images: (T, d_i), one user's.
+        hashtag_sums: (T, d_w), `hashtag_sums` of them.
+        photos: how many of the newest photos to read; 0 for no history.
+
+    Returns:
+        (T, d_u).
+    """
+    length = len(images)
+    users = images.new_zeros(length, encoder.d_u)  # (T, d_u)
+    for back in range(min(photos, length - 1), 0, -1):
+        newer = encoder.update(users[back:], images[:-back], hashtag_sums[:-back])
+        users = torch.cat([users[:back], newer])  # photos 1 to `back` do not have so old a photo
+    return users
+
+
+def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
+    """Ours-FH: every photo is predicted from the photos before the first one to predict."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        states = model.users(batch, psi)  # (B, T + 1, d_u)
+        wanted = torch.zeros_like(batch.mask)
+        wanted[batch.mask] = batch.predict
+        first = wanted.int().argmax(dim=1)  # (B,)
+        fixed = states[torch.arange(len(states), device=states.device), first]  # (B, d_u)
+        return fixed[:, None].expand(-1, batch.mask.shape[1], -1)[batch.mask]  # (N, d_u)
+
+    return users
+
+
+def last_photos(model: HashtagModel, photos: int) -> Callable[[Batch, Tensor], Tensor]:
+    """Every photo is predicted from no more than the last `photos` photos before it."""
+
+    def users(batch: Batch, psi: Tensor) -> Tensor:
+        sums = hashtag_sums(batch, psi)  # (B, T, d_w)
+        found = []
+        for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
+            found.append(users_of_last_photos(model.user_encoder, images[mask], y[mask], photos))
+        return torch.cat(found)  # (N, d_u)
+
+    return users

@@ -1,0 +1,57 @@
+"""One fold: a split, its vocabulary, and the histories of its three sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hashtag_core.data.hashtags import Hashtags, build_fixed_hashtags, build_hashtags
+from hashtag_core.data.histories import UserHistories
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import Split, split_in_time
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split and what follows from it: the vocabulary, and the histories of three sets."""
+
+    hashtags: Hashtags
+    train: UserHistories
+    valid: UserHistories
+    test: UserHistories
+
+
+def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
+    """The open vocabulary: the training users decide what is seen."""
+    hashtags = build_hashtags(photos, split.train, vectors)
+    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
+    return Fold(hashtags, *sets)
+
+
+def make_fixed_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+    """The fixed vocabulary: the most frequent hashtags of the training users."""
+    hashtags = build_fixed_hashtags(photos, photos.of_users(split.train), size)
+    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
+    return Fold(hashtags, *sets)
+
+
+def make_transductive_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+    """Table 3: the same users in all three sets, their photos cut in time; fixed vocabulary.
+
+    The users are all but the split's test users, so that there are folds here too. Test photos
+    have the training photos as their history, and the test photos before them.
+    """
+    users = np.union1d(split.train, split.valid)
+    train, valid, test = split_in_time(photos, users)
+    hashtags = build_fixed_hashtags(photos, train, size)
+    return Fold(
+        hashtags,
+        UserHistories(photos, hashtags, users, keep=train),
+        UserHistories(photos, hashtags, users, keep=train | valid, predict=valid),
+        UserHistories(photos, hashtags, users, keep=train | test, predict=test),
+    )

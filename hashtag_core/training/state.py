@@ -1,0 +1,133 @@
+"""How to train, and all that changes while a model is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hashtag_core.data.histories import Batch
+from hashtag_core.data.loading import Batches
+from hashtag_core.model.joint_embedding import HashtagModel
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train.
+
+    Attributes:
+        epochs: at most so many.
+        learning_rate: of Adam at the start (the paper's words); it falls to 0 along a cosine.
+        users_per_batch: the paper has one, "due to technical constraints".
+        patience: stop after so many epochs without a better R@10 on the validation users.
+        seed: of the order of users and the drawn targets.
+    """
+
+    epochs: int = 20
+    learning_rate: float = 5e-5
+    users_per_batch: int = 1
+    patience: int = 5
+    seed: int = 0
+
+    @classmethod
+    def paper(cls) -> TrainConfig:
+        """Adam from 5e-5, 20 epochs, one user a batch (§4), and never stopping early."""
+        return cls(patience=20)
+
+    @classmethod
+    def small(cls, seed: int = 0) -> TrainConfig:
+        """For a small collection: larger steps."""
+        return cls(epochs=20, learning_rate=1e-3, users_per_batch=4, patience=10, seed=seed)
+
+
+@dataclass
+class Training:
+    """All that changes while a model is trained.
+
+    Attributes:
+        model: what is trained.
+        optimizer: of its parameters.
+        schedule: of the learning rate.
+        generator: draws the order of users at the start of an epoch, then the targets.
+        order: the generator's state at the start of the epoch.
+        epoch: the one that runs, from 1.
+        losses: of this epoch's steps so far, on the model's device.
+        log: a dict for each finished epoch.
+        best_weights: the model's after the best epoch so far.
+    """
+
+    model: HashtagModel
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+    order: Tensor
+    epoch: int = 1
+    losses: list[Tensor] = field(default_factory=list)
+    log: list[dict] = field(default_factory=list)
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def best(self) -> dict:
+        """The log's entry of the best epoch so far, the earliest of equally good ones."""
+        return max(self.log, key=lambda entry: entry["valid R@10"])
+
+    def finished(self, epochs: int, patience: int) -> bool:
+        """Whether so many epochs are over, or so many have brought nothing better."""
+        return self.epoch > epochs or (
+            bool(self.log) and self.epoch - 1 - self.best["epoch"] >= max(patience, 1)
+        )
+
+    def batches(self, loader: Batches) -> Iterator[Batch]:
+        """The epoch's batches from the next one on, in the order drawn at its start."""
+        drawn_so_far = self.generator.get_state()
+        self.generator.set_state(self.order)
+        coming = loader.start_at(len(self.losses))  # draws the order
+        if self.losses:
+            self.generator.set_state(drawn_so_far)
+        return coming
+
+    def end_epoch(self, results: dict[str, float]) -> bool:
+        """Log an epoch and keep its weights if they are the best; says if they are."""
+        loss = float(torch.stack(self.losses).mean())
+        self.log.append({"epoch": self.epoch, "loss": loss, **results})
+        best = self.best is self.log[-1]
+        if best:
+            self.best_weights = {n: w.detach().clone() for n, w in self.model.state_dict().items()}
+        self.epoch, self.losses, self.order = self.epoch + 1, [], self.generator.get_state()
+        return best
+
+    def state(self) -> dict:
+        """All of it as a dict of plain data and tensors."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "order": self.order,
+            "epoch": self.epoch,
+            "losses": torch.stack(self.losses) if self.losses else torch.zeros(0),
+            "log": self.log,
+            "best_weights": self.best_weights,
+            "torch": torch.get_rng_state(),  # for parts that draw, such as dropout
+            "cuda": torch.cuda.get_rng_state() if self._on_gpu else None,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Take over what `state` gave, perhaps in another process."""
+        device = next(self.model.parameters()).device
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.generator.set_state(state["generator"])
+        self.order, self.epoch, self.log = state["order"], state["epoch"], state["log"]
+        self.losses = list(state["losses"].to(device))
+        self.best_weights = {n: w.to(device) for n, w in state["best_weights"].items()}
+        torch.set_rng_state(state["torch"])
+        if self._on_gpu and state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"])
+
+    @property
+    def _on_gpu(self) -> bool:
+        return next(self.model.parameters()).is_cuda
