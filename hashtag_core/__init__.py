@@ -1,41 +1,25 @@
-"""hashtag_core: user-conditional, open-vocabulary image hashtag prediction.
+"""User-conditional, open-vocabulary image hashtag prediction: a reference implementation.
 
-A reference implementation of T. Durand, "Learning User Representations for Open Vocabulary Image
-Hashtag Prediction", CVPR 2020. Equation, section and table numbers in the code are the paper's.
+It implements T. Durand, "Learning User Representations for Open Vocabulary Image Hashtag
+Prediction", CVPR 2020. Equation, section and table numbers in the code are the paper's. Read it
+with the paper beside it, in this order (README.md in this folder has the equations):
+
+    data        photos of users, their hashtags, word vectors, splits, histories, batches
+    model       ConvNet, user encoders, fusion, joint embedding, loss
+    training    the loop, its state, checkpoints, run folders
+    evaluation  ranking, metrics, baselines, retrieval
+    prediction  a trained model in use
+
+    study, plots        the paper's tables and figures; how they are drawn
+    course              the explorer, the notebooks, the doctor
+    prepare, sources    the ways in: from files as people have them to a collection
+    commands, cli, benchmarks; errors, files, devices, repository      machinery
+
+Names load when they are asked for: importing this package imports no torch.
 """
 
-from hashtag_core.data.hashtags import Hashtags, build_hashtags
-from hashtag_core.data.histories import UserHistories
-from hashtag_core.data.loading import batches
-from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import split_users, user_folds
-from hashtag_core.data.words import load_word_vectors
-from hashtag_core.errors import InputError
-from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
-from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
-from hashtag_core.prediction import HashtagPredictor
-from hashtag_core.study.study import Study
-from hashtag_core.training.loop import fit
-from hashtag_core.training.state import TrainConfig
+import lazy_loader
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
-__all__ = [
-    "HashtagMetrics",
-    "HashtagModel",
-    "HashtagPredictor",
-    "Hashtags",
-    "InputError",
-    "ModelConfig",
-    "PhotoCollection",
-    "Study",
-    "TrainConfig",
-    "UserHistories",
-    "batches",
-    "build_hashtags",
-    "evaluate",
-    "fit",
-    "load_word_vectors",
-    "split_users",
-    "user_folds",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # __init__.pyi

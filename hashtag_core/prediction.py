@@ -27,6 +27,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
+from hashtag_core.model.user_encoders import StepwiseUserEncoder
 from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class HashtagPredictor:
     ) -> None:
         if model.config.d_i != model.config.d_v:
             raise InputError("the model reads features of two ConvNets; prediction has one.")
-        if not hasattr(model.user_encoder, "update") or model.learned_psi is not None:
+        if not isinstance(model.user_encoder, StepwiseUserEncoder) or model.learned_psi is not None:
             raise InputError(
                 "prediction needs a model that goes on from photo to photo (GRU) and reads word "
                 "vectors; this one is a baseline without one of them."

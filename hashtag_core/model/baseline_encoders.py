@@ -1,8 +1,7 @@
 """The user representations that the paper compares with (§4.1): [B], [C], [D], [E] and [43].
 
-Each is a user encoder as those of `user_encoders.py`: forward(batch, psi) -> (B, T + 1, d_u), at
-position t the user after t photos. Shapes: B users, T photos of a user, N photos and M hashtags in
-the batch, V hashtags, d_w word vector, d_u user.
+Each is a `UserEncoder` (`user_encoders.py`). Shapes: B users, T photos of a user, N photos and M
+hashtags in the batch, V hashtags, d_w word vector, d_u user.
 """
 
 from __future__ import annotations

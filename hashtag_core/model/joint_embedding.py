@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
 from hashtag_core.model.fusion import Mutan, build_fusion
-from hashtag_core.model.user_encoders import GRUEncoder, PoolingEncoder, TCNEncoder
+from hashtag_core.model.user_encoders import (
+    GRUEncoder,
+    PoolingEncoder,
+    TCNEncoder,
+    UserEncoder,
+)
 
 CHUNK = 512  # pictures at a time
 
@@ -87,7 +92,7 @@ def _fusion(c: ModelConfig) -> nn.Module | None:
     return build_fusion(c.fusion, c.d_x, c.rank)
 
 
-def build_user_encoder(config: ModelConfig) -> nn.Module:
+def build_user_encoder(config: ModelConfig) -> UserEncoder:
     """The user encoder that a config names."""
     if config.encoder not in ENCODERS:
         raise ValueError(f"encoder {config.encoder!r}: choose one of {', '.join(ENCODERS)}.")
@@ -102,10 +107,10 @@ class HashtagModel(nn.Module):
 
     Args:
         config: its sizes and parts.
-        user_encoder: another one than the config's: any module like those of `user_encoders.py`.
+        user_encoder: another one than the config's, of your own.
     """
 
-    def __init__(self, config: ModelConfig, user_encoder: nn.Module | None = None) -> None:
+    def __init__(self, config: ModelConfig, user_encoder: UserEncoder | None = None) -> None:
         super().__init__()
         c = config
         self.config = config

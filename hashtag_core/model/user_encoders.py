@@ -1,12 +1,13 @@
 """User encoders: a user's photos -> user representation u (§3.1, Equations 2 to 5).
 
-Each encoder is a module with a size `d_u` and forward(batch, psi) -> (B, T + 1, d_u): at position t
-stands the user after t photos, at position 0 the user without a history. Photo t + 1 is predicted
-from position t. Shapes: B users, T photos of a user, N photos in the batch, V hashtags, d_i image
-feature, d_w word vector, d_x image-hashtags pair, d_u user.
+`UserEncoder` is what the model asks of one: write your own, and give it to `HashtagModel`. Shapes:
+B users, T photos of a user, N photos in the batch, V hashtags, d_i image feature, d_w word vector,
+d_x image-hashtags pair, d_u user.
 """
 
 from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,33 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.fusion import linear
+
+
+class UserEncoder(Protocol):
+    """A module that reads histories; the model asks no more of it.
+
+    Attributes:
+        d_u: size of the user representation.
+    """
+
+    d_u: int
+
+    def __call__(self, batch: Batch, psi: Tensor) -> Tensor:
+        """Users after 0 to T photos: (B, T + 1, d_u), from psi of all hashtags, (V, d_w).
+
+        At position t stands the user after t photos, at position 0 the user without a history.
+        Photo t + 1 is predicted from position t.
+        """
+        ...
+
+
+@runtime_checkable
+class StepwiseUserEncoder(UserEncoder, Protocol):
+    """One that can go on from a user, photo by photo: what prediction needs (`prediction.py`)."""
+
+    def update(self, users: Tensor, images: Tensor, hashtag_sums: Tensor) -> Tensor:
+        """One more photo each: (B, d_u), (B, d_i), (B, d_w) -> (B, d_u)."""
+        ...
 
 
 def photo_sums(batch: Batch, vectors: Tensor) -> Tensor:

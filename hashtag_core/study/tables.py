@@ -31,6 +31,7 @@ from hashtag_core.evaluation.user_retrieval import (
     retrieval_metrics,
 )
 from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.user_encoders import StepwiseUserEncoder
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
@@ -239,7 +240,7 @@ def figure_history(
 
             def compute(length: int = length) -> list[dict]:
                 model = study.model(number, setting, row)
-                if not hasattr(model.user_encoder, "update"):
+                if not isinstance(model.user_encoder, StepwiseUserEncoder):
                     raise InputError(f"{row!r}: reading the last photos alone needs a GRU.")
                 fold = study.fold(number, setting)
                 users = last_photos(model, length)

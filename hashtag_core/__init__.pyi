@@ -1,0 +1,40 @@
+# The names that __init__.py hands on: loaded when they are asked for, known to editors at once.
+from .data import (
+    Hashtags,
+    PhotoCollection,
+    UserHistories,
+    batches,
+    build_hashtags,
+    load_word_vectors,
+    split_users,
+    user_folds,
+)
+from .errors import InputError
+from .evaluation import HashtagMetrics, evaluate, model_ranker
+from .model import HashtagModel, ModelConfig, UserEncoder
+from .prediction import HashtagPredictor
+from .study import Study
+from .training import TrainConfig, fit
+
+__all__ = [
+    "HashtagMetrics",
+    "HashtagModel",
+    "HashtagPredictor",
+    "Hashtags",
+    "InputError",
+    "ModelConfig",
+    "PhotoCollection",
+    "Study",
+    "TrainConfig",
+    "UserEncoder",
+    "UserHistories",
+    "batches",
+    "build_hashtags",
+    "evaluate",
+    "fit",
+    "load_word_vectors",
+    "model_ranker",
+    "split_users",
+    "user_folds",
+]
+__version__: str
