@@ -68,9 +68,5 @@ def whole_file(path: Path, kept: str = "what was written before") -> Iterator[Pa
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(data)

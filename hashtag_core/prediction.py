@@ -1,16 +1,17 @@
 """A trained model in use: new pictures, new users, new hashtags, nothing retrained (§1).
 
     predictor = HashtagPredictor.load("runs/quickstart/seed0-fold1of5/open/ours-image-hashtag")
-    user = predictor.new_user()
-    user = predictor.add_photo(user, "monday.jpg", ["cat", "black+white"])
+    user, left_out = predictor.user([("monday.jpg", ["cat", "black+white"])])
     predictor.predict("tuesday.jpg", user)                          # [("cat", 7.1), ...]
     predictor.predict("tuesday.jpg", user, candidates=["kitten", "sofa"])
+    user = predictor.add_photo(user, "tuesday.jpg", ["kitten"])
 
 A user is nothing but the vector u of §3.1; adding a photo is one step of the GRU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,6 +153,24 @@ class HashtagPredictor:
         y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
         return self.model.user_encoder.update(user[None], self.feature(picture), y)[0]
 
+    def user(self, history: Iterable[tuple[Picture, list[str]]]) -> tuple[Tensor, int]:
+        """A user from a history: (picture, hashtags) of each photo, the oldest first.
+
+        Returns:
+            The user (d_u,), and how many photos were left out because none of their hashtags has
+            a word vector, as in training.
+
+        Raises:
+            InputError: where a picture cannot be used.
+        """
+        user, left_out = self.new_user(), 0
+        for picture, hashtags in history:
+            if self.represent(hashtags)[0]:
+                user = self.add_photo(user, picture, hashtags)
+            else:
+                left_out += 1
+        return user, left_out
+
     @torch.inference_mode()
     def predict(
         self,
@@ -185,6 +204,27 @@ class HashtagPredictor:
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
         scores, ids = (row[0].tolist() for row in best)
         return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
+
+    @torch.inference_mode()
+    def probabilities(
+        self, picture: Picture, user: Tensor | None = None, more: Sequence[str] = ()
+    ) -> tuple[list[str], Tensor]:
+        """The p of Equation 8 over the whole vocabulary, seen and unseen, and any more hashtags.
+
+        Args:
+            picture: as in `predict`.
+            user: as in `predict`.
+            more: further hashtags; those that have no word vector, or are in the vocabulary, add
+                nothing.
+
+        Returns:
+            The V hashtags, and their p, (V,) float64, which add up to 1.
+        """
+        names, vectors = self.represent([h for h in more if h not in self.hashtags.ids])
+        user = self.new_user() if user is None else user
+        query = self.model.queries(self.feature(picture), user[None])  # (1, d)
+        scores = self.model.scores(query, torch.cat([self.psi, vectors]))[0]  # (V,)
+        return self.hashtags.names + names, scores.cpu().double().softmax(dim=0)
 
     @torch.inference_mode()
     def similar(self, hashtag: str, k: int = 10) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 import ast
 from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 LIBRARY = Path(__file__).parents[1] / "hashtag_core"
 FILES = sorted(LIBRARY.rglob("*.py"))
 STEPS = (  # no part knows one that comes later, nor another one on its own step
-    ("errors", "lazy"),
+    ("errors",),
     ("files", "devices", "repository"),
     ("data",),
     ("model",),
@@ -96,6 +97,18 @@ def test_looking_into_a_room_that_hands_on_no_names_imports_nothing(room):
     if room not in FACES:
         tree = ast.parse(MODULES[room].read_text(encoding="utf-8"))
         assert [type(node) for node in tree.body] == [ast.Expr]  # its docstring
+
+
+@pytest.mark.parametrize("room", ["", *FACES])
+def test_a_face_hands_on_names_that_are_there_and_hides_no_file(room):
+    face = import_module(f"hashtag_core.{room}".rstrip("."))
+    assert face.__all__ == sorted(face.__all__) and face.__all__
+    for name in face.__all__:
+        assert getattr(face, name) is not None
+        assert ".".join(filter(None, (room, name))) not in MODULES, name
+    stub = ast.parse((LIBRARY / room / "__init__.pyi").read_text(encoding="utf-8"))
+    listed = next(node for node in stub.body if isinstance(node, ast.Assign))  # for editors
+    assert set(ast.literal_eval(listed.value)) == set(face.__all__) <= set(dir(face))
 
 
 def test_imports_are_found_wherever_they_stand():

@@ -343,7 +343,7 @@ def test_a_run_that_was_stopped_while_it_replaced_another_is_not_taken_for_eithe
 def test_results_are_computed_once_and_again_where_the_provenance_differs(make):
     computed = []
 
-    def compute():
+    def compute(study, number, setting, name):
         computed.append(1)
         return [{"A@1": 12.5, "what": "ä", "none": float("nan")}]
 
@@ -371,13 +371,13 @@ def test_results_are_computed_once_and_again_where_the_provenance_differs(make):
 def test_a_result_is_written_whole_or_not_at_all(make):
     study = make()
 
-    def stop():
+    def stop(*job):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         study.kept(0, "open", "frequency", "x", stop)
     assert not study.path(0, "open", "frequency").exists()
-    study.kept(0, "open", "frequency", "x", lambda: [{"a": 1}])
+    study.kept(0, "open", "frequency", "x", lambda *job: [{"a": 1}])
     assert [p.name for p in study.path(0, "open", "frequency").iterdir()] == ["x.json"]
 
 

@@ -457,7 +457,7 @@ def test_stopping_is_exit_code_130(run, monkeypatch, tmp_path):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(e, "table_1", stop)
+    monkeypatch.setitem(e.TABLES, "1", stop)
     assert run("table", "1")[0] == 130
     assert not list(tmp_path.iterdir())
 
@@ -468,7 +468,7 @@ def test_stopping_is_exit_code_130(run, monkeypatch, tmp_path):
 def test_names_with_dollars_and_brackets_are_drawn_as_they_are(tmp_path, site):
     photos = PhotoCollection.load(site)
     found = [
-        picture_plots.Found(
+        figures.Found(
             hashtag=name, user=user, pictures=[photos.picture(0), photos.picture(1)],
             has_it=[True, False], own=[True, False],
         )
@@ -507,7 +507,7 @@ def test_figures_of_pictures_write_no_file_unasked(tmp_path, monkeypatch, site):
     picture = PhotoCollection.load(site).picture(0)
     monkeypatch.chdir(tmp_path)
     found = picture_plots.Found("sun", "ann", [picture] * 2, [True, False], [True, False])
-    example = picture_plots.Example("ann", [(picture, ["sea"])], 1, picture, ["sun"], ["sun"])
+    example = figures.Example("ann", [(picture, ["sea"])], 1, picture, ["sun"], ["sun"])
     assert len(picture_plots.plot_retrieval([found]).axes) == 3
     assert len(picture_plots.plot_examples({"heading": [example]}).axes) == 4
     assert list(tmp_path.iterdir()) == []

@@ -12,7 +12,7 @@ from hashtag_core.errors import InputError
 BENCHMARKS = ("loss", "batching", "ranking", "reading", "training", "ingest")
 
 
-def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     bench = commands.add_parser(
         "benchmark", parents=[common], help="speed and memory against the alternatives"

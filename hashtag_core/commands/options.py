@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from hashtag_core.study.study import Study
 
 
-def study_options() -> argparse.ArgumentParser:
-    """Options of a study, for commands that read them with `open_study`."""
+def data_options(out: Path | None, shown: str) -> argparse.ArgumentParser:
+    """Which photos, which split, and where results go; `shown` is the default in words."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
-    shared.add_argument("--out", metavar="DIR", help="default: runs/tables/NAME OF DATA")
+    shared.add_argument("--out", metavar="DIR", default=out, help=f"default: {shown}")
     shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
     shared.add_argument("--seed", type=int, default=0)
-    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
     shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    return shared
+
+
+def study_options() -> argparse.ArgumentParser:
+    """Options of a study, for commands that read them with `open_study`."""
+    shared = data_options(None, "runs/tables/NAME OF DATA")
+    shared.add_argument("--models", metavar="A,B,…", help="only these rows, named as in the table")
     shared.add_argument("--epochs", type=int, help="default: 20")
     shared.add_argument("--users-per-batch", type=int, help="default: 4")
     shared.add_argument("--paper", action="store_true", help="the paper's sizes and training (§4)")
@@ -65,7 +71,8 @@ def chosen_models(options: argparse.Namespace) -> list[str] | None:
     return None if options.models is None else [m.strip() for m in options.models.split(",")]
 
 
-def _numbers(text: str, option: str, least: int) -> list[int]:
+def whole_numbers(text: str, option: str, least: int) -> list[int]:
+    """The numbers that an option names, separated by commas, each at least `least`."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:

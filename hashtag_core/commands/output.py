@@ -30,21 +30,15 @@ def as_text(table: pd.DataFrame) -> str:
         beside = column.removesuffix(" std").removesuffix(" paper")
         if (beside != column and beside in table) or column == "left_out":
             continue
-        values = table[column]
-        if f"{column} std" not in table and f"{column} paper" not in table:
+        values, more = table[column], [f"{column} {what}" in table for what in ("std", "paper")]
+        if not any(more) and ("@" not in column or not pd.api.types.is_numeric_dtype(values)):
             shown[column] = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
             continue
-        digits = 0 if column == "dim" else 1
-        texts = [f"{v:.{digits}f}" for v in values]
-        if f"{column} std" in table:
-            stds = table[f"{column} std"]
-            texts = [
-                t if pd.isna(s) else f"{t} ± {s:.1f}" for t, s in zip(texts, stds, strict=True)
-            ]
-        if f"{column} paper" in table:
-            paper = table[f"{column} paper"]
-            texts = [t if pd.isna(p) else f"{t} ({p:g})" for t, p in zip(texts, paper, strict=True)]
-        shown[column] = texts
+        shown[column] = [f"{v:.{0 if column == 'dim' else 1}f}" for v in values]
+        for there, name, form in zip(more, ("std", "paper"), (" ± {:.1f}", " ({:g})"), strict=True):
+            if there:
+                beside = table[f"{column} {name}"]
+                shown[column] += ["" if pd.isna(x) else form.format(x) for x in beside]
     return shown.to_string(index=False)
 
 

@@ -6,7 +6,21 @@ import argparse
 from pathlib import Path
 
 from hashtag_core.commands.output import write_json
+from hashtag_core.commands.quickstart import DEFAULT_RUN
 from hashtag_core.errors import InputError
+
+
+def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
+    predict.add_argument("--image", metavar="FILE", required=True, help="the picture")
+    predict.add_argument(
+        "--history", metavar="TABLE", help="CSV (image, hashtags), or your collection"
+    )
+    predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
+    predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
+    predict.add_argument("--run", metavar="DIR", default=DEFAULT_RUN, help="default: %(default)s")
+    predict.set_defaults(command=_predict)
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -24,12 +38,7 @@ def _predict(options: argparse.Namespace) -> None:
     elif options.history:
         history = read_history(options.history)
     feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
-    user, without = predictor.new_user(), 0
-    for image, hashtags in tqdm(history, desc="history", disable=not history):
-        if predictor.represent(hashtags)[0]:
-            user = predictor.add_photo(user, image, hashtags)
-        else:
-            without += 1
+    user, without = predictor.user(tqdm(history, desc="history", disable=not history))
     candidates = options.hashtags.split(",") if options.hashtags is not None else None
     best = predictor.predict(feature, user, candidates, options.k)
     if without:

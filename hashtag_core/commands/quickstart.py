@@ -6,16 +6,23 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hashtag_core.commands.output import write_json
+from hashtag_core.commands.options import data_options
+from hashtag_core.commands.output import as_text, write_json
 from hashtag_core.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DEFAULT_RUNS = Path("runs/quickstart")
 DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
+
+
+def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+    """Add the command to the command line."""
+    quick = commands.add_parser(
+        "quickstart",
+        parents=[common, data_options(DEFAULT_RUNS, "%(default)s")],
+        help="train on data/open_art, compare, draw",
+    )
+    quick.set_defaults(command=_quickstart)
 
 
 def _quickstart(options: argparse.Namespace) -> None:
@@ -24,7 +31,7 @@ def _quickstart(options: argparse.Namespace) -> None:
     from hashtag_core.repository import repository_folder
     from hashtag_core.study.figures import MODEL, predictions
     from hashtag_core.study.study import Study
-    from hashtag_core.study.tables import METRICS, quickstart
+    from hashtag_core.study.tables import quickstart
 
     start = time.perf_counter()
     photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
@@ -33,7 +40,11 @@ def _quickstart(options: argparse.Namespace) -> None:
     table = quickstart(study)
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
-    print(_as_text(table, METRICS))
+    for which, block in table.groupby("candidates", sort=False):
+        left_out = block["left_out"].iloc[0]
+        if left_out:
+            print(f"({left_out:,} photos without any {which} hashtag left out)")
+        print(f"{which} hashtags:\n{as_text(block.drop(columns='candidates'))}\n")
     hashtags = study.fold(0, "open").hashtags
     print(
         f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; "
@@ -56,24 +67,3 @@ def _quickstart(options: argparse.Namespace) -> None:
     print(f"Checkpoint:  {run}")
     print(f"Time:        {time.perf_counter() - start:.0f} s")
     print(f"Next:        hashtag-core predict --image YOUR.jpg --run {run}")
-
-
-def _as_text(table: pd.DataFrame, metrics: tuple[str, ...]) -> str:
-    """The table of `quickstart` to read, a block for each set of candidates."""
-    with_std = f"{metrics[0]} std" in table
-    width = 14 if with_std else 8
-    lines = []
-    for which, block in table.groupby("candidates", sort=False):
-        rows = block.to_dict("records")
-        if rows[0]["left_out"]:
-            lines.append(f"({rows[0]['left_out']:,} photos without any {which} hashtag left out)")
-        head = f"{which} hashtags, {rows[0]['photos']:,} photos"
-        lines.append(f"{head:34s}" + "".join(f"{metric:>{width}s}" for metric in metrics))
-        for row in rows:
-            cells = (
-                f"{row[m]:.1f} ± {row[f'{m} std']:.1f}" if with_std else f"{row[m]:.1f}"
-                for m in metrics
-            )
-            lines.append(f"  {row['model']:32s}" + "".join(f"{cell:>{width}s}" for cell in cells))
-        lines.append("")
-    return "\n".join(lines)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.commands.options import _numbers, chosen_models, open_study, study_options
+from hashtag_core.commands.options import chosen_models, open_study, study_options, whole_numbers
 from hashtag_core.commands.output import as_text, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -36,33 +36,22 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
 
 
 def _table(options: argparse.Namespace) -> None:
+    from hashtag_core.data.describe import describe, distributions
     from hashtag_core.plots import numbers as plots
-    from hashtag_core.study import tables as e
+    from hashtag_core.study import observations, tables
 
-    study, models, name = open_study(options), chosen_models(options), options.name
+    study, name = open_study(options), options.name
     stem = study.folder / f"table-{name}"
     if name == "data":
-        from hashtag_core.data.describe import describe, distributions
-
         table = describe(study.photos, study.vectors, study.seed)
         plots.plot_data(distributions(study.photos), stem.with_suffix(".png"))
     elif name in ("observations", "orders"):
-        from hashtag_core.study import observations
-
-        if name == "orders":
-            table = observations.orders(study, options.history)
-        else:
-            table = observations.observations(study)
+        history = {"history": options.history} if name == "orders" else {}
+        table = getattr(observations, name)(study, **history)
         stem.with_suffix(".png").unlink(missing_ok=True)
     else:
-        functions = {
-            "1": e.table_1, "2": e.table_2, "3": e.table_3, "4": e.table_4,
-            "encoders": e.table_encoders, "retrieval": e.table_retrieval,
-        }  # fmt: skip
-        if name == "5":
-            table = e.table_5(study, models, options.history)
-        else:
-            table = functions[name](study, models)
+        history = {"history": options.history} if name == "5" else {}
+        table = tables.TABLES[name](study, chosen_models(options), **history)
         metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
         drawn = table
         if name == "retrieval":
@@ -82,12 +71,12 @@ def _figure(options: argparse.Namespace) -> None:
     stem = study.folder / f"figure-{name}"
     path = stem.with_suffix(".png")
     if name == "3":
-        table = experiments.figure_3(study, _numbers(options.sizes, "--sizes", 1))
+        table = experiments.figure_3(study, whole_numbers(options.sizes, "--sizes", 1))
         table["model"] = main_row(study.photos)
         plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
         _finish(options, study, table, stem)
     elif name == "history":
-        lengths = _numbers(options.lengths, "--lengths", 0)
+        lengths = whole_numbers(options.lengths, "--lengths", 0)
         table = experiments.figure_history(study, chosen_models(options), lengths)
         plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
         _finish(options, study, table, stem)

@@ -8,7 +8,7 @@ from hashtag_core.commands.options import chosen_models, open_study, study_optio
 from hashtag_core.commands.output import as_text, write_json
 
 
-def add_commands(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
+def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     train = commands.add_parser(
         "train",

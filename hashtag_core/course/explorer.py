@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-import torch
 from torch import Tensor
 
 from hashtag_core.data.photos import PhotoCollection
@@ -20,7 +19,7 @@ from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.plots.html_views import TEXT, percent, photo_cards, picture_uri, ranked_hashtags
 from hashtag_core.plots.numbers import GREY, ORANGE
-from hashtag_core.prediction import HashtagPredictor
+from hashtag_core.prediction import HashtagPredictor, Picture
 
 NOBODY = "nobody in particular"
 OWNER = "the user who posted it"
@@ -75,7 +74,6 @@ class Explorer:
         self.added: list[str] = []
         self.own_picture: bytes | None = None
 
-    @torch.inference_mode()
     def look(self, user: str, photo: int, reader: str = OWNER, k: int = 10) -> Look:
         """What the model makes of a user's photo, or of one's own picture where there is one.
 
@@ -102,7 +100,8 @@ class Explorer:
             past = range(other.start, other.stop)
         picture = self.photos.picture(row) if self.own_picture is None else self.own_picture
         feature = self.photos.features[row] if self.own_picture is None else self.own_picture
-        predicted, added, hashtags = self._rank(feature, self._state(past), k)
+        user_vector, _ = self.predictor.user(self.photos.history(past))
+        predicted, added, hashtags = self._rank(feature, user_vector, k)
         return Look(
             history=[(self.photos.picture(p), self.photos.hashtags_of(p)) for p in past[-HISTORY:]],
             history_length=len(past),
@@ -131,28 +130,12 @@ class Explorer:
             raise InputError(f"no user {user!r} among the {len(self.users)} of this explorer.")
         return self.users[user]
 
-    def _state(self, past: range) -> Tensor:
-        """(d_u,), the user after these rows."""
-        user = self.predictor.new_user()
-        for row in past:
-            hashtags = self.photos.hashtags_of(row)
-            if self.predictor.represent(hashtags)[0]:  # else it is left out, as in training
-                user = self.predictor.add_photo(user, self.photos.features[row], hashtags)
-        return user
-
-    def _rank(self, picture, user: Tensor, k: int) -> tuple[list, list, int]:
-        predictor = self.predictor
-        fresh = [name for name in self.added if name not in predictor.hashtags.ids]
-        names = predictor.hashtags.names + fresh
-        psi = torch.cat([predictor.psi, predictor.represent(fresh)[1]])  # (V, d_w)
-        query = predictor.model.queries(predictor.feature(picture), user[None])  # (1, d)
-        scores = predictor.model.scores(query, psi)[0]  # (V,)
-        p = scores.softmax(dim=0)  # Eq. 8, over all that are ranked: unseen and added ones, too
-        best = scores.argsort(descending=True, stable=True)[:k].tolist()
-        added = []
-        for name in self.added:
-            i = names.index(name)
-            added.append((name, int((scores > scores[i]).sum()) + 1, float(p[i])))
+    def _rank(self, picture: Picture, user: Tensor, k: int) -> tuple[list, list, int]:
+        """The k best (hashtag, p), each added one (hashtag, rank, p), and how many are ranked."""
+        names, p = self.predictor.probabilities(picture, user, self.added)
+        best = p.argsort(descending=True, stable=True)[:k].tolist()
+        places = [(name, names.index(name)) for name in self.added]
+        added = [(name, int((p > p[i]).sum()) + 1, float(p[i])) for name, i in places]
         return [(names[i], float(p[i])) for i in best], added, len(names)
 
     def show(self) -> None:

@@ -68,4 +68,4 @@ def collection_history(folder: str | Path, convnet: str | None) -> list[tuple[np
             f"{folder}: features of {found or 'no ConvNet'}; the model knows those of {convnet}. "
             f"`hashtag-core prepare features {folder} --convnet {convnet}` makes them."
         )
-    return [(np.array(photos.features[row]), photos.hashtags_of(row)) for row in range(len(photos))]
+    return list(photos.history(range(len(photos))))

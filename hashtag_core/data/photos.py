@@ -14,7 +14,7 @@ Shapes: P photos, U users, d_i image feature.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -167,6 +167,10 @@ class PhotoCollection:
     def hashtags_of(self, row: int) -> list[str]:
         """The hashtags of the photo in this row."""
         return self.table["hashtags"][row].as_py()
+
+    def history(self, rows: Iterable[int]) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """(feature, hashtags) of the photos in these rows: what `HashtagPredictor.user` takes."""
+        return ((np.array(self.features[row]), self.hashtags_of(int(row))) for row in rows)
 
     def picture(self, row: int) -> bytes:
         """The encoded picture (WebP, JPEG, PNG …) of the photo in this row.

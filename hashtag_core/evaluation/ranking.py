@@ -20,6 +20,8 @@ from hashtag_core.evaluation.metrics import Ranker
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.products import fold, product
 
+Users = Callable[[Batch, Tensor], Tensor]  # batch, psi -> (N, d_u), the user before each photo
+
 TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
 
@@ -142,7 +144,7 @@ def model_ranker(
     model: HashtagModel,
     hashtags: Hashtags,
     device: torch.device,
-    users: Callable[[Batch, Tensor], Tensor] | None = None,
+    users: Users | None = None,
 ) -> Ranker:
     """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from hashtag_core.data.histories import Batch
+from hashtag_core.evaluation.ranking import Users
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.user_encoders import GRUEncoder, hashtag_sums
 
@@ -36,7 +35,7 @@ def users_of_last_photos(
     return users
 
 
-def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
+def fixed_history(model: HashtagModel) -> Users:
     """Ours-FH: every photo is predicted from the photos before the first one to predict."""
 
     def users(batch: Batch, psi: Tensor) -> Tensor:
@@ -50,7 +49,7 @@ def fixed_history(model: HashtagModel) -> Callable[[Batch, Tensor], Tensor]:
     return users
 
 
-def last_photos(model: HashtagModel, photos: int) -> Callable[[Batch, Tensor], Tensor]:
+def last_photos(model: HashtagModel, photos: int) -> Users:
     """Every photo is predicted from no more than the last `photos` photos before it."""
 
     def users(batch: Batch, psi: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 # The names that __init__.py hands on: loaded when they are asked for, known to editors at once.
 from .figures import predictions, retrieval, user_map
 from .folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
-from .observations import observations, orders
 from .rows import MODELS
 from .study import Study
 from .tables import (
@@ -26,8 +25,6 @@ __all__ = [
     "make_fixed_fold",
     "make_fold",
     "make_transductive_fold",
-    "observations",
-    "orders",
     "predictions",
     "quickstart",
     "retrieval",

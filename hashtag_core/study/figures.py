@@ -26,6 +26,46 @@ from hashtag_core.study.study import Study
 MODEL = "ours (image+hashtag)"
 
 
+@dataclass(frozen=True)
+class Example:
+    """One picture, seen through one user's history.
+
+    Attributes:
+        user: who.
+        history: the user's last photos before, (encoded picture, hashtags), oldest first.
+        history_length: of how many photos before.
+        picture: the encoded picture to label.
+        true: its hashtags; empty where this user did not post it.
+        predicted: the model's hashtags, best first.
+    """
+
+    user: str
+    history: list[tuple[bytes, list[str]]]
+    history_length: int
+    picture: bytes
+    true: list[str]
+    predicted: list[str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures found for a hashtag, as one user means it.
+
+    Attributes:
+        hashtag: what was asked for.
+        user: who means it; None for everyone.
+        pictures: the encoded pictures, best first.
+        has_it: which of them were posted with the hashtag.
+        own: which of them this user posted.
+    """
+
+    hashtag: str
+    user: str | None
+    pictures: list[bytes]
+    has_it: list[bool]
+    own: list[bool]
+
+
 def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, list[Example]]:
     """Pictures with predicted hashtags, and one picture as several users would label it (A.4).
 
@@ -54,9 +94,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     def example(user: int, picture_of: int) -> Example:
         history = fold.test.rows[user][: times[user]]
         row = fold.test.rows[picture_of][times[picture_of]]
-        state = predictor.new_user()
-        for past in history:
-            state = predictor.add_photo(state, photos.features[past], photos.hashtags_of(past))
+        state, _ = predictor.user(photos.history(history))
         return Example(
             user=photos.users[fold.test.users[user]],
             history=[(photos.picture(past), photos.hashtags_of(past)) for past in history[-6:]],
@@ -219,43 +257,3 @@ def _name(inside: np.ndarray, used: list[set[int]], names: list[str], words: int
 
     best = sorted(counts_in, key=lambda i: (-lift(i), i))[:words]
     return ", ".join(names[i] for i in best)
-
-
-@dataclass(frozen=True)
-class Example:
-    """One picture, seen through one user's history.
-
-    Attributes:
-        user: who.
-        history: the user's last photos before, (encoded picture, hashtags), oldest first.
-        history_length: of how many photos before.
-        picture: the encoded picture to label.
-        true: its hashtags; empty where this user did not post it.
-        predicted: the model's hashtags, best first.
-    """
-
-    user: str
-    history: list[tuple[bytes, list[str]]]
-    history_length: int
-    picture: bytes
-    true: list[str]
-    predicted: list[str]
-
-
-@dataclass(frozen=True)
-class Found:
-    """The pictures found for a hashtag, as one user means it.
-
-    Attributes:
-        hashtag: what was asked for.
-        user: who means it; None for everyone.
-        pictures: the encoded pictures, best first.
-        has_it: which of them were posted with the hashtag.
-        own: which of them this user posted.
-    """
-
-    hashtag: str
-    user: str | None
-    pictures: list[bytes]
-    has_it: list[bool]
-    own: list[bool]

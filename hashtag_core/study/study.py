@@ -25,7 +25,7 @@ from hashtag_core.devices import Processes, choose_device
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
-from hashtag_core.files import whole_file
+from hashtag_core.files import write_whole
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
 from hashtag_core.study.rows import MODELS
@@ -177,7 +177,9 @@ class Study:
             return oracle(self.photos, fold.hashtags)
         return model_ranker(self.model(number, setting, name), fold.hashtags, self.device)
 
-    def kept(self, number: int, setting: str, name: str, what: str, compute: Callable) -> list:
+    def kept(
+        self, number: int, setting: str, name: str, what: str, compute: Callable, *more
+    ) -> list:
         """The rows of a result: from the study's folder, or else computed now and written there.
 
         Args:
@@ -185,30 +187,36 @@ class Study:
             setting: the fold's setting.
             name: the model.
             what: which result, the name of its file.
-            compute: () -> list of dicts of numbers and texts.
+            compute: (study, number, setting, name, *more) -> list of dicts of numbers and texts.
+            more: what else it needs; `what` has to tell one from another.
         """
         path = self.path(number, setting, name) / f"{what}.json"
         kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
         self.processes.wait()  # nobody writes before all have looked
         if kept["data"] == self.provenance:
             return kept["rows"]
-        rows = compute()
+        rows = compute(self, number, setting, name, *more)
         if self.processes.rank == 0:
             text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
-            with whole_file(path) as partial:
-                partial.write_text(text, encoding="utf-8")
+            write_whole(path, text.encode())
         self.processes.wait()
         return rows
 
+    def evaluate(
+        self, number: int, setting: str, ranker: Ranker, candidates: tuple[str, ...] = ("seen",)
+    ) -> dict[str, dict[str, float]]:
+        """A ranker's metrics on the fold's test photos; see `evaluation.metrics.evaluate`."""
+        fold, p = self.fold(number, setting), self.processes
+        own = batches(fold.test, 8, rank=p.rank, processes=p.number)
+        return evaluate(ranker, own, fold.hashtags, candidates, p)
+
     def prediction(self, number: int, setting: str, name: str) -> list[dict]:
         """Hashtag prediction by one row: its metrics on the test photos, a dict per candidates."""
+        return self.kept(number, setting, name, "prediction", _predict)
 
-        def compute() -> list[dict]:
-            fold = self.fold(number, setting)
-            which = ("seen", "unseen", "all") if setting == "open" else ("seen",)
-            ranker, p = self.ranker(number, setting, name), self.processes
-            own = batches(fold.test, 8, rank=p.rank, processes=p.number)
-            result = evaluate(ranker, own, fold.hashtags, which, p)
-            return [{"candidates": c, **values} for c, values in result.items()]
 
-        return self.kept(number, setting, name, "prediction", compute)
+def _predict(study: Study, number: int, setting: str, name: str) -> list[dict]:
+    candidates = ("seen", "unseen", "all") if setting == "open" else ("seen",)
+    ranker = study.ranker(number, setting, name)
+    result = study.evaluate(number, setting, ranker, candidates)
+    return [{"candidates": which, **metrics} for which, metrics in result.items()]

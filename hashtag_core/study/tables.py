@@ -18,8 +18,7 @@ import torch
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
-from hashtag_core.evaluation.metrics import evaluate
-from hashtag_core.evaluation.ranking import model_ranker
+from hashtag_core.evaluation.ranking import Users, model_ranker
 from hashtag_core.evaluation.reduced_histories import (
     fixed_history,
     last_photos,
@@ -108,15 +107,7 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     def one(number: int, setting: str, row: str) -> list[dict]:
         if row != "ours-FH":
             return study.prediction(number, setting, SAME_AS.get(row, row))
-
-        def compute() -> list[dict]:
-            model = study.model(number, setting, SAME_AS[row])
-            fold = study.fold(number, setting)
-            ranker = model_ranker(model, fold.hashtags, study.device, fixed_history(model))
-            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
-            return [{"candidates": "seen", **result["seen"]}]
-
-        return study.kept(number, setting, SAME_AS[row], "fixed-history", compute)
+        return study.kept(number, setting, SAME_AS[row], "fixed-history", _fixed_history)
 
     rows = measure(study, rows_for(study.photos, TABLE_3, models), one)
     return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
@@ -147,24 +138,12 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
         A row per vocabulary and model: A@1, A@10 (per cent), MR (median rank), dim (size of the
         representation), queries (histories) and users.
     """
-
-    def one(number: int, setting: str, row: str) -> list[dict]:
-        def compute() -> list[dict]:
-            fold = study.fold(number, setting)
-            pieces = pieces_of(fold.test, history)
-            if len(pieces) == 0:
-                raise InputError(f"no test user has two histories of {history} photos.")
-            if row in ("used hashtags", "hashtag occurrences"):
-                vectors = hashtag_vectors(pieces, len(fold.hashtags), row == "used hashtags")
-            else:
-                model = study.model(number, setting, row)
-                vectors = represent(model, pieces, fold.hashtags.psi.to(study.device))
-            found = retrieval_metrics(vectors, torch.tensor(pieces.users))
-            return [{**found, "dim": vectors.shape[1]}]
-
-        return study.kept(number, setting, row, f"user-retrieval-{history}", compute)
-
-    rows = measure(study, rows_for(study.photos, TABLE_5, models, oracle=False), one)
+    what = f"user-retrieval-{history}"
+    rows = measure(
+        study,
+        rows_for(study.photos, TABLE_5, models, oracle=False),
+        lambda *job: study.kept(*job, what, _find_users, history),
+    )
     table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
     table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
     return with_paper(table, "table 5", "vocabulary")
@@ -172,19 +151,13 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 
 def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user."""
-
-    def one(number: int, setting: str, row: str) -> list[dict]:
-        def compute() -> list[dict]:
-            fold = study.fold(number, setting)
-            pool = make_pool(fold.test, seed=study.seed)
-            model = study.model(number, setting, row)
-            return evaluate_retrieval(model, fold.hashtags, pool, study.device)
-
-        return study.kept(number, setting, row, "image-retrieval", compute)
-
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
-    rows = measure(study, rows_for(study.photos, TABLE_RETRIEVAL, models, oracle=False), one)
+    rows = measure(
+        study,
+        rows_for(study.photos, TABLE_RETRIEVAL, models, oracle=False),
+        lambda *job: study.kept(*job, "image-retrieval", _find_pictures),
+    )
     by = ["relevant", "model", "reading"]
     return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
 
@@ -199,21 +172,12 @@ def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024))
     Returns:
         A row per d_u: the metrics, and "ms per photo", the user encoder's time on the test users.
     """
-
-    def one(number: int, setting: str, name: str) -> list[dict]:
-        d_u = int(name.rsplit(" ", 1)[1])
-
-        def compute() -> list[dict]:
-            model = study.model(number, setting, name, {**MODELS[row].parts, "d_u": d_u})
-            fold = study.fold(number, setting)
-            ranker = model_ranker(model, fold.hashtags, study.device)
-            result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))["seen"]
-            return [{"d_u": d_u, **result, "ms per photo": encoder_time(model, study, number)}]
-
-        return study.kept(number, setting, name, "prediction", compute)
-
     row = main_row(study.photos)
-    rows = measure(study, {"open": [f"{row}, d_u = {size}" for size in sizes]}, one)
+    rows = measure(
+        study,
+        {"open": [f"{row}, d_u = {size}" for size in sizes]},
+        lambda *job: study.kept(*job, "prediction", _of_size, row),
+    )
     return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
 
 
@@ -234,26 +198,78 @@ def figure_history(
         A row per model and number of photos.
     """
 
-    def one(number: int, setting: str, row: str) -> list[dict]:
-        found = []
-        for length in lengths:
-
-            def compute(length: int = length) -> list[dict]:
-                model = study.model(number, setting, row)
-                if not isinstance(model.user_encoder, StepwiseUserEncoder):
-                    raise InputError(f"{row!r}: reading the last photos alone needs a GRU.")
-                fold = study.fold(number, setting)
-                users = last_photos(model, length)
-                ranker = model_ranker(model, fold.hashtags, study.device, users)
-                result = evaluate(ranker, batches(fold.test, 8), fold.hashtags, ("seen",))
-                return [{"photos of history": length, **result["seen"]}]
-
-            found += study.kept(number, setting, row, f"history-{length}", compute)
-        return found
+    def one(*job) -> list[dict]:
+        kept = (study.kept(*job, f"history-{n}", _from_last_photos, n) for n in lengths)
+        return [row for rows in kept for row in rows]
 
     names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
     rows = measure(study, rows_for(study.photos, names, models, oracle=False), one)
     return summarise(rows, ["model", "photos of history"])
+
+
+TABLES = {
+    "1": table_1,
+    "2": table_2,
+    "3": table_3,
+    "4": table_4,
+    "5": table_5,
+    "encoders": table_encoders,
+    "retrieval": table_retrieval,
+}
+
+
+# --- one row of one fold: Study.kept calls these where there is no result yet ---
+
+
+def _fixed_history(study: Study, number: int, setting: str, name: str) -> list[dict]:
+    model = study.model(number, setting, name)
+    return [{"candidates": "seen", **_seen(study, number, setting, model, fixed_history(model))}]
+
+
+def _find_users(study: Study, number: int, setting: str, name: str, history: int) -> list[dict]:
+    fold = study.fold(number, setting)
+    pieces = pieces_of(fold.test, history)
+    if len(pieces) == 0:
+        raise InputError(f"no test user has two histories of {history} photos.")
+    if name in ("used hashtags", "hashtag occurrences"):
+        vectors = hashtag_vectors(pieces, len(fold.hashtags), name == "used hashtags")
+    else:
+        model = study.model(number, setting, name)
+        vectors = represent(model, pieces, fold.hashtags.psi.to(study.device))
+    metrics = retrieval_metrics(vectors, torch.tensor(pieces.users))
+    return [{**metrics, "dim": vectors.shape[1]}]
+
+
+def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[dict]:
+    fold = study.fold(number, setting)
+    pool = make_pool(fold.test, seed=study.seed)
+    model = study.model(number, setting, name)
+    return evaluate_retrieval(model, fold.hashtags, pool, study.device)
+
+
+def _of_size(study: Study, number: int, setting: str, name: str, row: str) -> list[dict]:
+    d_u = int(name.rsplit(" ", 1)[1])
+    model = study.model(number, setting, name, {**MODELS[row].parts, "d_u": d_u})
+    seen = _seen(study, number, setting, model)
+    return [{"d_u": d_u, **seen, "ms per photo": encoder_time(model, study, number)}]
+
+
+def _from_last_photos(
+    study: Study, number: int, setting: str, name: str, length: int
+) -> list[dict]:
+    model = study.model(number, setting, name)
+    if not isinstance(model.user_encoder, StepwiseUserEncoder):
+        raise InputError(f"{name!r}: reading the last photos alone needs a GRU.")
+    users = last_photos(model, length)
+    return [{"photos of history": length, **_seen(study, number, setting, model, users)}]
+
+
+def _seen(
+    study: Study, number: int, setting: str, model: HashtagModel, users: Users | None = None
+) -> dict[str, float]:
+    """Its metrics among the seen hashtags."""
+    ranker = model_ranker(model, study.fold(number, setting).hashtags, study.device, users)
+    return study.evaluate(number, setting, ranker)["seen"]
 
 
 # --- what the tables share ---
@@ -263,11 +279,11 @@ def prediction_by_fold(
     study: Study, rows: dict[str, tuple[str, ...]], models: Iterable[str] | None = None
 ) -> pd.DataFrame:
     """Hashtag prediction, a row per fold, vocabulary, model and candidates: not yet summarised."""
-
-    def one(number: int, setting: str, row: str) -> list[dict]:
-        return study.prediction(number, setting, SAME_AS.get(row, row))
-
-    return measure(study, rows_for(study.photos, rows, models), one)
+    return measure(
+        study,
+        rows_for(study.photos, rows, models),
+        lambda number, setting, row: study.prediction(number, setting, SAME_AS.get(row, row)),
+    )
 
 
 def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
