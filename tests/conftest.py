@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from gensim.models import KeyedVectors
 from helpers import D_I, D_W, WORDS, tiny_model
 from html_reading import ODD, ODD_USERS
 from photo_tables import IMAGE, SHUFFLED, fake_features, table_of
@@ -14,8 +13,6 @@ from picture_files import encode, red_and_blue
 
 from hashtag_core.data.hashtags import build_hashtags
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.words import load_word_vectors
-from hashtag_core.model.convnet import load_convnet
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.prepare.writing import write_collection
 from hashtag_core.repository import repository_folder
@@ -37,12 +34,16 @@ def open_art() -> PhotoCollection:
 @pytest.fixture(scope="session")
 def glove():
     """The installed word vectors."""
+    from hashtag_core.data.words import load_word_vectors
+
     return load_word_vectors()
 
 
 @pytest.fixture(scope="session")
 def convnet():
     """The ConvNet that comes with a package."""
+    from hashtag_core.model.convnet import load_convnet
+
     return load_convnet()
 
 
@@ -170,9 +171,9 @@ def without_pictures(odd_photos, monkeypatch):
     """Takes the pictures of these rows, or of all, out of `odd_photos`."""
 
     def without(*rows: int) -> None:
-        there, gone = odd_photos._picture_at, set(rows or range(len(odd_photos)))
+        there, gone = odd_photos._pictures.image, set(rows or range(len(odd_photos)))
         monkeypatch.setitem(
-            odd_photos.__dict__, "_picture_at", lambda row: None if row in gone else there(row)
+            odd_photos._pictures.__dict__, "image", lambda row: None if row in gone else there(row)
         )
 
     return without
@@ -181,6 +182,8 @@ def without_pictures(odd_photos, monkeypatch):
 @pytest.fixture(scope="session")
 def odd_predictor(odd_photos) -> HashtagPredictor:
     """A model with random weights for `odd_photos`; its ConvNet sees how wide a picture is."""
+    from gensim.models import KeyedVectors
+
     words = [*WORDS, "img", *ODD[1:]]  # "img" stands in ODD[0]
     vectors = KeyedVectors(D_W, count=0)
     vectors.add_vectors(

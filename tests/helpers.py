@@ -1,9 +1,10 @@
 """Small seeded data that fit in the head: made in memory, in milliseconds, without files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import torch
-from gensim.models import KeyedVectors
 
 from hashtag_core.data.hashtags import Hashtags, build_hashtags
 from hashtag_core.data.histories import Batch, UserHistories, collate
@@ -23,12 +24,16 @@ TEXT = (
 WORDS = TEXT.split()  # 40 of them
 
 
-def tiny_vectors(seed: int = 0) -> KeyedVectors:
-    """A vector of 8 numbers for each of the 40 words."""
+def tiny_vectors(seed: int = 0):
+    """A vector of 8 numbers for each of the 40 words: KeyedVectors, or like them without gensim."""
+    numbers = np.random.default_rng(seed).normal(size=(len(WORDS), D_W)).astype(np.float32)
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError:
+        places = {word: i for i, word in enumerate(WORDS)}
+        return SimpleNamespace(key_to_index=places, vectors=numbers, vector_size=D_W)
     vectors = KeyedVectors(D_W, count=0)
-    vectors.add_vectors(
-        WORDS, np.random.default_rng(seed).normal(size=(len(WORDS), D_W)).astype(np.float32)
-    )
+    vectors.add_vectors(WORDS, numbers)
     return vectors
 
 

@@ -263,7 +263,7 @@ def test_a_history_without_pictures_gives_a_message_while_there_is_an_upload(
 
 def test_a_damaged_picture_in_the_collection_gives_a_message(hands, odd_photos, monkeypatch):
     damaged = {"bytes": NO_PICTURES["cut off"], "path": None}
-    monkeypatch.setitem(odd_photos.__dict__, "_picture_at", lambda row: damaged)
+    monkeypatch.setitem(odd_photos._pictures.__dict__, "image", lambda row: damaged)
     hands.user.value = "long"
     hands.nothing_but("picture: .*")
 

@@ -109,6 +109,7 @@ def test_features_that_are_a_tensor_make_the_same_batches(fold):
         assert other.query_images is other.history_images
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_features_are_there_once(fold):
     _, histories = fold

