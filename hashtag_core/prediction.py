@@ -62,17 +62,25 @@ class HashtagPredictor:
     ) -> None:
         if model.config.d_i != model.config.d_v:
             raise InputError("the model reads features of two ConvNets; prediction has one.")
-        if not isinstance(model.user_encoder, StepwiseUserEncoder) or model.learned_psi is not None:
+        encoder = model.user_encoder
+        if not isinstance(encoder, StepwiseUserEncoder) or model.learned_psi is not None:
             raise InputError(
                 "prediction needs a model that goes on from photo to photo (GRU) and reads word "
                 "vectors; this one is a baseline without one of them."
             )
+        self.user_encoder = encoder
         self.device = choose_device(device)
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
         self.psi = hashtags.psi.to(self.device)  # (V, d_w)
         self.convnet_name = convnet
         self._words_path = words
+
+    def __repr__(self) -> str:
+        return (
+            f"HashtagPredictor: {self.model.config.encoder}, {self.model.config.fusion}, features "
+            f"of {self.convnet_name}, on {self.device}\n  {self.hashtags}"
+        )
 
     @classmethod
     def load(cls, run: str | Path, device: str | None = None) -> HashtagPredictor:
@@ -151,7 +159,7 @@ class HashtagPredictor:
         if not names:
             raise InputError(f"no hashtag with a word vector among {hashtags}.")
         y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
-        return self.model.user_encoder.update(user[None], self.feature(picture), y)[0]
+        return self.user_encoder.update(user[None], self.feature(picture), y)[0]
 
     def user(self, history: Iterable[tuple[Picture, list[str]]]) -> tuple[Tensor, int]:
         """A user from a history: (picture, hashtags) of each photo, the oldest first.

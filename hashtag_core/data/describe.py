@@ -6,6 +6,7 @@ hashtags.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -152,5 +153,10 @@ def _percent(mask: np.ndarray) -> float:
 
 
 def _spread(what: str, values: np.ndarray, unit: str) -> list[tuple[str, float, str]]:
-    spread = {"minimum": np.min, "median": np.median, "mean": np.mean, "maximum": np.max}
+    spread: dict[str, Callable] = {
+        "minimum": np.min,
+        "median": np.median,
+        "mean": np.mean,
+        "maximum": np.max,
+    }
     return [(f"{what}, {name}", float(f(values)), unit) for name, f in spread.items()]

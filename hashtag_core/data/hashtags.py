@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.words import psi
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, printable
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -43,6 +43,14 @@ class Hashtags:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        left_out = "".join(f"; left out: {n:,} ({why})" for why, n in self.left_out.items())
+        first = ", ".join(self.names[:5])
+        return printable(
+            f"Hashtags: {len(self):,}, {self.num_seen:,} seen and {len(self) - self.num_seen:,} "
+            f"unseen, psi of {self.psi.shape[1]} numbers: {first}, …{left_out}"
+        )
 
     @cached_property
     def num_seen(self) -> int:

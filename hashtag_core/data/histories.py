@@ -60,6 +60,13 @@ class Batch:
     predict: Tensor
     whole: Whole | None = None
 
+    def __repr__(self) -> str:
+        users, longest = self.mask.shape
+        return (
+            f"Batch: {users:,} users, {len(self.rows):,} photos (padded to {users} x {longest}), "
+            f"{len(self.hashtag_ids):,} hashtags, on {self.mask.device}"
+        )
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -127,8 +134,8 @@ class UserHistories(Dataset):
         query_features: np.ndarray | None = None,
     ) -> None:
         self.photos = photos
-        self.features = photos.features
-        self.query_features = query_features
+        self.features: np.ndarray | Tensor = photos.features
+        self.query_features: np.ndarray | Tensor | None = query_features
         everything = np.ones(len(photos), dtype=bool)
         keep = everything if keep is None else keep
         self.predict = everything if predict is None else predict
@@ -154,6 +161,13 @@ class UserHistories(Dataset):
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def __repr__(self) -> str:
+        photos = sum(map(len, self.rows))
+        return (
+            f"UserHistories: {len(self):,} users, {photos:,} photos; left out: "
+            f"{self.left_out['users']:,} users, {self.left_out['photos']:,} photos"
+        )
 
     def __getitem__(self, item: int) -> dict:
         rows = self.rows[item]

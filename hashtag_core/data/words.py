@@ -138,9 +138,9 @@ def _split_into_words(letters: str, known: dict[str, int]) -> list[str]:
     for end in range(1, len(letters) + 1):
         splits = []
         for start in range(max(0, end - LONGEST_PIECE), end - SHORTEST_PIECE + 1):
-            piece = letters[start:end]
-            if best[start] is not None and piece in known:
-                pieces, rarity, words = best[start]
+            piece, before = letters[start:end], best[start]
+            if before is not None and piece in known:
+                pieces, rarity, words = before
                 splits.append((pieces + 1, rarity + math.log1p(known[piece]), [*words, piece]))
         best.append(min(splits, default=None))
     return best[-1][2] if best[-1] is not None else []

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from hashtag_core.data.histories import Batch
+from hashtag_core.errors import InputError
 from hashtag_core.evaluation.ranking import Users
 from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.model.user_encoders import GRUEncoder, hashtag_sums
+from hashtag_core.model.user_encoders import StepwiseUserEncoder, hashtag_sums
 
 
 def users_of_last_photos(
-    encoder: GRUEncoder, images: Tensor, hashtag_sums: Tensor, photos: int
+    encoder: StepwiseUserEncoder, images: Tensor, hashtag_sums: Tensor, photos: int
 ) -> Tensor:
     """The user before each photo, from no more than the last `photos` photos (§4.2, A.6).
 
@@ -50,13 +51,20 @@ def fixed_history(model: HashtagModel) -> Users:
 
 
 def last_photos(model: HashtagModel, photos: int) -> Users:
-    """Every photo is predicted from no more than the last `photos` photos before it."""
+    """Every photo is predicted from no more than the last `photos` photos before it.
+
+    Raises:
+        InputError: where the user encoder cannot go on from photo to photo.
+    """
+    encoder = model.user_encoder
+    if not isinstance(encoder, StepwiseUserEncoder):
+        raise InputError("reading the last photos alone needs a GRU.")
 
     def users(batch: Batch, psi: Tensor) -> Tensor:
         sums = hashtag_sums(batch, psi)  # (B, T, d_w)
         found = []
         for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
-            found.append(users_of_last_photos(model.user_encoder, images[mask], y[mask], photos))
+            found.append(users_of_last_photos(encoder, images[mask], y[mask], photos))
         return torch.cat(found)  # (N, d_u)
 
     return users

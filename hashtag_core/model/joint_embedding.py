@@ -6,6 +6,7 @@ vector, d_u user, d_c user conditional image, d joint space.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
-from hashtag_core.model.fusion import Mutan, build_fusion
+from hashtag_core.model.fusion import Fusion, Mutan, build_fusion
 from hashtag_core.model.user_encoders import (
     GRUEncoder,
     PoolingEncoder,
@@ -75,7 +76,7 @@ class ModelConfig:
         return cls(**{**sizes, "d": 256, "rank": 3, **parts})
 
 
-ENCODERS = {
+ENCODERS: dict[str, Callable[[ModelConfig], UserEncoder]] = {
     "GRU": lambda c: GRUEncoder(c.d_i, c.d_w, c.d_x, c.d_u, _fusion(c)),
     "mean pooling": lambda c: PoolingEncoder(c.d_i, c.d_w, c.d_x, "mean", _fusion(c)),
     "max pooling": lambda c: PoolingEncoder(c.d_i, c.d_w, c.d_x, "max", _fusion(c)),
@@ -88,7 +89,7 @@ ENCODERS = {
 }
 
 
-def _fusion(c: ModelConfig) -> nn.Module | None:
+def _fusion(c: ModelConfig) -> Fusion | None:
     return build_fusion(c.fusion, c.d_x, c.rank)
 
 

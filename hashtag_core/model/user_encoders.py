@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from hashtag_core.data.histories import Batch
-from hashtag_core.model.fusion import linear
+from hashtag_core.model.fusion import Fusion, linear
 
 
 class UserEncoder(Protocol):
@@ -69,7 +69,7 @@ class PairEncoder(nn.Module):
         fusion: Equation 4; None for the hashtags alone ("ours (hashtag)").
     """
 
-    def __init__(self, d_i: int, d_w: int, d_x: int, fusion: nn.Module | None = None) -> None:
+    def __init__(self, d_i: int, d_w: int, d_x: int, fusion: Fusion | None = None) -> None:
         super().__init__()
         activation = fusion.branch_activation if fusion is not None else nn.ReLU
         self.fusion = fusion
@@ -106,7 +106,7 @@ class GRUEncoder(PairEncoder):
     """
 
     def __init__(
-        self, d_i: int, d_w: int, d_x: int, d_u: int, fusion: nn.Module | None = None
+        self, d_i: int, d_w: int, d_x: int, d_u: int, fusion: Fusion | None = None
     ) -> None:
         super().__init__(d_i, d_w, d_x, fusion)
         self.gru = nn.GRU(self.d_pair, d_u, batch_first=True)
@@ -132,7 +132,7 @@ class PoolingEncoder(PairEncoder):
     """
 
     def __init__(
-        self, d_i: int, d_w: int, d_x: int, pooling: str, fusion: nn.Module | None = None
+        self, d_i: int, d_w: int, d_x: int, pooling: str, fusion: Fusion | None = None
     ) -> None:
         super().__init__(d_i, d_w, d_x, fusion)
         self.pooling = pooling
@@ -158,7 +158,7 @@ class TCNEncoder(PairEncoder):
     """
 
     def __init__(
-        self, d_i: int, d_w: int, d_x: int, d_u: int, fusion: nn.Module | None = None
+        self, d_i: int, d_w: int, d_x: int, d_u: int, fusion: Fusion | None = None
     ) -> None:
         super().__init__(d_i, d_w, d_x, fusion)
         self.d_u = d_u

@@ -25,6 +25,9 @@ class Fold:
     valid: UserHistories
     test: UserHistories
 
+    def __repr__(self) -> str:
+        return "Fold\n" + "\n".join(f"  {name:9s}{part}" for name, part in vars(self).items())
+
 
 def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
     """The open vocabulary: the training users decide what is seen."""

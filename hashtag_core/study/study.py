@@ -86,6 +86,13 @@ class Study:
         self._of = 5 if one else folds  # the one split is the first of five
         self._latest: tuple[tuple[int, str], Fold] | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"Study of {self.photos}\n"
+            f"  {len(self.splits)} fold(s), seed {self.seed}, {self.sizes} models, at most "
+            f"{self.training.epochs} epochs, on {self.device}; kept in {self.folder}"
+        )
+
     @cached_property
     def provenance(self) -> dict:
         """What a result depends on, as it is written beside it."""

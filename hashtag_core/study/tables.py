@@ -30,7 +30,6 @@ from hashtag_core.evaluation.user_retrieval import (
     retrieval_metrics,
 )
 from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.model.user_encoders import StepwiseUserEncoder
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
@@ -258,8 +257,6 @@ def _from_last_photos(
     study: Study, number: int, setting: str, name: str, length: int
 ) -> list[dict]:
     model = study.model(number, setting, name)
-    if not isinstance(model.user_encoder, StepwiseUserEncoder):
-        raise InputError(f"{name!r}: reading the last photos alone needs a GRU.")
     users = last_photos(model, length)
     return [{"photos of history": length, **_seen(study, number, setting, model, users)}]
 

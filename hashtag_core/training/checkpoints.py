@@ -27,20 +27,20 @@ class Checkpoint:
 
     Args:
         folder: the run folder; None keeps nothing.
-        job: what is trained, on what and how, as plain data. No training goes on from the
-            checkpoint of another job.
+        identity: what is trained, on what and how, as plain data. No training goes on from the
+            checkpoint of another one.
         seconds: so much time at least lies between two checkpoints within an epoch.
         processes: who trains together: all read, the first one writes.
     """
 
     def __init__(
-        self, folder: str | Path | None, job: dict, seconds: float, processes: Processes
+        self, folder: str | Path | None, identity: dict, seconds: float, processes: Processes
     ) -> None:
         self.path = None if folder is None else Path(folder) / CHECKPOINT
-        self.job = json.loads(json.dumps(job))  # a tuple comes back as a list
+        self.identity = json.loads(json.dumps(identity))  # a tuple comes back as a list
         self.seconds = seconds
         self.processes = processes
-        self.writes = self.path is not None and processes.rank == 0
+        self._target = self.path if processes.rank == 0 else None
         self._written = time.monotonic()
 
     def read(self) -> tuple[dict | None, str]:
@@ -49,27 +49,29 @@ class Checkpoint:
         Raises:
             InputError: where the file is damaged, or not there for all processes.
         """
-        state, told = None, ""
+        state, message = None, ""
         if self.path is not None and self.path.is_file():
             kept = read_checkpoint(self.path)
-            other = [name for name, value in self.job.items() if kept["job"].get(name) != value]
+            other = [
+                name for name, value in self.identity.items() if kept["job"].get(name) != value
+            ]
             if other:
-                told = f"{self.path}: of another training ({', '.join(other)}); it starts anew."
+                message = f"{self.path}: of another training ({', '.join(other)}); it starts anew."
             else:
                 state = kept["state"]
                 steps = len(state["losses"])
-                told = f"{self.path}: goes on in epoch {state['epoch']} after {steps} steps."
+                message = f"{self.path}: goes on in epoch {state['epoch']} after {steps} steps."
         place = [0, 0] if state is None else [state["epoch"], len(state["losses"])]
         everybody = self.processes.sum_of_numbers(place)  # and nobody writes before all have read
         if everybody != [self.processes.number * value for value in place]:
             raise InputError(
                 f"{self.path}: not the same for all processes. All machines need one run folder."
             )
-        return state, told
+        return state, message
 
     def due(self) -> bool:
         """Whether it is time for the next one."""
-        return self.writes and time.monotonic() - self._written >= self.seconds
+        return self._target is not None and time.monotonic() - self._written >= self.seconds
 
     def write(self, state: dict) -> None:
         """Write `Training.state`; the checkpoint before stays until this one is whole.
@@ -77,14 +79,14 @@ class Checkpoint:
         Raises:
             InputError: where the disk is full.
         """
-        if self.writes:
-            write_checkpoint(self.path, {"job": self.job, "state": state})
+        if self._target is not None:
+            write_checkpoint(self._target, {"job": self.identity, "state": state})
             self._written = time.monotonic()
 
     def remove(self) -> None:
         """The training is over: what remains is the run."""
-        if self.writes:
-            self.path.unlink(missing_ok=True)
+        if self._target is not None:
+            self._target.unlink(missing_ok=True)
 
 
 def kept_beside(path: Path) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import Batch, UserHistories
-from hashtag_core.data.loading import batches, prefetched, resident
+from hashtag_core.data.loading import Batches, batches, prefetched, resident
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.metrics import evaluate
@@ -81,61 +81,79 @@ def fit(
         )
     device = choose_device(device)
     processes = Processes.started(device)
-    first = processes.rank == 0
-    job = {} if folder is None else _job(model, train, valid, hashtags, settings, provenance)
+    rank, first = processes.rank, processes.rank == 0
+    identity = _identity(model, train, valid, hashtags, settings, provenance)
+    identity |= {"processes": processes.number, "device": device.type, "torch": torch.__version__}
     train, valid = resident((train, valid), device)
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
-    model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
-    share = {"rank": processes.rank, "processes": processes.number}
-    train_batches = batches(train, settings.users_per_batch, True, generator, **share)
-    valid_batches = batches(valid, users_per_batch=16, **share)
+    train_batches = batches(
+        train, settings.users_per_batch, True, generator, rank, processes.number
+    )
+    valid_batches = batches(valid, 16, rank=rank, processes=processes.number)
+    optimizer = torch.optim.Adam(model.to(device).parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=settings.epochs * len(train_batches)
     )
     seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
     ranker = model_ranker(model, hashtags, device)
-    now = Training(model, optimizer, schedule, generator, generator.get_state())
-    where = {"processes": processes.number, "device": device.type, "torch": torch.__version__}
-    checkpoint = Checkpoint(folder, {**job, **where}, checkpoint_seconds, processes)
-    state, told = checkpoint.read()
+    progress = Training(model, optimizer, schedule, generator, generator.get_state())
+    checkpoint = Checkpoint(folder, identity, checkpoint_seconds, processes)
+    state, message = checkpoint.read()
     if state is not None:
-        now.restore(state)
-    if first and told:
-        tqdm.write(told)
+        progress.restore(state)
+    if first and message:
+        tqdm.write(message)
 
     with tqdm(total=settings.epochs, desc=description, leave=None, disable=not first) as bar:
-        bar.update(len(now.log))
-        while not now.finished(settings.epochs, settings.patience):
-            model.train()
-            coming = now.batches(train_batches)
-            for batch in prefetched(coming, device):
-                targets = batch.draw_targets(generator)  # (N,)
-                now.losses.append(train_step(model, optimizer, batch, targets, seen, processes))
-                schedule.step()
-                if checkpoint.due():
-                    checkpoint.write(now.state())
+        bar.update(len(progress.log))
+        while not progress.finished(settings.epochs, settings.patience):
+            run_epoch(progress, train_batches, seen, checkpoint, processes)
             result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
-            _check_finite(torch.stack(now.losses).mean().item(), result, now.epoch)
-            is_best = now.end_epoch(
-                {f"valid {metric}": result[metric] for metric in ("R@10", "A@1")}
-            )
+            _check_finite(torch.stack(progress.losses).mean().item(), result, progress.epoch)
+            is_best = progress.end_epoch({f"valid {m}": result[m] for m in ("R@10", "A@1")})
+            log = progress.log
             bar.update()
-            bar.set_postfix(loss=f"{now.log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
+            bar.set_postfix(loss=f"{log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
             if first and on_epoch is not None:
-                on_epoch(model, now.log)
-            checkpoint.write(now.state())  # first: beside it a run counts as unfinished
+                on_epoch(model, log)
+            checkpoint.write(progress.state())  # first: beside it a run counts as unfinished
             if is_best and first and folder is not None:
-                save_run(folder, model, hashtags, settings, now.log, provenance)
-    model.load_state_dict(now.best_weights)
-    if first and folder is not None:
-        save_run(folder, model, hashtags, settings, now.log, provenance)  # now with the whole log
+                save_run(folder, model, hashtags, settings, log, provenance)
+    model.load_state_dict(progress.best_weights)
+    if first and folder is not None:  # now with the whole log
+        save_run(folder, model, hashtags, settings, progress.log, provenance)
     checkpoint.remove()
     processes.wait()
-    return model.eval(), now.log
+    return model.eval(), progress.log
 
 
-def _job(
+def run_epoch(
+    progress: Training,
+    loader: Batches,
+    given: Tensor,
+    checkpoint: Checkpoint,
+    processes: Processes,
+) -> None:
+    """The steps of an epoch that are still to do, and a checkpoint now and then.
+
+    Args:
+        progress: the training; its losses say how many steps are done.
+        loader: the training batches.
+        given: (V, d_w), the training hashtags' word vectors, on the model's device.
+        checkpoint: where to write.
+        processes: who trains together.
+    """
+    progress.model.train()
+    for batch in prefetched(progress.batches(loader), given.device):
+        targets = batch.draw_targets(progress.generator)  # (N,)
+        loss = train_step(progress.model, progress.optimizer, batch, targets, given, processes)
+        progress.losses.append(loss)
+        progress.schedule.step()
+        if checkpoint.due():
+            checkpoint.write(progress.state())
+
+
+def _identity(
     model: HashtagModel,
     train: UserHistories,
     valid: UserHistories,
@@ -192,7 +210,9 @@ def _add_up(loss: Tensor, model: HashtagModel, processes: Processes) -> Tensor:
     process would find with all of its users.
     """
     learned = [p for p in model.parameters() if p.grad is not None]
-    total, *gradients = processes.sum([loss.detach(), *(p.grad for p in learned)])
+    total, *gradients = processes.sum(
+        [loss.detach(), *(p.grad for p in learned if p.grad is not None)]
+    )
     for parameter, gradient in zip(learned, gradients, strict=True):
         parameter.grad = gradient
     return total
