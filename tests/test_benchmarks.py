@@ -12,6 +12,7 @@ from hashtag_core import cli
 from hashtag_core.benchmarks import batching, loss, ranking, reading, training
 from hashtag_core.benchmarks.measure import Measured, compare, measure
 from hashtag_core.benchmarks.plot import plot_benchmark
+from hashtag_core.model.joint_embedding import ModelConfig
 
 
 def sleep_and_take(device, seconds, megabytes, fail=False):
@@ -97,7 +98,9 @@ def test_waiting_is_a_share_of_the_time(ahead, tmp_path, monkeypatch):
 
 
 def test_a_slice_of_the_papers_training_can_be_run():
-    assert math.isfinite(training.case("cpu", hashtags=300)()["loss"])
+    config = ModelConfig.paper()
+    [loss] = batching.training("cpu", 1, 1, training.PHOTOS, 300, config)().values()
+    assert math.isfinite(loss)
 
 
 def test_the_command_prints_and_writes_rows(tmp_path, capsys):

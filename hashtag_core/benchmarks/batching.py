@@ -42,19 +42,28 @@ def make_batches(
     return found
 
 
-def training(device: str, users_per_batch: int) -> Callable[[], dict[str, Tensor]]:
-    """Training steps over the same users."""
-    loader = [b.to(device) for b in make_batches(USERS, users_per_batch, PHOTOS, HASHTAGS)]
+def training(
+    device: str,
+    users_per_batch: int,
+    users: int = USERS,
+    photos: int = PHOTOS,
+    hashtags: int = HASHTAGS,
+    config: ModelConfig | None = None,
+) -> Callable[[], dict[str, Tensor]]:
+    """Training steps of `fit` over the same users; the batches lie on the device."""
+    config = config or ModelConfig.small(1280, 50)
+    made = make_batches(users, users_per_batch, photos, hashtags, config.d_i)
+    loader = [batch.to(device) for batch in made]
     torch.manual_seed(0)
-    model = HashtagModel(ModelConfig.small(1280, 50)).to(device)
-    psi = torch.randn(HASHTAGS, 50).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    model = HashtagModel(config).to(device)
+    psi = torch.randn(hashtags, config.d_w).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def work() -> dict[str, Tensor]:
         for batch in loader:
             targets = batch.hashtag_ids[batch.hashtag_offsets[:-1]]
-            train_step(model, optimizer, batch, targets, psi)
-        return {}
+            loss = train_step(model, optimizer, batch, targets, psi)
+        return {f"loss, {users_per_batch} users a batch": loss}
 
     return work
 

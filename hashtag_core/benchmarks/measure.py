@@ -7,6 +7,8 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,19 +48,13 @@ def measure(case: Callable, device: str, repeats: int = 3, **arguments) -> Measu
         arguments: handed on.
     """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(theirs, case, device, repeats, arguments))
-    process.start()
-    theirs.close()
-    try:
-        found = ours.recv()
-    except EOFError:
-        process.join()
-        raise RuntimeError(f"{case.__name__} ended with code {process.exitcode}.") from None
-    process.join()
-    if isinstance(found, str):
-        raise RuntimeError(f"{case.__name__}: {found}")
-    return found
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        try:
+            return process.submit(_measure, case, device, repeats, arguments).result()
+        except Exception as error:
+            killed = isinstance(error, BrokenProcessPool)
+            what = "it was killed" if killed else f"{type(error).__name__}: {error}"
+            raise RuntimeError(f"{case.__name__}: {what}") from None
 
 
 def compare(benchmark: str, case: str, against: str, ours: Measured, other: Measured) -> dict:
@@ -84,21 +80,18 @@ def compare(benchmark: str, case: str, against: str, ours: Measured, other: Meas
     }
 
 
-def _child(pipe, case: Callable, device: str, repeats: int, arguments: dict) -> None:
-    try:
-        work = case(device, **arguments)
-        peak, result = _peak(work, device)  # this also warms up
-        seconds = []
-        for _ in range(repeats):
-            _wait(device)
-            start = time.perf_counter()
-            work()
-            _wait(device)
-            seconds.append(time.perf_counter() - start)
-        arrays = {name: x.detach().float().cpu().numpy() for name, x in result.items()}
-        pipe.send(Measured(seconds, peak, arrays))
-    except Exception as error:  # the parent tells it
-        pipe.send(f"{type(error).__name__}: {error}")
+def _measure(case: Callable, device: str, repeats: int, arguments: dict) -> Measured:
+    work = case(device, **arguments)
+    peak, result = _peak(work, device)  # this also warms up
+    seconds = []
+    for _ in range(repeats):
+        _wait(device)
+        start = time.perf_counter()
+        work()
+        _wait(device)
+        seconds.append(time.perf_counter() - start)
+    arrays = {name: x.detach().float().cpu().numpy() for name, x in result.items()}
+    return Measured(seconds, peak, arrays)
 
 
 def _wait(device: str) -> None:

@@ -105,10 +105,7 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def model_ranker(
-    model: HashtagModel,
-    hashtags: Hashtags,
-    device: torch.device,
-    users: Users | None = None,
+    model: HashtagModel, hashtags: Hashtags, device: torch.device, users: Users | None = None
 ) -> Ranker:
     """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
 

@@ -58,7 +58,8 @@ def last_photos(model: HashtagModel, photos: int) -> Users:
     """
     encoder = model.user_encoder
     if not isinstance(encoder, StepwiseUserEncoder):
-        raise InputError("reading the last photos alone needs a GRU.")
+        name = f"{model.config.encoder} ({type(encoder).__name__})"
+        raise InputError(f"{name}: reading the last photos alone needs `update`, as the GRU has.")
 
     def users(batch: Batch, psi: Tensor) -> Tensor:
         sums = hashtag_sums(batch, psi)  # (B, T, d_w)

@@ -15,12 +15,7 @@ from torch import Tensor, nn
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
 from hashtag_core.model.fusion import Fusion, Mutan, build_fusion
-from hashtag_core.model.user_encoders import (
-    GRUEncoder,
-    PoolingEncoder,
-    TCNEncoder,
-    UserEncoder,
-)
+from hashtag_core.model.user_encoders import GRUEncoder, PoolingEncoder, TCNEncoder, UserEncoder
 
 CHUNK = 512  # pictures at a time
 

@@ -35,81 +35,42 @@ MODELS = {
     "ours (hashtag)": Trained({"fusion": "only hashtags"}, False),
     "ours w/o GloVe": Trained({"learned_psi": True}, True),
     "ours (image+hashtag)": Trained({}, True),
-    "sum": Trained({"fusion": "sum"}, True),
-    "concatenation": Trained({"fusion": "concatenation"}, True),
-    "bilinear": Trained({"fusion": "bilinear"}, True),
-    "GLU": Trained({"fusion": "GLU"}, True),
-    "TIRG": Trained({"fusion": "TIRG"}, True),
-    "mean pooling": Trained({"encoder": "mean pooling"}, True),
-    "max pooling": Trained({"encoder": "max pooling"}, True),
-    "TCN": Trained({"encoder": "TCN"}, True),
+} | {
+    name: Trained({part: name}, True)
+    for part, names in (
+        ("fusion", ("sum", "concatenation", "bilinear", "GLU", "TIRG")),
+        ("encoder", ("mean pooling", "max pooling", "TCN")),
+    )
+    for name in names
 }
 
 Rows = dict[str, tuple[str, ...]]  # setting -> names
 
-QUICKSTART = (
-    "frequency",
-    "repeat recent",
-    "user agnostic",
-    "ours (hashtag)",
-    "ours (image+hashtag)",
-)
+OURS = ("ours (hashtag)", "ours (image+hashtag)")
+QUICKSTART = ("frequency", "repeat recent", "user agnostic", *OURS)
 TABLE_1 = {
     "fixed": (
-        "frequency",  # [A]
-        "user agnostic",  # [B]
-        "used hashtags",  # [C]
-        "hashtag occurrences",  # [D]
-        "tensor (MCLL)",  # [43]
-        "ours (hashtag)",
-        "ours (image+hashtag)",
-        "repeat recent",
+        "frequency", "user agnostic", "used hashtags", "hashtag occurrences", "tensor (MCLL)",
+        *OURS, "repeat recent",
     ),
     "open": (
-        "frequency",  # [A]
-        "user agnostic",  # [B]
-        "hashtag sum",  # [E]
-        "tensor (MCLL)",  # [43]
-        "ours (hashtag)",
-        "ours w/o GloVe",
-        "ours (image+hashtag)",
-        "repeat recent",
+        "frequency", "user agnostic", "hashtag sum", "tensor (MCLL)", "ours (hashtag)",
+        "ours w/o GloVe", "ours (image+hashtag)", "repeat recent",
     ),
-}
-TABLE_2 = {
-    "open": (
-        "user agnostic",
-        "hashtag sum",
-        "ours (hashtag)",
-        "ours (image+hashtag)",
-        "repeat recent",
-    )
-}
+}  # fmt: skip
+TABLE_2 = {"open": ("user agnostic", "hashtag sum", *OURS, "repeat recent")}
 TABLE_3 = {"transductive": ("tensor (MCLL)", "ours-FH", "ours", "repeat recent")}
 TABLE_4 = {
     "open": (
-        "only hashtags",
-        "sum",
-        "concatenation",
-        "bilinear",
-        "GLU",
-        "TIRG",
-        "element-wise product",
+        "only hashtags", "sum", "concatenation", "bilinear", "GLU", "TIRG", "element-wise product",
     )
-}
-TABLE_5 = {
-    "fixed": ("used hashtags", "hashtag occurrences", "ours (hashtag)", "ours (image+hashtag)"),
-    "open": ("hashtag sum", "ours (hashtag)", "ours (image+hashtag)"),
-}
+}  # fmt: skip
+TABLE_5 = {"fixed": ("used hashtags", "hashtag occurrences", *OURS), "open": ("hashtag sum", *OURS)}
 TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
-SAME_AS = {  # rows that are a model of Table 1 under another name
-    "ours": "ours (image+hashtag)",
-    "ours-FH": "ours (image+hashtag)",
-    "GRU": "ours (image+hashtag)",
-    "element-wise product": "ours (image+hashtag)",
-    "only hashtags": "ours (hashtag)",
-}
-TABLE_RETRIEVAL = {"open": ("user agnostic", "ours (hashtag)", "ours (image+hashtag)")}
+TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS)}
+SAME_AS = {"only hashtags": "ours (hashtag)"} | dict.fromkeys(  # models of Table 1, as others say
+    ("ours", "ours-FH", "GRU", "element-wise product"), "ours (image+hashtag)"
+)
 
 
 def rows_for(
@@ -130,7 +91,11 @@ def rows_for(
     models = None if models is None else list(models)
     chosen = choose(rows, models)
     if not photos.has_pictures:
-        chosen = _without_pictures(chosen)
+        chosen = {
+            setting: tuple(name for name in names if not needs_pictures(name, setting))
+            for setting, names in chosen.items()
+        }
+        chosen = {setting: names for setting, names in chosen.items() if names}
         left = {name for names in chosen.values() for name in names}
         missing = [name for name in dict.fromkeys(models or ()) if name not in left]
         if missing or not left:
@@ -174,14 +139,6 @@ def needs_pictures(name: str, setting: str) -> bool:
     row = MODELS.get(SAME_AS.get(name, name))  # None: a baseline without training
     knows_users = name == "tensor (MCLL)" and setting == "transductive"
     return row is not None and row.needs_pictures and not knows_users
-
-
-def _without_pictures(rows: Rows) -> Rows:
-    kept = {
-        setting: tuple(name for name in names if not needs_pictures(name, setting))
-        for setting, names in rows.items()
-    }
-    return {setting: names for setting, names in kept.items() if names}
 
 
 def main_row(photos: PhotoCollection) -> str:

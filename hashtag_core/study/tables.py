@@ -19,10 +19,7 @@ from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
 from hashtag_core.evaluation.ranking import Users, model_ranker
-from hashtag_core.evaluation.reduced_histories import (
-    fixed_history,
-    last_photos,
-)
+from hashtag_core.evaluation.reduced_histories import fixed_history, last_photos
 from hashtag_core.evaluation.user_retrieval import (
     hashtag_vectors,
     pieces_of,

@@ -128,11 +128,7 @@ def fit(
 
 
 def run_epoch(
-    progress: Training,
-    loader: Batches,
-    given: Tensor,
-    checkpoint: Checkpoint,
-    processes: Processes,
+    progress: Training, loader: Batches, given: Tensor, checkpoint: Checkpoint, processes: Processes
 ) -> None:
     """The steps of an epoch that are still to do, and a checkpoint now and then.
 
