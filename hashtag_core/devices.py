@@ -1,8 +1,8 @@
-"""Several processes, on several GPUs or machines, that train one model: `torchrun`'s.
+"""Where to compute, and several processes on several GPUs or machines that train one model.
 
-Each works on its share of the users. What they find is added up, so that the result is that of one
-process. `torchrun --nproc-per-node 8 -m hashtag_core.cli train …` starts them; `accelerate`
-connects them.
+Each process works on its share of the users. What they find is added up, so that the result is that
+of one. `torchrun --nproc-per-node 8 -m hashtag_core.cli train …` starts them; `accelerate` connects
+them.
 """
 
 from __future__ import annotations

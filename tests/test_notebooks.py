@@ -80,6 +80,14 @@ def test_a_notebook_keeps_to_the_template(path):
 
 
 @every_notebook
+def test_the_files_that_a_notebook_names_are_there(path):
+    words = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown")
+    for name in re.findall(r"`([\w/]+\.py)`", words):
+        root = FOLDER.parent if name.startswith("tests/") else FOLDER.parent / "hashtag_core"
+        assert (root / name).is_file(), name
+
+
+@every_notebook
 def test_a_notebook_names_no_place_of_the_machine_it_ran_on(path):
     for text in texts(nbformat.read(path, 4)):
         assert not re.search(r"/(home|tmp|work|root|Users)/", text), text

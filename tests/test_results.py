@@ -99,7 +99,7 @@ def test_repeat_recent_of_table_1_comes_out_again(open_art, glove, setting):
 
 
 def test_the_observations_in_the_readme_are_the_measured_ones():
-    readme = (RESULTS.parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
     lines = [line.split(" | ") for line in readme.splitlines() if line.startswith("| ")]
     found = {cells[1]: cells for cells in lines if len(cells) == 5 and ": " in cells[1]}
     assert len(found) >= 9

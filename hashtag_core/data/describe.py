@@ -88,7 +88,7 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
 
 
 def distributions(photos: PhotoCollection) -> dict[str, np.ndarray]:
-    """What `plots.plot_data` draws.
+    """What `plots.numbers.plot_data` draws.
 
     Returns:
         "photos per user": (U,) int64;

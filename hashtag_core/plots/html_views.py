@@ -113,7 +113,7 @@ def hover_map(
     scaled = (points - low) / np.where(high > low, high - low, 1)  # (U, 2) in [0, 1]
     x = margin + scaled[:, 0] * (width - 2 * margin)
     y = height - margin - scaled[:, 1] * (height - 2 * margin)
-    names = [name for name, _ in Counter(groups).most_common()]  # as in `plots.plot_users`
+    names = [name for name, _ in Counter(groups).most_common()]  # as in `plot_users`
     colour = {name: STYLES[i][0] for i, name in enumerate(names)}
     dots, cards = [], []  # cards lie above all dots, each under a dot that cannot be seen
     for i, user in enumerate(users):

@@ -145,7 +145,7 @@ def plot_data(
     """Draw what is in a photo collection (A.1), in four panels.
 
     Args:
-        distributions: from `statistics.distributions`.
+        distributions: from `describe.distributions`.
         path: where to save the figure; None for nowhere.
         title: above the figure.
     """

@@ -1,7 +1,7 @@
 """The figures made of pictures and users: predictions (A.4), retrieval (A.5), the map of users.
 
 Each function takes what it shows from a study's models and returns plain data, which
-`picture_plots.py` or `plots.py` draws. What is shown is drawn at random with the study's seed.
+the room `plots` draws. What is shown is drawn at random with the study's seed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
         viewers: how many users with the same picture, its owner first.
 
     Returns:
-        Heading -> examples, for `picture_plots.plot_examples`.
+        Heading -> examples, for `plots.pictures.plot_examples`.
 
     Raises:
         InputError: where no test user has 12 photos, or the collection has no pictures.
@@ -129,7 +129,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
         pictures: the best so many.
 
     Returns:
-        A row for each hashtag and reading, for `picture_plots.plot_retrieval`.
+        A row for each hashtag and reading, for `plots.pictures.plot_retrieval`.
 
     Raises:
         InputError: where no hashtag is asked for by two users, or there are no pictures.
