@@ -62,8 +62,8 @@ class Processes:
 
     def sum_of_numbers(self, numbers: Sequence[float]) -> list[float]:
         """The same of plain numbers, in float64."""
-        there = torch.tensor(numbers, dtype=torch.float64, device=self.device)
-        return self.sum([there])[0].tolist()
+        sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        return self.sum([sums])[0].tolist()
 
     def wait(self) -> None:
         """Until all are here."""

@@ -121,9 +121,9 @@ class HashtagPredictor:
         return feature.to(self.device)
 
     def _check_width(self, features: Tensor) -> None:
-        found, expected = features.shape[-1], self.model.config.d_v
-        if found != expected:
-            raise InputError(f"a feature vector of {found} numbers; the model takes {expected}.")
+        width, expected = features.shape[-1], self.model.config.d_v
+        if width != expected:
+            raise InputError(f"a feature vector of {width} numbers; the model takes {expected}.")
 
     def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
         """The hashtags that have a word vector, and psi of each: (V, d_w)."""
@@ -248,8 +248,8 @@ class HashtagPredictor:
         name, vector = self._represent_one(hashtag)
         cosines = (self._unit_tags(self.psi) @ self._unit_tags(vector).T)[:, 0]  # (V,)
         best = cosines.argsort(descending=True, stable=True)[: k + 1].tolist()
-        found = [(self.hashtags.names[i], float(cosines[i])) for i in best]
-        return [(other, cosine) for other, cosine in found if other != name][:k]
+        nearest = [(self.hashtags.names[i], float(cosines[i])) for i in best]
+        return [(other, cosine) for other, cosine in nearest if other != name][:k]
 
     @torch.inference_mode()
     def pictures(

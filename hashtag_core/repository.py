@@ -44,8 +44,8 @@ def committed(name: str) -> pd.DataFrame:
     folder = repository_folder("data/results")
     path = folder / f"{name}.csv"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in folder.glob("*.csv")))
-        raise InputError(f"no result {name!r}. There are: {there}.")
+        names = ", ".join(sorted(p.stem for p in folder.glob("*.csv")))
+        raise InputError(f"no result {name!r}. There are: {names}.")
     table = pd.read_csv(path, comment="#")
     lines = path.read_text(encoding="utf-8").splitlines()
     about = [line.removeprefix("# ") for line in lines if line.startswith("#")]

@@ -17,7 +17,7 @@ FILES = sorted((ROOT / "hashtag_core").rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in FILES]
 HEAVY = {"torch", "numpy", "gensim", "matplotlib", "umap", "jupyterlab", "pandas", "PIL"}
 HEAVY |= {"pyarrow", "duckdb", "torchvision", "timm"}
-CORE = "data, model, training, evaluation, study, HashtagPredictor, fit".split(", ")
+CORE = ["data", "model", "training", "evaluation", "study", "HashtagPredictor", "fit"]
 HEAVY_FOR_THE_CORE = HEAVY - {"torch", "numpy"}
 
 

@@ -23,11 +23,11 @@ def make_batches(
     """Made-up users with half to one and a half times `photos` photos, three hashtags each."""
     torch.manual_seed(0)
     lengths = torch.randint(photos // 2, photos * 3 // 2 + 1, (users,)).sort().values
-    found = []
+    made = []
     for part in lengths.split(users_per_batch):
         mask = torch.arange(int(part.max())) < part[:, None]  # (B, T)
         images, n = torch.randn(*mask.shape, d_i) * mask[..., None], int(part.sum())
-        found.append(
+        made.append(
             Batch(
                 history_images=images,
                 query_images=images,
@@ -39,7 +39,7 @@ def make_batches(
                 predict=torch.ones(n, dtype=torch.bool),
             )
         )
-    return found
+    return made
 
 
 def training(
@@ -80,11 +80,11 @@ def encoding(device: str, way: str) -> Callable[[], dict[str, Tensor]]:
         if way == "one pass":
             return {"users": encoder(batch, psi)[0, 1:]}
         y = hashtag_sums(batch, psi)  # (1, T, d_w)
-        found = []
+        users = []
         for t in range(1, y.shape[1] + 1):
             x = encoder.pair(batch.history_images[:, :t], y[:, :t])  # (1, t, d_pair)
-            found.append(encoder.aggregate(x)[0, -1])
-        return {"users": torch.stack(found)}
+            users.append(encoder.aggregate(x)[0, -1])
+        return {"users": torch.stack(users)}
 
     return work
 

@@ -161,7 +161,7 @@ def case(device: str, way: str, path: Path) -> Callable[[], dict[str, Tensor]]:
     from hashtag_core.sources.yfcc100m import Yfcc100m
 
     out = path.with_suffix(".collection")
-    found: dict[str, Tensor] = {}
+    result: dict[str, Tensor] = {}
 
     def work() -> dict[str, Tensor]:
         if way == "ours":
@@ -169,9 +169,9 @@ def case(device: str, way: str, path: Path) -> Callable[[], dict[str, Tensor]]:
             prepare(Yfcc100m([path]), out, Selection.paper())
         else:
             photos = csv_loop([path])[0]
-        if not found:  # in the first run, which is not timed
-            found.update(digest(photos_of(out) if way == "ours" else photos))
-        return found
+        if not result:  # in the first run, which is not timed
+            result.update(digest(photos_of(out) if way == "ours" else photos))
+        return result
 
     return work
 
@@ -202,12 +202,12 @@ def run(device: str, repeats: int = 3, rows: int = SIZES["rows"]) -> list[dict]:
 
     if rows < FEWEST_ROWS:
         raise InputError(f"--rows {rows}: at least {FEWEST_ROWS:,}.")
-    found = []
+    comparisons = []
     with tempfile.TemporaryDirectory() as folder:
         for number in (rows // 4, rows):
             path = write_yfcc100m_sample(Path(folder) / f"{number}.tsv", number)
             ours = measure(case, device, repeats, way="ours", path=path)
             loop = measure(case, device, max(repeats // 3, 1), way="loop", path=path)
             name = f"prepare yfcc100m, {number:,} rows"
-            found.append(compare("ingest", name, "a loop over csv", ours, loop))
-    return found
+            comparisons.append(compare("ingest", name, "a loop over csv", ours, loop))
+    return comparisons

@@ -64,11 +64,14 @@ def run(device: str, repeats: int = 3, **sizes) -> list[dict]:
     rows = []
     for folds in (True, False):
         name = "loss, tag side folded" if folds else "loss, tag side not folded"
-        found = {
+        measured = {
             way: measure(case, device, repeats, way=way, folds=folds, **sizes)
             for way in (ways if folds else ways[:2])
         }
-        rows += [compare("loss", name, way, found["ours"], found[way]) for way in list(found)[1:]]
+        rows += [
+            compare("loss", name, way, measured["ours"], measured[way])
+            for way in list(measured)[1:]
+        ]
     rows.append(_exactness(device, sizes))
     return rows
 

@@ -47,7 +47,8 @@ def run(device: str, repeats: int = 5, **sizes) -> list[dict]:
     ways = ["ours", "the bare product"]
     if device == "cpu" and find_spec("faiss"):
         ways.append("faiss IndexFlatIP")
-    found = {way: measure(case, device, repeats, way=way, **sizes) for way in ways}
+    measured = {way: measure(case, device, repeats, way=way, **sizes) for way in ways}
     return [
-        compare("ranking", f"exact top {K}", way, found["ours"], found[way]) for way in ways[1:]
+        compare("ranking", f"exact top {K}", way, measured["ours"], measured[way])
+        for way in ways[1:]
     ]

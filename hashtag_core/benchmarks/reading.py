@@ -85,6 +85,6 @@ def run(device: str, repeats: int = 3) -> list[dict]:
         make_collection(folder)
         ahead = measure(case, device, repeats, ahead=True, folder=folder)
         between = measure(case, device, repeats, ahead=False, folder=folder)
-    shares = [float(found.result.pop("waiting")) for found in (ahead, between)]
+    shares = [float(took.result.pop("waiting")) for took in (ahead, between)]
     row = compare("reading", "features read ahead", "read between the steps", ahead, between)
     return [{**row, "waiting": shares[0], "against_waiting": shares[1]}]

@@ -15,18 +15,18 @@ SLICE = {"cpu": 1, "cuda": 64}  # users that are measured
 def run(device: str, repeats: int = 3, **sizes) -> list[dict]:
     """One row: the slice's time and memory, and what it means for the paper's 20 epochs."""
     shape = {"users": SLICE[device], "photos": PHOTOS, "config": ModelConfig.paper()}
-    found = measure(
+    took = measure(
         training, device, repeats, users_per_batch=USERS_PER_BATCH, **shape, **{**SIZES, **sizes}
     )
-    per_user = found.median / SLICE[device]
+    per_user = took.median / SLICE[device]
     return [
         {
             "benchmark": "training",
             "case": f"{EPOCHS} epochs, {USERS:,} users, from {SLICE[device]} user(s)",
             "against": "nothing",
-            "seconds": found.median,
+            "seconds": took.median,
             "seconds per user": per_user,
             "hours, extrapolated": per_user * EPOCHS * USERS / 3600,
-            "megabytes": found.peak_bytes / 2**20,
+            "megabytes": took.peak_bytes / 2**20,
         }
     ]

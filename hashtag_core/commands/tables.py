@@ -96,10 +96,10 @@ def _figure(options: argparse.Namespace) -> None:
         write_json(options, [{"section": t} | {k: getattr(x, k) for k in kept} for t, x in shown])
         print(f"Figure: {path}")
     else:
-        found = figures.retrieval(study)
-        picture_plots.plot_retrieval(found, path)
+        rows = figures.retrieval(study)
+        picture_plots.plot_retrieval(rows, path)
         kept = ("hashtag", "user", "has_it", "own")
-        write_json(options, [{k: getattr(x, k) for k in kept} for x in found])
+        write_json(options, [{k: getattr(x, k) for k in kept} for x in rows])
         print(f"Figure: {path}")
 
 

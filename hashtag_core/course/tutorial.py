@@ -30,8 +30,8 @@ def notebooks(names: Sequence[str] | None = None) -> list[Path]:
         return every
     for name in names:
         if not any(path.name.startswith(name) for path in every):
-            there = ", ".join(path.name for path in every)
-            raise InputError(f"no notebook {name}. There are: {there}.")
+            known = ", ".join(path.name for path in every)
+            raise InputError(f"no notebook {name}. There are: {known}.")
     return [path for path in every if path.name.startswith(tuple(names))]
 
 

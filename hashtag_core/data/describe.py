@@ -57,13 +57,13 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
     """
     import pandas as pd
 
-    found = _occurrences(photos)
+    uses = _occurrences(photos)
     split = split_users(len(photos.users), seed)
     hashtags = build_hashtags(photos, split.train, vectors)
     ids = hashtags.ids_in(photos)  # (M,)
-    tested = ids[np.isin(found.user, split.test) & (ids >= 0)]
-    photos_of = np.bincount(found.hashtag)  # (V,)
-    users_of = np.bincount(found.hashtag[found.is_new])  # (V,), a user's first use counts once
+    tested = ids[np.isin(uses.user, split.test) & (ids >= 0)]
+    photos_of = np.bincount(uses.hashtag)  # (V,)
+    users_of = np.bincount(uses.hashtag[uses.is_new])  # (V,), a user's first use counts once
     rows = [
         ("users", len(photos.users), "users"),
         ("photos", len(photos), "photos"),
@@ -75,12 +75,12 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
         *_spread("photos a user", np.diff(photos.user_offsets), "photos"),
         *_spread("hashtags a photo", np.diff(photos.hashtag_offsets), "hashtags"),
         ("photos that repeat the previous one", _percent(_repeats_previous(photos)), "%"),
-        ("occurrences new to their user", _percent(found.is_new), "%"),
+        ("occurrences new to their user", _percent(uses.is_new), "%"),
         ("hashtags of one user only", _percent(users_of == 1), "%"),
         ("hashtags on one photo only", _percent(photos_of == 1), "%"),
         (
             "occurrences of the 100 most frequent hashtags",
-            100 * np.sort(photos_of)[-100:].sum() / len(found.hashtag),
+            100 * np.sort(photos_of)[-100:].sum() / len(uses.hashtag),
             "%",
         ),
     ]
@@ -98,17 +98,17 @@ def distributions(photos: PhotoCollection) -> dict[str, np.ndarray]:
         photos number 1, 2, …, the part that the same user used before; each photo weighs the
         same. Only users with that many photos count, so the users differ along the curve.
     """
-    found = _occurrences(photos)
+    uses = _occurrences(photos)
     sizes = np.diff(photos.hashtag_offsets)  # (P,)
     lengths = np.diff(photos.user_offsets)  # (U,)
-    share = np.bincount(found.photo[~found.is_new], minlength=len(photos)) / sizes  # (P,)
+    share = np.bincount(uses.photo[~uses.is_new], minlength=len(photos)) / sizes  # (P,)
     position = np.arange(len(photos)) - np.repeat(photos.user_offsets[:-1], lengths)  # (P,)
     early = position < POSITIONS
     totals = np.bincount(position[early], weights=share[early])  # (T,)
     return {
         "photos per user": lengths,
         "hashtags per photo": sizes,
-        "photos per hashtag": np.sort(np.bincount(found.hashtag))[::-1],
+        "photos per hashtag": np.sort(np.bincount(uses.hashtag))[::-1],
         "repeated share": 100 * totals / np.bincount(position[early]),
     }
 
@@ -137,14 +137,14 @@ def _occurrences(photos: PhotoCollection) -> _Occurrences:
 
 def _repeats_previous(photos: PhotoCollection) -> np.ndarray:
     """(P - U,) bool, for each photo but the users' first."""
-    found = _occurrences(photos)
+    uses = _occurrences(photos)
     sizes = np.diff(photos.hashtag_offsets)  # (P,)
-    hashtag = found.hashtag[np.lexsort((found.hashtag, found.photo))]  # sorted in each photo
+    hashtag = uses.hashtag[np.lexsort((uses.hashtag, uses.photo))]  # sorted in each photo
     alike = np.zeros(len(photos), dtype=bool)
     alike[1:] = sizes[1:] == sizes[:-1]
-    at = np.flatnonzero(alike[found.photo])  # so many places before is the previous photo's
-    other = hashtag[at] != hashtag[at - sizes[found.photo[at]]]
-    alike[found.photo[at[other]]] = False
+    at = np.flatnonzero(alike[uses.photo])  # so many places before is the previous photo's
+    other = hashtag[at] != hashtag[at - sizes[uses.photo[at]]]
+    alike[uses.photo[at[other]]] = False
     return np.delete(alike, photos.user_offsets[:-1])
 
 

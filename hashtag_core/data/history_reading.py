@@ -62,10 +62,10 @@ def collection_history(folder: str | Path, convnet: str | None) -> list[tuple[np
     photos = PhotoCollection.load(folder)
     if len(photos.users) > 1:
         raise InputError(f"{folder}: {len(photos.users)} users; a history is of one.")
-    found = photos.meta.get("convnet", {}).get("name")
-    if found != convnet:
+    own = photos.meta.get("convnet", {}).get("name")
+    if own != convnet:
         raise InputError(
-            f"{folder}: features of {found or 'no ConvNet'}; the model knows those of {convnet}. "
+            f"{folder}: features of {own or 'no ConvNet'}; the model knows those of {convnet}. "
             f"`hashtag-core prepare features {folder} --convnet {convnet}` makes them."
         )
     return list(photos.history(range(len(photos))))

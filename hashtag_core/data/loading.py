@@ -35,12 +35,12 @@ class SimilarLengths(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.randperm(len(self.lengths), generator=self.generator).tolist()
-        found = []
+        parts = []
         for start in range(0, len(order), 8 * self.size):
             pool = sorted(order[start : start + 8 * self.size], key=self.lengths.__getitem__)
-            found += [pool[i : i + self.size] for i in range(0, len(pool), self.size)]
-        for i in torch.randperm(len(found), generator=self.generator).tolist():
-            yield found[i]
+            parts += [pool[i : i + self.size] for i in range(0, len(pool), self.size)]
+        for i in torch.randperm(len(parts), generator=self.generator).tolist():
+            yield parts[i]
 
 
 class Batches:
@@ -151,8 +151,11 @@ def resident(histories: Sequence[UserHistories], device: torch.device) -> list[U
     needed = sum(array.nbytes for array in arrays.values())
     if device.type != "cuda" or needed > torch.cuda.mem_get_info(device)[0] / 2:
         return list(histories)
-    there = {key: torch.as_tensor(np.array(x)).to(device) for key, x in arrays.items()}
+    on_device = {key: torch.as_tensor(np.array(x)).to(device) for key, x in arrays.items()}
     moved = [copy.copy(h) for h in histories]
     for h in moved:
-        h.features, h.query_features = there[id(h.features)], there.get(id(h.query_features))
+        h.features, h.query_features = (
+            on_device[id(h.features)],
+            on_device.get(id(h.query_features)),
+        )
     return moved

@@ -18,8 +18,8 @@ def frequency(batch: Batch, candidates: range, k: int) -> Tensor:
     Unseen hashtags all have the frequency 0; among them the order is that of their names.
     """
     ids = torch.full((k,), -1)
-    found = torch.tensor(candidates[:k])
-    ids[: len(found)] = found
+    best = torch.tensor(candidates[:k])
+    ids[: len(best)] = best
     return ids.expand(len(batch.rows), k)  # (N, k)
 
 

@@ -90,7 +90,7 @@ def evaluate_retrieval(
     images = pool.images.to(device)
     states = [user_of_half(model, pool.halves[item], psi) for item in range(len(pool.halves))]
     nobody = torch.zeros_like(states[0])
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    ranks_of: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for item, ids in enumerate(pool.asks):
         if not ids:
             continue
@@ -105,10 +105,10 @@ def evaluate_retrieval(
                 hits = truth.gather(0, order)  # (P, Q), best picture first
                 first = hits.int().argmax(dim=0) + 1
                 among = hits[:10].sum(dim=0)
-                found.setdefault((reading, relevant), []).extend(
+                ranks_of.setdefault((reading, relevant), []).extend(
                     zip(first.tolist(), among.tolist(), strict=True)
                 )
-    return [_metrics(*key, ranks, len(images)) for key, ranks in found.items()]
+    return [_metrics(*key, ranks, len(images)) for key, ranks in ranks_of.items()]
 
 
 @torch.inference_mode()

@@ -63,9 +63,9 @@ def last_photos(model: HashtagModel, photos: int) -> Users:
 
     def users(batch: Batch, psi: Tensor) -> Tensor:
         sums = hashtag_sums(batch, psi)  # (B, T, d_w)
-        found = []
+        before = []
         for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
-            found.append(users_of_last_photos(encoder, images[mask], y[mask], photos))
-        return torch.cat(found)  # (N, d_u)
+            before.append(users_of_last_photos(encoder, images[mask], y[mask], photos))
+        return torch.cat(before)  # (N, d_u)
 
     return users

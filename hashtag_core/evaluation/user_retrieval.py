@@ -47,9 +47,9 @@ def retrieval_metrics(vectors: Tensor, users: Tensor, ks: tuple[int, ...] = (1, 
         before = (cosines > best[:, None]) | ((cosines == best[:, None]) & (index < at[:, None]))
         ranks.append((1 + before.sum(dim=1))[same.any(dim=1)])
     rank = torch.cat(ranks).double()
-    found = {f"A@{k}": 100 * float((rank <= k).double().mean()) for k in ks}
+    accuracy = {f"A@{k}": 100 * float((rank <= k).double().mean()) for k in ks}
     median = float(rank.quantile(0.5)) if len(rank) else float("nan")
-    return {**found, "MR": median, "queries": len(rank), "users": len(users.unique())}
+    return {**accuracy, "MR": median, "queries": len(rank), "users": len(users.unique())}
 
 
 def pieces_of(histories: UserHistories, photos: int) -> UserHistories:
@@ -69,11 +69,11 @@ def represent(model: HashtagModel, pieces: UserHistories, psi: Tensor) -> Tensor
         psi: (V, d_w), of the vocabulary, on the model's device.
     """
     model.eval()
-    found = []
+    states = []
     for batch in batches(pieces, users_per_batch=16):
         users = model.users(batch.to(psi.device), model.psi(psi))  # (B, T + 1, d_u)
-        found.append(users[:, -1].cpu())
-    return torch.cat(found)
+        states.append(users[:, -1].cpu())
+    return torch.cat(states)
 
 
 def hashtag_vectors(pieces: UserHistories, num_hashtags: int, binary: bool) -> Tensor:

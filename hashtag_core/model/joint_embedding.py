@@ -160,9 +160,9 @@ def picture_scores(
     Returns:
         (P, Q).
     """
-    found = []
+    log_p = []
     for part in images.split(CHUNK):
         queries = model.queries(part, user.expand(len(part), -1))  # (C, d)
         scores = model.scores(queries, psi)  # (C, V)
-        found.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
-    return torch.cat(found)
+        log_p.append(scores[:, ids] - scores[:, :num_seen].logsumexp(dim=1, keepdim=True))
+    return torch.cat(log_p)

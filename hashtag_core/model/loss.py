@@ -100,19 +100,19 @@ class _ChunkedSoftmax(torch.autograd.Function):
             if not inputs:
                 continue
             d_tags = product(d_scores.T, queries.to(tags.dtype).T)  # (C, d)
-            found = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
+            gradients = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
             if psi.requires_grad:
-                d_psi[ids] = found[0] * unit
-                found = found[1:]
-            for total, part in zip(d_parameters, found, strict=True):
+                d_psi[ids] = gradients[0] * unit
+                gradients = gradients[1:]
+            for total, part in zip(d_parameters, gradients, strict=True):
                 total += part
-        found = [d_queries * unit, d_psi, *(total * unit for total in d_parameters)]
-        ctx.save_for_backward(*found)
+        gradients = [d_queries * unit, d_psi, *(total * unit for total in d_parameters)]
+        ctx.save_for_backward(*gradients)
         return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_loss):
         """The kept gradients, times the gradient that comes from above."""
-        found = (None if part is None else d_loss * part for part in ctx.saved_tensors)
-        return (None, None, None, None, *found)
+        gradients = (None if part is None else d_loss * part for part in ctx.saved_tensors)
+        return (None, None, None, None, *gradients)

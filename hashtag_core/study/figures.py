@@ -144,7 +144,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     if not shared:
         raise InputError("no hashtag that two test users have in both halves of their photos.")
     rng = random.Random(study.seed)
-    found = []
+    shown = []
     for hashtag in sorted(rng.sample(shared, min(hashtags, len(shared)))):
         users = rng.sample([u for u, ids in enumerate(pool.asks) if hashtag in ids], 2)
         for user in (None, *users):
@@ -157,7 +157,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
                 :, 0
             ]  # (P,)
             best = scores.argsort(descending=True, stable=True)[:pictures].tolist()
-            found.append(
+            shown.append(
                 Found(
                     hashtag=fold.hashtags.names[hashtag],
                     user=None if user is None else photos.users[pool.halves.users[user]],
@@ -166,7 +166,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
                     own=[int(pool.owner[i]) == user for i in best],
                 )
             )
-    return found
+    return shown
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def observations(study: Study) -> pd.DataFrame:
 
     rows = prediction_by_fold(study, TABLE_1)
     rows = rows[rows["candidates"] == "seen"]
-    found = []
+    lines = []
     for statement, pairs in STATEMENTS.items():
         for vocabulary, first, second in pairs:
             block = rows[rows["vocabulary"] == vocabulary]
@@ -88,7 +88,7 @@ def observations(study: Study) -> pd.DataFrame:
                 near = abs(here["mean"]) <= close
                 holds[metric] = near if statement == LIKE else here["mean"] > 0
             row["holds"] = _in_words(holds)
-            found.append(row)
+            lines.append(row)
     means = rows.groupby(["vocabulary", "model"])["A@1"].mean()
     common = [row for row in TABLE_1["fixed"] if _in_paper("open", row, "A@1") is not None]
     common = [row for row in common if ("open", row) in means]
@@ -97,7 +97,7 @@ def observations(study: Study) -> pd.DataFrame:
         for vocabulary in ("fixed", "open")
     ]
     same = sum(a == b for a, b in zip(*orders, strict=True))
-    found.append(
+    lines.append(
         {
             "statement": "7. fixed and open vocabulary behave alike",
             "vocabulary": "both",
@@ -105,13 +105,13 @@ def observations(study: Study) -> pd.DataFrame:
             "holds": "yes" if same == len(orders[0]) else "no",
         }
     )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)
 
 
 def _in_paper(vocabulary: str, row: str, metric: str) -> float | None:
     metrics, numbers = PAPER["table 1"]
-    found = numbers.get((vocabulary, row))
-    return None if found is None else found[metrics.index(metric)]
+    row_numbers = numbers.get((vocabulary, row))
+    return None if row_numbers is None else row_numbers[metrics.index(metric)]
 
 
 def _in_words(holds: dict[str, bool]) -> str:
@@ -164,7 +164,7 @@ def orders(study: Study, history: int = 20) -> pd.DataFrame:
         "table 4": (table_4(study), "vocabulary", ("A@1", "R@10")),
         "table 5": (table_5(study, history=history), "vocabulary", ("A@1", "MR")),
     }
-    found = []
+    lines = []
     for name, (table, by, metrics) in tables.items():
         for part, block in table.groupby(by, sort=False):
             for metric in metrics:
@@ -180,7 +180,7 @@ def orders(study: Study, history: int = 20) -> pd.DataFrame:
                     same += int(ours[better] > ours[worse])
                     if ours[better] < ours[worse]:
                         turned.append(f"{worse} > {better}")
-                found.append(
+                lines.append(
                     {
                         "table": name,
                         "part": part,
@@ -190,4 +190,4 @@ def orders(study: Study, history: int = 20) -> pd.DataFrame:
                         "the other way round": "; ".join(turned),
                     }
                 )
-    return pd.DataFrame(found)
+    return pd.DataFrame(lines)

@@ -44,6 +44,6 @@ def with_paper(table: pd.DataFrame, name: str, by: str) -> pd.DataFrame:
     metrics, numbers = PAPER[name]
     table = table.copy()
     for column, metric in enumerate(metrics):
-        found = (numbers.get(key) for key in zip(table[by], table["model"], strict=True))
-        table[f"{metric} paper"] = [row[column] if row else float("nan") for row in found]
+        paper = (numbers.get(key) for key in zip(table[by], table["model"], strict=True))
+        table[f"{metric} paper"] = [row[column] if row else float("nan") for row in paper]
     return table

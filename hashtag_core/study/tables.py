@@ -286,12 +286,12 @@ def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.Da
     from tqdm.auto import tqdm
 
     jobs = [(n, setting, row) for n in study.numbers for setting in rows for row in rows[setting]]
-    found = []
+    measured = []
     for number, setting, row in (bar := tqdm(jobs, desc="rows")):
         bar.set_postfix_str(f"fold {number + 1}: {setting}, {row}")
         for values in one(number, setting, row):
-            found.append({"vocabulary": setting, "model": row, "fold": number + 1, **values})
-    return pd.DataFrame(found)
+            measured.append({"vocabulary": setting, "model": row, "fold": number + 1, **values})
+    return pd.DataFrame(measured)
 
 
 def summarise(
