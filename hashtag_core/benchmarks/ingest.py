@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote_to_bytes
 
 import torch
@@ -33,13 +34,6 @@ Photo = tuple[str, datetime, str, tuple[str, ...]]  # user, time, photo id, hash
 # ---- the loop
 
 
-class Words:
-    """What `known_words` asks for: the words, without their vectors."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.key_to_index = {word: i for i, word in enumerate(words)}
-
-
 def csv_loop(
     paths: Sequence[Path],
     words: Sequence[str] | None = None,
@@ -52,7 +46,8 @@ def csv_loop(
         words: those that have a vector; the installed ones where not given.
         photos_of_user: at least and at most so many tagged ones, and at least so many left.
     """
-    vectors = Words(load_vocabulary() if words is None else words)
+    known = {word: i for i, word in enumerate(load_vocabulary() if words is None else words)}
+    vectors = SimpleNamespace(key_to_index=known)  # what `known_words` asks for
     photos, left_out, known_ids = defaultdict(list), Counter(), set()
     limit = csv.field_size_limit(2**30)
     for path in paths:
@@ -98,7 +93,7 @@ def read_rows(path: Path) -> Iterator[list[str]]:
             yield row if width == 23 else [row[1], *row[3:]]
 
 
-def read_photo(row: list[str], vectors: Words) -> Photo | str:
+def read_photo(row: list[str], vectors: SimpleNamespace) -> Photo | str:
     """The photo of a row, or why it is left out."""
     if len(row) != 23:
         return row[0]

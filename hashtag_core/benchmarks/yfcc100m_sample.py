@@ -9,6 +9,7 @@ rows that are broken in all the ways that files break.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, count, islice
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -19,18 +20,8 @@ from hashtag_core.errors import InputError
 PHOTOS_OF_USER = 110  # the median; log-normal
 VOCABULARY = 40_000  # of the most frequent words
 ODD_SHARE = 0.02  # of the rows, one of `ODDITIES` each
-FOREIGN = [
-    "東京",
-    "富士山",
-    "さくら",
-    "москва",
-    "зима",
-    "zürich",
-    "café",
-    "münchen",
-    "서울",
-    "αθήνα",
-]
+FOREIGN = ["東京", "富士山", "さくら", "москва", "зима"]
+FOREIGN += ["zürich", "café", "münchen", "서울", "αθήνα"]
 BLOCK = 200  # users whose photos lie mixed in one part of the file
 FIRST_UPLOAD = 1_080_000_000  # 2004, in epoch seconds
 SECONDS = 300_000_000  # until 2013
@@ -49,23 +40,15 @@ def write_yfcc100m_sample(path: str | Path, rows: int, columns: int = 23, seed: 
     """
     if columns not in (23, 25) or rows < 1:
         raise InputError(f"{columns} columns, {rows} rows: 23 or 25 columns, and at least one row.")
-    path = Path(path)
-    with path.open("wb") as file:
-        written = 0
-        for lines in _blocks_of_users(columns, seed):
-            lines = lines[: rows - written]
-            file.write(b"".join(lines))
-            written += len(lines)
-            if written == rows:
-                return path
-    return path
+    with Path(path).open("wb") as file:
+        file.writelines(islice(chain.from_iterable(_blocks_of_users(columns, seed)), rows))
+    return Path(path)
 
 
 def _blocks_of_users(columns: int, seed: int) -> Iterator[list[bytes]]:
     """The lines of `BLOCK` users after the other, mixed within a block, without an end."""
     words = _vocabulary()
-    block = 0
-    while True:
+    for block in count():
         rng = np.random.default_rng([seed, block])
         lines = [
             line
@@ -73,7 +56,6 @@ def _blocks_of_users(columns: int, seed: int) -> Iterator[list[bytes]]:
             for line in _lines_of_user(rng, user, words, columns)
         ]
         yield [lines[i] for i in rng.permutation(len(lines))]
-        block += 1
 
 
 def _vocabulary() -> list[str]:

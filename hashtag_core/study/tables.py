@@ -39,6 +39,7 @@ from hashtag_core.study.rows import (
     TABLE_5,
     TABLE_ENCODERS,
     TABLE_RETRIEVAL,
+    Rows,
     main_row,
     rows_for,
 )
@@ -79,9 +80,7 @@ def table_1(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
         A row per vocabulary and model: the metrics' means over folds in per cent, "… std" with
         several folds, "… paper", photos and left_out. The other tables are like it.
     """
-    rows = prediction_by_fold(study, TABLE_1, models)
-    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
-    return with_paper(table, "table 1", "vocabulary")
+    return with_paper(_seen_rows(study, TABLE_1, models), "table 1", "vocabulary")
 
 
 def table_2(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
@@ -111,15 +110,12 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
 
 def table_4(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Table 4, the fusion of images and hashtags in the user encoder (Equation 4)."""
-    rows = prediction_by_fold(study, TABLE_4, models)
-    table = summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
-    return with_paper(table, "table 4", "vocabulary")
+    return with_paper(_seen_rows(study, TABLE_4, models), "table 4", "vocabulary")
 
 
 def table_encoders(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Not a table of the paper: what §3.1 says in words, pooling and a TCN in place of the GRU."""
-    rows = prediction_by_fold(study, TABLE_ENCODERS, models)
-    return summarise(rows[rows["candidates"] == "seen"], ["vocabulary", "model"])
+    return _seen_rows(study, TABLE_ENCODERS, models)
 
 
 def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20) -> pd.DataFrame:
@@ -278,6 +274,11 @@ def prediction_by_fold(
         rows_for(study.photos, rows, models),
         lambda number, setting, row: study.prediction(number, setting, SAME_AS.get(row, row)),
     )
+
+
+def _seen_rows(study: Study, rows: Rows, models: Iterable[str] | None) -> pd.DataFrame:
+    by_fold = prediction_by_fold(study, rows, models)
+    return summarise(by_fold[by_fold["candidates"] == "seen"], ["vocabulary", "model"])
 
 
 def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
