@@ -441,7 +441,7 @@ def test_two_processes_of_torchrun_do_what_one_does(mixed, tmp_path):
         assert run.stdout.count("9  left out: the file is missing  (row 3, 10, 17, 24, 31, …)") == 1
         photos = PhotoCollection.load(folder)
         assert sorted(path.name for path in folder.iterdir()) == [
-            "features.npy", "meta.json", "photos.parquet",
+            "features.next.npy", "meta.json", "photos.parquet",
         ]  # fmt: skip
         accounts.append(photos.meta["pictures"])
         found.append(np.asarray(photos.features))
@@ -522,6 +522,7 @@ def test_a_collection_gets_its_features(tmp_path, with_tiny):
         "source": "test",
         "licence": "free",
         "counts": {"photos": 11, "users": 1},
+        "features": "features.next.npy",
         "convnet": {"name": "a", "weights": "none"},
         "pictures": account,
     }
@@ -557,33 +558,68 @@ def test_a_finished_one_begins_anew_and_finds_pictures_that_came_since(tmp_path,
     assert prepare_features(folder, "a", device="cpu") == {"read": 2, "left_out": {}}
 
 
-@pytest.mark.parametrize("moment", ["features.next.npy", "meta.next.json"])
+def stopped(monkeypatch, folder, convnet, moment) -> None:
+    """A run that stops where it would replace meta.json, or remove what is of no use any more."""
+    action, name = {
+        "before meta.json": ("replace", "meta.json.partial"),
+        "after meta.json": ("unlink", PhotoCollection.load(folder).meta.get("features", NAMES[0])),
+        "at the notes": ("unlink", "features.next.npy.rows"),
+    }[moment]
+    do = getattr(Path, action)
+
+    def stopping(self, *arguments, **options):
+        if self.name == name:
+            raise KeyboardInterrupt
+        return do(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, action, stopping)
+        with pytest.raises(KeyboardInterrupt):
+            prepare_features(folder, convnet, device="cpu")
+
+
+NAMES = ["features.npy", "features.next.npy"]
+
+
+@pytest.mark.parametrize("moment", ["before meta.json", "after meta.json", "at the notes"])
 @pytest.mark.parametrize("then", ["a", "b"])
-def test_stopped_while_switching_it_is_detected_and_mended(
+def test_stopped_while_features_are_replaced_they_and_meta_json_belong_together(
     moment, then, tmp_path, with_tiny, monkeypatch
 ):
-    folder = greys(tmp_path / "c")
-    place = Path.replace
-
-    def stopping(self, target):
-        if self.name == moment:
-            raise KeyboardInterrupt
-        return place(self, target)
-
-    monkeypatch.setattr(Path, "replace", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        prepare_features(folder, "a", device="cpu")
-    monkeypatch.setattr(Path, "replace", place)
-    if moment == "meta.next.json":  # features are new, meta.json is old
-        assert "Start it again" in one_line(PhotoCollection.load, folder)
+    old = np.ones((11, 7), np.float16)
+    folder = greys(tmp_path / "c", features=old, convnet={"name": "old", "weights": "w"})
+    stopped(monkeypatch, folder, "a", moment)
+    photos = PhotoCollection.load(folder)
+    if moment == "before meta.json":
+        assert photos.meta["convnet"]["name"] == "old" and np.array_equal(photos.features, old)
     else:
-        assert PhotoCollection.load(folder).features.shape == (11, 0)
+        assert photos.meta["convnet"]["name"] == "a"
+        assert np.array_equal(photos.features[:10], EXPECTED)
     account = prepare_features(folder, then, device="cpu")
     photos = PhotoCollection.load(folder)
     assert photos.meta["convnet"]["name"] == then and photos.meta["pictures"] == account
     assert np.array_equal(photos.features[:10], EXPECTED)
-    assert sum(net.network.seen for net in with_tiny) == (11 if then == "a" else 22)
+    goes_on = moment == "before meta.json" and then == "a"
+    assert sum(net.network.seen for net in with_tiny) == (11 if goes_on else 22)
     assert len(list(folder.iterdir())) == 3
+
+
+def test_what_a_stopped_run_left_is_not_taken_for_a_later_one(tmp_path, with_tiny, monkeypatch):
+    folder = collection(tmp_path / "c", [held(GREYS[0]), file("late.png")])
+    stopped(monkeypatch, folder, "a", "at the notes")
+    stopped(monkeypatch, folder, "b", "after meta.json")  # what "a" made lies beside it
+    (folder / "late.png").write_bytes(GREYS[1])
+    assert prepare_features(folder, "a", device="cpu") == {"read": 2, "left_out": {}}
+
+
+def test_features_change_between_two_names(tmp_path, with_tiny):
+    folder = greys(tmp_path / "c")
+    for name in ("features.next.npy", "features.npy", "features.next.npy"):
+        prepare_features(folder, "a", device="cpu")
+        assert PhotoCollection.load(folder).meta["features"] == name
+        assert sorted(path.name for path in folder.iterdir()) == [
+            name, "meta.json", "photos.parquet",
+        ]  # fmt: skip
 
 
 def test_without_a_single_picture_the_features_stay(tmp_path, with_tiny):

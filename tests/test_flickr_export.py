@@ -136,7 +136,7 @@ def test_the_user_is_told_or_of_the_profile(tmp_path, profile, user, found):
         (description(tags={"tag": "x"}), flickr_export.WRONG_TAGS),
         (description(tags="cat"), flickr_export.WRONG_TAGS),
         (description(tags=["x"] * 1001), flickr_export.MANY_HASHTAGS),
-        (description(tags=described(["##", "a:b=c"])), flickr_export.NO_HASHTAG),
+        (description(tags=described(["##", "a:b=c"])), cleaning.NO_HASHTAG),
         (description(date_taken=None, date_imported="0"), flickr_export.NO_DATE),
         (description(name="x" * flickr_export.MAX_JSON), flickr_zips.TOO_LARGE),
     ],

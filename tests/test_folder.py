@@ -180,7 +180,7 @@ def test_a_picture_with_one_broken_place_is_kept_and_told(folder):
 
 
 def test_too_many_bytes(folder, monkeypatch):
-    monkeypatch.setattr(folder_module, "MAX_BYTES", len(GOOD) - 1)
+    monkeypatch.setattr(pictures, "MAX_BYTES", len(GOOD) - 1)
     assert only(folder, GOOD) == pictures.TOO_LARGE
 
 

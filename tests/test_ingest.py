@@ -259,9 +259,10 @@ def test_features_follow_where_there_are_pictures(tmp_path, capsys):
     assert photos.features.shape == (4, 1280)
     assert np.isnan(photos.features[3]).all() and np.isfinite(photos.features[:3]).all()
     assert photos.meta["images"] == str(tmp_path) and photos.meta["counts"]["pictures"] == 4
-    before = (tmp_path / "out" / "features.npy").stat().st_mtime_ns
+    features = tmp_path / "out" / photos.meta["features"]
+    before = features.stat().st_mtime_ns
     assert cli.main(command) == 0  # all is there
-    assert (tmp_path / "out" / "features.npy").stat().st_mtime_ns == before
+    assert features.stat().st_mtime_ns == before
     assert "4  rows read" in capsys.readouterr().out
 
 

@@ -1,5 +1,7 @@
 """A PhotoCollection that does not fit is refused: one line says what is wrong, and where."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,6 +90,23 @@ def test_loading_names_a_broken_file(name, folder):
 def test_loading_refuses_another_format_version(folder):
     (folder / "meta.json").write_text('{"format_version": 99}')
     assert "format version 99" in error_of(PhotoCollection.load, folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../features.npy", "/features.npy", "a/b.npy", "..", "", "photos.parquet", 7, None, []]
+)
+def test_loading_refuses_features_that_are_no_file_of_the_folder(name, folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "features": name}))
+    assert "`features` is" in error_of(PhotoCollection.load, folder)
+
+
+def test_features_of_another_name_are_loaded(folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "features": "features.b-1.npy"}))
+    assert "no features.b-1.npy" in error_of(PhotoCollection.load, folder)
+    (folder / "features.npy").rename(folder / "features.b-1.npy")
+    assert PhotoCollection.load(folder).features.shape == (8, 2)
 
 
 @pytest.mark.parametrize("shape", [(7, 2), (9, 2), (8,)])

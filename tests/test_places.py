@@ -9,7 +9,7 @@ from hashtag_core import cli
 from hashtag_core.errors import InputError
 from hashtag_core.prepare import ingest
 from hashtag_core.prepare.ingest import dry_run, prepare
-from hashtag_core.prepare.places import alone, told
+from hashtag_core.prepare.places import errors_in_one_line, locked
 from hashtag_core.prepare.selection import Selected
 from hashtag_core.sources.table import Table
 
@@ -61,7 +61,10 @@ def test_places_that_cannot_be_written_are_one_line(table, tmp_path, capsys):
         assert command(table, out) == 2
         shown = capsys.readouterr().err
         assert shown.startswith("hashtag-core: ") and shown.count("\n") == 1
-    with pytest.raises(InputError, match=r"^/x: Permission denied\.$"), told(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"^/x: Permission denied\.$"),
+        errors_in_one_line(tmp_path),
+    ):
         raise PermissionError(13, "Permission denied", "/x")
 
 
@@ -77,8 +80,8 @@ def test_no_permission_is_one_line(table, monkeypatch, capsys):
 HOLD = """
 import sys
 from pathlib import Path
-from hashtag_core.prepare.places import alone
-with alone(Path(sys.argv[1])):
+from hashtag_core.prepare.places import locked
+with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -96,12 +99,12 @@ def test_one_run_at_a_time_writes_to_a_folder(table, tmp_path):
                 other.kill()
     prepare(source(table), out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "t.csv"]
-    with alone(out), pytest.raises(InputError, match="another run"):
+    with locked(out), pytest.raises(InputError, match="another run"):
         prepare(source(table), out)
 
 
 def test_one_run_at_a_time_extracts_features(folder, capsys):
-    with alone(folder / "features.next.npy"):
+    with locked(folder / "features"):
         assert cli.main(["prepare", "features", str(folder)]) == 2
     assert "another run is writing" in capsys.readouterr().err
     assert not list(folder.glob("*.lock"))

@@ -7,10 +7,8 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from hashtag_core.data.photos import NEXT_FEATURES
 from hashtag_core.errors import printable
-from hashtag_core.model.convnet import DEFAULT_CONVNET
-from hashtag_core.prepare.places import alone
+from hashtag_core.prepare.places import locked
 
 SHOWN = 5  # rows that are named of each reason
 
@@ -35,8 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--convnet",
         metavar="NAME",
-        default=DEFAULT_CONVNET,
-        help="a classifier of torchvision (the paper's is resnet50); default: %(default)s",
+        help="a classifier of torchvision (the paper's is resnet50); default: efficientnet_lite0",
     )
     parser.add_argument(
         "--batch-size", metavar="N", type=int, default=32, help="default: %(default)s"
@@ -54,15 +51,16 @@ def _features(options: argparse.Namespace) -> None:
 
 def extract(options: argparse.Namespace, folder: str | Path) -> None:
     """Extract the features of a collection's pictures, and tell how many could be read."""
+    from hashtag_core.model.convnet import DEFAULT_CONVNET
     from hashtag_core.prepare.features import prepare_features
 
-    path = Path(folder) / NEXT_FEATURES
-    first = path.parent.is_dir() and not int(os.environ.get("RANK", 0))  # of torchrun's
-    with alone(path) if first else nullcontext():
+    convnet = options.convnet or DEFAULT_CONVNET
+    first = Path(folder).is_dir() and not int(os.environ.get("RANK", 0))  # of torchrun's
+    with locked(Path(folder) / "features") if first else nullcontext():
         account = prepare_features(
-            folder, options.convnet, options.batch_size, options.workers, options.device
+            folder, convnet, options.batch_size, options.workers, options.device
         )
-    print(f"{account['read']:12,d}  pictures read with {options.convnet}")
+    print(f"{account['read']:12,d}  pictures read with {convnet}")
     for reason, left in account["left_out"].items():
         first = ", ".join(map(str, left["first"][:SHOWN]))
         more = ", …" if left["count"] > SHOWN else ""

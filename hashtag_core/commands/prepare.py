@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.commands import features as feature_command
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from hashtag_core.prepare.ingest import Images
     from hashtag_core.prepare.staging import Source
 
 MOST_WORKERS = 8  # each holds a copy of the simulated world
@@ -124,53 +124,49 @@ def _shared_options(
 
 
 def _prepare_yfcc100m(options: argparse.Namespace) -> None:
-    from hashtag_core.prepare.ingest import Images
     from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
 
-    root = options.images
-    images = None if root is None else Images(Path(root), picture_paths)
-    source = Yfcc100m(options.metadata, options.words, with_images=root is not None)
-    _ingest(source, options, images)
+    source = Yfcc100m(options.metadata, options.words, with_images=options.images is not None)
+    _ingest(source, options, options.images, picture_paths)
 
 
 def _prepare_table(options: argparse.Namespace) -> None:
-    from hashtag_core.errors import printable
-    from hashtag_core.prepare.ingest import Images
     from hashtag_core.sources.table import Table
 
     names = "user", "time", "hashtags", "photo_id", "image", "separator", "time_format", "encoding"
-    told = {name: getattr(options, name) for name in (*names, "delimiter")}
-    source = Table(options.file, **told)
+    given = {name: getattr(options, name) for name in (*names, "delimiter")}
+    source = Table(options.file, **given)
     for line in source.understood:
         print(printable(line))
-    images = None
-    if options.image is not None:
-        images = Images(Path(options.image_root or Path(options.file).parent))
-    _ingest(source, options, images)
+    root = options.image_root or Path(options.file).parent
+    _ingest(source, options, None if options.image is None else root)
 
 
 def _prepare_folder(options: argparse.Namespace) -> None:
-    from hashtag_core.prepare.ingest import Images
     from hashtag_core.sources.folder import PhotoFolder
 
-    source = PhotoFolder(options.folder, options.user)
-    _ingest(source, options, Images(Path(options.folder)))
+    _ingest(PhotoFolder(options.folder, options.user), options, options.folder)
 
 
 def _prepare_flickr_export(options: argparse.Namespace) -> None:
     from hashtag_core.sources.flickr_export import FlickrExport
 
-    _ingest(FlickrExport(options.zips, options.user), options, None)
+    _ingest(FlickrExport(options.zips, options.user), options)
 
 
-def _ingest(source: Source, options: argparse.Namespace, images: Images | None) -> None:
-    """Make the collection, tell what was done, and extract the features of its pictures."""
+def _ingest(
+    source: Source, options: argparse.Namespace, root: str | Path | None = None, *paths: Callable
+) -> None:
+    """Make the collection, tell what was done, and extract the features of its pictures.
+
+    Where they lie outside of it, they are below `root`, at `paths`: see `Images`.
+    """
     from hashtag_core.data.photos import read_meta
-    from hashtag_core.errors import printable
-    from hashtag_core.prepare.ingest import NothingKept, dry_run, prepare
+    from hashtag_core.prepare.ingest import Images, NothingKept, dry_run, prepare
     from hashtag_core.prepare.report import report_text
     from hashtag_core.prepare.selection import Selection
 
+    images = None if root is None else Images(Path(root), *paths)
     selection = Selection(options.min_photos, options.max_photos, options.min_kept_photos)
     if options.dry_run:
         report, photos = dry_run(source, selection)
@@ -215,10 +211,6 @@ def _changed(folder: str | Path) -> int | None:
         return None
 
 
-def _as_time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-
 def _prepare_simulated(options: argparse.Namespace) -> None:
     from hashtag_core.sources.simulated import estimate_simulated, prepare_simulated
 
@@ -228,10 +220,11 @@ def _prepare_simulated(options: argparse.Namespace) -> None:
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers {options.workers}: at least 1.")
     workers = options.workers or (cores if about["seconds"] > 60 else 1)
+    seconds = about["seconds"] / min(workers, cores)
     print(
         f"{about['photos']:,} photos of {options.users:,} users: about "
-        f"{_as_time(about['seconds'] / min(workers, cores))} with {workers} process(es), "
-        f"{about['bytes'] / 1e9:.2f} GB on disk.",
+        + (f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min")
+        + f" with {workers} process(es), {about['bytes'] / 1e9:.2f} GB on disk.",
         flush=True,
     )
     photos = prepare_simulated(options.out, *size, workers)

@@ -5,7 +5,8 @@ On disk it is a folder of three files that any tool can open:
     photos.parquet   photo_id, user, time, hashtags, image {bytes, path}, and any more
     features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet, NaN
                      where there was no picture that it could look at
-    meta.json        where it came from, its licence, the ConvNet, and what was left out and why
+    meta.json        where it came from, its licence, the ConvNet, and what was left out and why;
+                     the name of the features' file, where it is another one than features.npy
 
 Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
 Shapes: P photos, U users, d_i image feature.
@@ -14,7 +15,8 @@ Shapes: P photos, U users, d_i image feature.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +24,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.data.pictures import Pictures, read_image
-from hashtag_core.errors import InputError
+from hashtag_core.data.pictures import NO_PICTURE, PictureError, Pictures
+from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
-NEXT_FEATURES, NEXT_META = "features.next.npy", "meta.next.json"  # `prepare.features` writes
+FEATURES = ("features.npy", "features.next.npy")  # `prepare features` changes between the two
 ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
 
 
@@ -72,27 +74,26 @@ class PhotoCollection:
         import pyarrow.parquet as pq
 
         folder = Path(folder)
-        for name in ("photos.parquet", "features.npy", "meta.json"):
-            if not (folder / name).is_file():
-                raise InputError(
-                    f"{folder}: no {name}. A photo collection is a folder made by "
-                    f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
-                )
         meta = read_meta(folder)
-        if is_half_switched(folder):
-            raise InputError(
-                f"{folder}: `prepare features` was stopped while it switched features. Start it "
-                "again: it goes on from there."
-            )
         with reading(folder / "photos.parquet") as path:
             columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
             table = pq.read_table(path, columns=columns)
-        with reading(folder / "features.npy") as path:
+        with reading(_present(features_path(folder, meta))) as path:
             features = load_features(path)
         return cls(table, features, meta, folder)
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        source = self.meta.get("source", "no source named")
+        convnet = self.meta.get("convnet", {}).get("name", "no ConvNet named")
+        return printable(
+            f"PhotoCollection {self.folder.name if self.folder else '(in memory)'}: "
+            f"{len(self):,} photos of {len(self.users):,} users, "
+            f"{len(self.hashtag_names.dictionary):,} different hashtags, "
+            f"features of {self.features.shape[1]} numbers ({convnet}); from {source}"
+        )
 
     @property
     def has_pictures(self) -> bool:
@@ -128,7 +129,7 @@ class PhotoCollection:
         """SHA-256 over photo ids, users and hashtags in their order, and the features."""
         import hashlib
 
-        digest = hashlib.sha256(np.ascontiguousarray(self.features))
+        digest = hashlib.sha256(np.ascontiguousarray(self.features).data)
         for name in ("photo_id", "user", "hashtags"):  # each as one JSON list, piece by piece
             before = b"["
             for start in range(0, len(self), 65_536):
@@ -152,6 +153,8 @@ class PhotoCollection:
 
         if name in self.table.column_names:
             return self.table[name]
+        if self.folder is None:
+            raise InputError(f"collection: no column `{name}`.")
         return pq.read_table(self.folder / "photos.parquet", columns=[name])[name]
 
     def rows_of(self, user: int) -> slice:
@@ -178,26 +181,25 @@ class PhotoCollection:
         Raises:
             InputError: where the collection holds no picture for it.
         """
-        image = self._picture_at(row)
-        root = None if self.folder is None else self._pictures.root
-        return read_image(image, root, f"{self.folder or 'collection'}: row {row}")
+        if self._pictures is None:
+            raise PictureError(f"collection: row {row} has no picture.", NO_PICTURE)
+        return self._pictures[row]
 
     @cached_property
-    def _pictures(self) -> Pictures:
+    def _pictures(self) -> Pictures | None:
+        if self.folder is None:
+            return None
         return Pictures(self.folder / "photos.parquet", picture_root(self.folder, self.meta))
-
-    @cached_property
-    def _picture_at(self) -> Callable[[int], dict | None]:
-        return (lambda row: None) if self.folder is None else self._pictures.image
 
 
 def read_meta(folder: Path) -> dict:
     """What meta.json says.
 
     Raises:
-        InputError: where it is broken, or of another format version.
+        InputError: where it or photos.parquet is missing, or it is broken or of another version.
     """
-    with reading(folder / "meta.json") as path:
+    _present(folder / "photos.parquet")
+    with reading(_present(folder / "meta.json")) as path:
         meta = json.loads(path.read_text(encoding="utf-8"))
     version = meta.get("format_version") if isinstance(meta, dict) else None
     if version != FORMAT_VERSION:
@@ -206,6 +208,27 @@ def read_meta(folder: Path) -> dict:
             f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
         )
     return meta
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(
+            f"{path.parent}: no {path.name}. A photo collection is a folder made by "
+            f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
+        )
+    return path
+
+
+def features_path(folder: Path, meta: dict) -> Path:
+    """The file of the features that belong to this meta.json.
+
+    Raises:
+        InputError: where meta.json names something else than an .npy file of the folder.
+    """
+    name = meta.get("features", FEATURES[0])
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.npy", name):
+        raise InputError(f"{folder}/meta.json: `features` is {name!r}; it must be NAME.npy.")
+    return folder / name
 
 
 def picture_root(folder: Path, meta: dict) -> Path:
@@ -222,13 +245,8 @@ def picture_root(folder: Path, meta: dict) -> Path:
     return Path(root)
 
 
-def is_half_switched(folder: Path) -> bool:
-    """Whether features.npy is new and meta.json still old; see `writing.switch_features`."""
-    return (folder / NEXT_META).is_file() and not (folder / NEXT_FEATURES).is_file()
-
-
 def load_features(path: Path) -> np.ndarray:
-    """features.npy as a memory map; (P, 0), of photos without pictures, holds nothing to map."""
+    """The features as a memory map; (P, 0), of photos without pictures, holds nothing to map."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError:
@@ -254,13 +272,13 @@ def check_columns(table: pa.Table, where: Path | None) -> None:
         "time": (types.is_timestamp, "timestamps"),
         "hashtags": (is_texts, "lists of text"),
     }
-    where = where or "collection"
+    place = where or "collection"
     for name, (fits, what) in wanted.items():
         if name not in table.column_names:
-            raise InputError(f"{where}: photos.parquet has no column `{name}`.")
+            raise InputError(f"{place}: photos.parquet has no column `{name}`.")
         kind = table.schema.field(name).type
         if not fits(kind):
-            raise InputError(f"{where}: column `{name}` is of type {kind}; it must be {what}.")
+            raise InputError(f"{place}: column `{name}` is of type {kind}; it must be {what}.")
 
 
 def check_table(table: pa.Table, where: Path | None) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -98,55 +99,41 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
         raise PictureError(f"{name}: the picture is broken ({reason}).") from None
 
 
-def read_image(image: dict | None, root: Path | None, name: str) -> bytes:
-    """The encoded picture of one photo.
+def _read(path: Path, name: str) -> bytes:
+    with open_plain(path, name) as file:
+        return file.read(MAX_BYTES + 1)  # a file that grows meanwhile is refused later
 
-    Args:
-        image: {"bytes", "path"} as photos.parquet has it, or None.
-        root: the folder that paths start from, and must not leave.
-        name: what to call the photo in an error.
+
+@contextmanager
+def open_plain(path: Path, name: str) -> Iterator[BinaryIO]:
+    """A plain file of at most `MAX_BYTES`, open to read; a pipe or a device is not waited for.
 
     Raises:
-        PictureError: where there is no picture, or not one that may be read.
+        PictureError: where it is anything else, or cannot be read; it calls the file `name`.
     """
-    if image is None or (image["bytes"] is None and image["path"] is None):
-        raise PictureError(f"{name} has no picture.", NO_PICTURE)
-    if image["bytes"] is not None:
-        return image["bytes"]
-    shown = f"{name}: {image['path']!r}"  # with its control characters escaped
     try:
-        path = (root / image["path"]).resolve()
-        inside = path.is_relative_to(root.resolve())
-    except (OSError, RuntimeError, ValueError):  # links in a circle; a NUL
-        raise PictureError(f"{shown}: no such file.", MISSING) from None
-    if not inside:
-        raise PictureError(f"{shown} leaves the folder {root}.", OUTSIDE)
-    return _read(path, shown)
-
-
-def _read(path: Path, name: str) -> bytes:
-    """A plain file of at most `MAX_BYTES`; a pipe or a device is not waited for."""
-    try:
-        if not path.exists():
-            raise PictureError(f"{name}: no such file.", MISSING)
         if not path.is_file():
-            raise PictureError(f"{name}: not a plain file.", NO_FILE)
+            raise _not_plain(name) if path.exists() else FileNotFoundError
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
             about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
             if not stat.S_ISREG(about.st_mode):
-                raise PictureError(f"{name}: not a plain file.", NO_FILE)
+                raise _not_plain(name)
             if about.st_size > MAX_BYTES:
                 raise _too_many_bytes(name, about.st_size)
-            return file.read(MAX_BYTES + 1)  # a file that grows meanwhile is refused later
+            yield file
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file.", MISSING) from None
     except OSError as error:
         raise PictureError(f"{name}: cannot be read ({error.strerror}).", UNREADABLE) from None
 
 
-def _too_many_bytes(name: str, found: int) -> PictureError:
-    return PictureError(f"{name}: {found:,} bytes, at most {MAX_BYTES:,} are read.", TOO_LARGE)
+def _not_plain(name: str) -> PictureError:
+    return PictureError(f"{name}: not a plain file.", NO_FILE)
+
+
+def _too_many_bytes(name: str, size: int) -> PictureError:
+    return PictureError(f"{name}: {size:,} bytes, at most {MAX_BYTES:,} are read.", TOO_LARGE)
 
 
 class Pictures:
@@ -154,7 +141,7 @@ class Pictures:
 
     Args:
         parquet: photos.parquet; its column `image` holds {bytes, path}, if there is one.
-        root: the folder that paths start from.
+        root: the folder that paths start from, and must not leave.
     """
 
     def __init__(self, parquet: str | Path, root: str | Path) -> None:
@@ -175,7 +162,21 @@ class Pictures:
         """
         if not 0 <= row < len(self):
             raise IndexError(row)
-        return read_image(self.image(row), self.root, f"{self.parquet.parent}: row {row}")
+        image = self.image(row) or {"bytes": None, "path": None}
+        name = f"{self.parquet.parent}: row {row}"
+        if image["bytes"] is not None:
+            return image["bytes"]
+        if image["path"] is None:
+            raise PictureError(f"{name} has no picture.", NO_PICTURE)
+        shown = f"{name}: {image['path']!r}"  # with its control characters escaped
+        try:
+            path = (self.root / image["path"]).resolve()
+            inside = path.is_relative_to(self.root.resolve())
+        except (OSError, RuntimeError, ValueError):  # links in a circle; a NUL
+            raise PictureError(f"{shown}: no such file.", MISSING) from None
+        if not inside:
+            raise PictureError(f"{shown} leaves the folder {self.root}.", OUTSIDE)
+        return _read(path, shown)
 
     def identity(self) -> dict:
         """What tells these pictures from others without reading them."""

@@ -10,9 +10,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from hashtag_core.data.words import known_words
+from hashtag_core.errors import InputError
 
 MAX_NAME = 200  # characters of a user or a photo id
 MAX_HASHTAGS = 1000  # of a photo
@@ -23,6 +25,7 @@ MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | 
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 HALF = re.compile("[\ud800-\udfff]")
 
+NO_HASHTAG = "no hashtag among the tags"
 EMPTY = "an empty hashtag"
 MACHINE = "a machine tag"
 BROKEN = "a hashtag of broken characters"
@@ -73,6 +76,19 @@ def clean_hashtags(typed: Iterable[str]) -> tuple[list[str], list[str]]:
         else:
             left_out.append(why)
     return list(kept), left_out
+
+
+def clean_user(name: Any) -> str | None:
+    """A user's name in one line; None where it cannot be one."""
+    name = NO_TEXT.sub(" ", name).strip() if isinstance(name, str) else ""
+    return name if 0 < len(name) <= MAX_NAME and not is_broken(name) else None
+
+
+def given_user(name: str) -> str:
+    """The name in `--user`, as `clean_user`; raises InputError where it cannot be one."""
+    if (cleaned := clean_user(name)) is None:
+        raise InputError(f"--user: a name of 1 to {MAX_NAME} characters.")
+    return cleaned
 
 
 def has_word_vector(words: Iterable[str]) -> Callable[[str], bool]:

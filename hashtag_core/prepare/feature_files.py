@@ -39,8 +39,8 @@ class FeatureFiles:
 
     def are_of(self, job: dict) -> bool:
         """Whether the files are there, and about this job (plain data)."""
-        there = self.path.exists() and self._rows.exists() and self._note.exists()
-        return there and self._note.read_text(encoding="utf-8") == json.dumps(job)
+        complete = self.path.exists() and self._rows.exists() and self._note.exists()
+        return complete and self._note.read_text(encoding="utf-8") == json.dumps(job)
 
     def begin(self, job: dict, rows: int, d_i: int) -> None:
         """Make them for this job, with every row to do."""
@@ -73,10 +73,10 @@ class FeatureFiles:
             d_i = np.lib.format.read_array_header_1_0(features)[0][1]
             beginning = features.tell()
 
-            def write(row: int, found: np.ndarray | None, codes: np.ndarray) -> None:
+            def write(row: int, done: np.ndarray | None, codes: np.ndarray) -> None:
                 batch = np.full((len(codes), d_i), np.nan, dtype="<f2")
-                if found is not None:
-                    batch[codes == DONE] = found
+                if done is not None:
+                    batch[codes == DONE] = done
                 _write_at(features, beginning + 2 * d_i * row, batch.tobytes())
                 _write_at(marks, row, codes.astype(np.uint8).tobytes())
 

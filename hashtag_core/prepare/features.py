@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hashtag_core.data.photos import NEXT_FEATURES, is_half_switched, picture_root, read_meta
+from hashtag_core.data.photos import FEATURES, features_path, picture_root, read_meta
 from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
-from hashtag_core.devices import Processes
+from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.prepare.feature_files import DONE, FIRST_REASON, FeatureFiles
-from hashtag_core.prepare.writing import mend_switch, switch_features
+from hashtag_core.prepare.writing import write_json
 
 FIRST = 100  # rows of each reason that are named
 ALONE = Processes()
@@ -62,21 +62,13 @@ def prepare_features(
     Raises:
         InputError: where there are no pictures, none of them can be read, or the disk is full.
     """
-    from hashtag_core.devices import choose_device
-
     folder = Path(folder)
-    for name in ("photos.parquet", "meta.json"):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder}: no {name}. Make a collection with `hashtag-core prepare`.")
-    processes = Processes.started(choose_device(device))
-    half_switched = is_half_switched(folder)
-    processes.wait()  # all have looked
-    if processes.rank == 0:
-        mend_switch(folder)
-    processes.wait()
     meta = read_meta(folder)
-    if half_switched and meta["convnet"]["name"] == convnet_name:
-        return meta["pictures"]
+    older = features_path(folder, meta)
+    path = folder / next(name for name in FEATURES if name != older.name)
+    processes = Processes.started(choose_device(device))
+    if processes.rank == 0:
+        FeatureFiles(older).remove_notes()  # of a run that was killed when all was done
     pictures = Pictures(folder / "photos.parquet", picture_root(folder, meta))
     pictures.check()
     if processes.rank:
@@ -84,7 +76,6 @@ def prepare_features(
     convnet = load_convnet(convnet_name, processes.device)
     if not processes.rank:
         processes.wait()
-    path = folder / NEXT_FEATURES
     account = extract_features(pictures, path, convnet, batch_size, workers, processes)
     if processes.rank == 0:
         if not account["read"]:
@@ -95,8 +86,10 @@ def prepare_features(
                 f"({', '.join(account['left_out'])}). The features stay as they were."
             )
         named = {"name": convnet.name, "weights": convnet.weights}
-        with enough_disk(folder, KEPT):
-            switch_features(folder, {**meta, "convnet": named, "pictures": account})
+        changes = {"features": path.name, "convnet": named, "pictures": account}
+        write_json(folder / "meta.json", meta | changes)  # the one stroke that replaces them
+        older.unlink(missing_ok=True)
+        FeatureFiles(path).remove_notes()
     processes.wait()
     return account
 
@@ -193,10 +186,7 @@ def _fill(
         multiprocessing_context="spawn" if workers else None,  # a fork and CUDA do not go together
     )
     total, left = sum(map(len, own)), sum(map(len, todo))
-    with (
-        files.writer() as write,
-        tqdm(total=total, initial=total - left, desc=convnet.name) as bar,
-    ):
+    with files.writer() as write, tqdm(total=total, initial=total - left, desc=convnet.name) as bar:
         for batch, (decoded, codes) in zip(todo, loader, strict=True):
             features = None if decoded is None else convnet.features(decoded).half()  # (n, d_i)
             if features is not None and not features.isfinite().all():
@@ -227,9 +217,9 @@ class _Decoded(Dataset):
 
 def _collate(items: list[tuple[Tensor | None, int]]) -> tuple[Tensor | None, np.ndarray]:
     """The decoded pictures (n, 3, H, W), None where there are none, and the codes (N,)."""
-    there = [picture for picture, _ in items if picture is not None]
+    decoded = [picture for picture, _ in items if picture is not None]
     codes = np.array([code for _, code in items], dtype=np.uint8)
-    return torch.stack(there) if there else None, codes
+    return torch.stack(decoded) if decoded else None, codes
 
 
 def _account(codes: np.ndarray) -> dict:

@@ -12,19 +12,27 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashtag_core.data.photos import COLUMNS
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, write_whole
-from hashtag_core.prepare.places import alone, check_places, told
+from hashtag_core.prepare.places import check_places, errors_in_one_line, locked
 from hashtag_core.prepare.report import report_text
 from hashtag_core.prepare.selection import Selected, Selection
 from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
-from hashtag_core.prepare.writing import ROWS_PER_GROUP, mend_switch, replacing, write_meta
+from hashtag_core.prepare.writing import (
+    ROWS_PER_GROUP,
+    photo_fields,
+    replacing,
+    write_json,
+    write_meta,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,10 +70,8 @@ class Images:
 
     def find(self, photo_id: str, given: str | None) -> tuple[str | None, str | None]:
         """(path from the root, None), or (None, why there is no picture)."""
-        if given is None:
-            return None, None
         why = None
-        for path in self.candidates(photo_id, given):
+        for path in [] if given is None else self.candidates(photo_id, given):
             why = self._why_not(path)
             if why is None:
                 return path, None
@@ -73,10 +79,10 @@ class Images:
 
     def _why_not(self, path: str) -> str | None:
         try:
-            there = (self.root / path).resolve()
-            if not there.is_relative_to(self.root.resolve()):
+            picture = (self.root / path).resolve()
+            if not picture.is_relative_to(self.root.resolve()):
                 return LEAVES
-            return None if there.is_file() else MISSING
+            return None if picture.is_file() else MISSING
         except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
             return MISSING
 
@@ -113,7 +119,7 @@ def prepare(
     out = Path(out).resolve()
     rejected = None if rejected is None else Path(rejected)
     check_places(out, rejected)
-    with told(out), alone(out):
+    with errors_in_one_line(out), locked(out):
         _prepare(source, out, selection or Selection(), images, rejected, strict)
     return out
 
@@ -130,11 +136,11 @@ def _prepare(
     root = None if images is None else str(images.root.resolve())
     staging = out.with_name(out.name + ".staging")
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
-    digest = _digest({**job, "selection": asdict(selection), "images": root})
+    whole_job = {**job, "selection": asdict(selection), "images": root}
+    digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
     if _made_by(out) == digest and (rejected is None or rejected.is_file()):
         if strict:
             refuse_malformed(json.loads((out / "report.json").read_bytes()), source.malformed)
-        mend_switch(out)
         shutil.rmtree(staging, ignore_errors=True)
         return
     if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
@@ -142,8 +148,7 @@ def _prepare(
     with enough_disk(staging, KEPT):
         same_job(staging, job)
         report = Staging(source, staging, strict, rejected is not None).run()
-        selected = Selected(staging, selection)
-        try:
+        with closing(Selected(staging, selection)) as selected:
             selected.account(report)
             if rejected is not None:
                 selected.write_rejected(rejected, source.files)
@@ -153,26 +158,17 @@ def _prepare(
                     f"{out}: no photo is left to keep. {staging.name} stays for another selection.",
                     account,
                 )
-            partial = out.with_name(out.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            with replacing(out) as partial:
+            with replacing(out, anew=True) as partial:
                 pictures, notes = _write_photos(selected, partial, images)
                 account["notes"] = {**account["notes"], **notes}
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
-                write_whole(partial / "report.json", _as_json(account))
+                write_json(partial / "report.json", account)
                 write_whole(partial / "report.txt", (report_text(account) + "\n").encode())
-                meta = {
-                    **source.meta,
-                    "job": digest,
-                    "selection": asdict(selection),
-                    **({} if root is None else {"images": root}),
-                    "report": _summary(account),
-                }
+                meta = {**source.meta, "job": digest, "selection": asdict(selection)}
+                meta |= {} if root is None else {"images": root}
                 users = selected.number_of_users()
                 counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
-                write_meta(partial, meta, counts)
-        finally:
-            selected.close()
+                write_meta(partial, {**meta, "report": _summary(account)}, counts)
     shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -182,17 +178,14 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
     Returns:
         (report, photos): photos have photo_id, user, time, hashtags and image.
     """
-    with tempfile.TemporaryDirectory() as folder, told(Path(folder)):
+    with tempfile.TemporaryDirectory() as folder, errors_in_one_line(Path(folder)):
         staging = Path(folder) / "staging"
         with enough_disk(staging, "a dry run keeps nothing"):
             same_job(staging, {})
             report = Staging(source, staging).run()
-            selected = Selected(staging, selection or Selection())
-            try:
+            with closing(Selected(staging, selection or Selection())) as selected:
                 selected.account(report)
                 return report.as_dict(source.files, source.inputs), selected.first(PREVIEW)
-            finally:
-                selected.close()
 
 
 def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tuple[int, Counter]:
@@ -205,20 +198,11 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tu
     if images is None and not selected.has_pictures():
         selected.write_without_pictures(folder / "photos.parquet")
         return pictures, notes
-    schema = pa.schema(
-        [
-            ("photo_id", pa.string()),
-            ("user", pa.string()),
-            ("time", pa.timestamp("us")),
-            ("hashtags", pa.list_(pa.string())),
-            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ]
-    )
+    schema = pa.schema(photo_fields())
     with pq.ParquetWriter(folder / "photos.parquet", schema, compression="zstd") as writer:
         for table in selected.photos():
             image = pa.array(_images(table, images, notes), schema.field("image").type)
-            table = table.select(["photo_id", "user", "time", "hashtags"])
-            table = table.append_column("image", image).cast(schema)
+            table = table.select(COLUMNS[:-1]).append_column("image", image).cast(schema)
             pictures += len(image) - image.null_count
             with_bytes = image.field("bytes").null_count < len(image)
             writer.write_table(table, ROWS_PER_GROUP if with_bytes else ROWS_WITHOUT_BYTES)
@@ -228,16 +212,15 @@ def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tu
 def _images(table: pa.Table, images: Images | None, notes: Counter) -> list[dict | None]:
     """The column `image` of some photos."""
     columns = (table[name].to_pylist() for name in ("photo_id", "image", "picture"))
-    found: list[dict | None] = []
-    for photo_id, path, picture in zip(*columns, strict=True):
+    column: list[dict | None] = []
+    for photo_id, given, picture in zip(*columns, strict=True):
+        path = None
         if picture is None and images is not None:
-            path, why = images.find(photo_id, path)
+            path, why = images.find(photo_id, given)
             notes.update([why] if why else [])
-        else:
-            path = None
-        there = picture is not None or path is not None
-        found.append({"bytes": picture, "path": path} if there else None)
-    return found
+        is_none = picture is None and path is None
+        column.append(None if is_none else {"bytes": picture, "path": path})
+    return column
 
 
 def _made_by(out: Path) -> str | None:
@@ -246,14 +229,6 @@ def _made_by(out: Path) -> str | None:
         return json.loads((out / "meta.json").read_text(encoding="utf-8")).get("job", "")
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _digest(job: dict) -> str:
-    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
-
-
-def _as_json(data: dict) -> bytes:
-    return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _summary(account: dict) -> dict:

@@ -41,8 +41,7 @@ def check_files(paths: list[Path]) -> None:
     """Refuse what is not there, or no plain file, and what is given twice."""
     for path in paths:
         if not path.is_file():
-            there = path.exists()
-            raise InputError(f"{path}: {'not a plain file' if there else 'no such file'}.")
+            raise InputError(f"{path}: {'not a plain file' if path.exists() else 'no such file'}.")
         if not is_utf8(path):
             raise InputError(f"{str(path)!r}: the file's name is not UTF-8; rename it.")
     if len({path.resolve() for path in paths}) < len(paths):

@@ -52,7 +52,7 @@ def is_utf8(path: Path) -> bool:
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Hold `<out>.lock`: a second run that writes to the same folder is refused meanwhile.
 
     The system lets go of the file when a run ends, however it ends.
@@ -101,7 +101,7 @@ def _is_same(file: BinaryIO, path: Path) -> bool:
 
 
 @contextmanager
-def told(where: Path) -> Iterator[None]:
+def errors_in_one_line(where: Path) -> Iterator[None]:
     """One line for what the system refuses; ctrl-C in the database is ctrl-C."""
     import duckdb
 

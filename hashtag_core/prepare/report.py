@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hashtag_core.errors import printable
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_HASHTAGS, NO_HASHTAG, clean_hashtags
 
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
@@ -65,6 +66,17 @@ class Report:
         """Count hashtags that are left out."""
         if count:
             self.hashtags_left_out[reason] = self.hashtags_left_out.get(reason, 0) + count
+
+    def hashtags_of(self, typed: Sequence[str], none: str = NO_HASHTAG) -> list[str] | str:
+        """The hashtags of a photo, cleaned and counted; or why it is left out: too many, `none`."""
+        if len(typed) > MAX_HASHTAGS:
+            return MANY_HASHTAGS
+        hashtags, left_out = clean_hashtags(typed)
+        self.hashtags_read += len(typed)
+        self.hashtags_kept += len(hashtags)
+        for why in left_out:
+            self.leave_out_hashtags(why, 1)
+        return hashtags or none
 
     def note(self, what: str, count: int) -> None:
         """Count rows that were kept, but not as they stood."""

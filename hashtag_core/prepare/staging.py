@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hashtag_core.errors import InputError
-from hashtag_core.files import write_whole
+from hashtag_core.files import whole_file, write_whole
 from hashtag_core.prepare.report import Report, Row
+from hashtag_core.prepare.writing import photo_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ class Piece:
     """A piece of one input, not yet understood.
 
     Attributes:
-        position: how much of the input is read now, in the unit of `Source.size`.
+        position: how much of the input is read now, in `Source.unit`.
         data: what `Source.understand` knows to take apart.
     """
 
@@ -47,7 +48,8 @@ class Source(Protocol):
     Attributes:
         name: of the way in, as on the command line.
         files: the names by which the report calls what rows come from.
-        inputs: the names of what is read one after the other, for the progress bar.
+        inputs: the names of what is read one after the other.
+        sizes: of each input, in `unit`, for the progress bar.
         job: plain data that tells this job from others: inputs and options.
         meta: what meta.json shall say.
         unit: of sizes and positions, "B" or " photos", say.
@@ -57,13 +59,11 @@ class Source(Protocol):
     name: str
     files: list[str]
     inputs: list[str]
+    sizes: list[int]
     job: dict
     meta: dict
     unit: str
     malformed: frozenset[str]
-
-    def size(self, number: int) -> int:
-        """Of input `number`, in `unit`; 0 where it is not known."""
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """The pieces of input `number`, and texts that say what is wrong with it as a whole."""
@@ -91,17 +91,33 @@ def staged_schema() -> pa.Schema:
     """The columns of a block. `image` is a path from the pictures' folder, `picture` its bytes."""
     import pyarrow as pa
 
-    return pa.schema(
-        [
-            ("ord", pa.int64()),
-            ("photo_id", pa.string()),
-            ("user", pa.string()),
-            ("time", pa.timestamp("us")),
-            ("hashtags", pa.list_(pa.string())),
-            ("image", pa.string()),
-            ("picture", pa.binary()),
-        ]
-    )
+    pictures = [("image", pa.string()), ("picture", pa.binary())]
+    return pa.schema([("ord", pa.int64()), *photo_fields()[:-1], *pictures])
+
+
+def understood(
+    rows: Iterable[tuple[Row, dict | str, Any]], report: Report, text: Callable | None
+) -> Understood:
+    """The rows of a piece, counted.
+
+    Args:
+        rows: (row, its photo with columns of `staged_schema` or why it is left out, what it was).
+        report: of this piece; it counts rows from here on.
+        text: what a row was -> its text, where the texts of those left out are asked for.
+    """
+    import pyarrow as pa
+
+    photos, rejected = [], []
+    for row, photo, origin in rows:
+        report.rows_read += 1
+        if isinstance(photo, dict):
+            photos.append({"ord": ord_of(row), **photo})
+            continue
+        report.leave_out(photo, 1, [row])
+        if text is not None:
+            rejected.append((row, photo, text(origin)))
+    report.rows_kept = len(photos)
+    return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
 
 
 def ord_of(row: Row) -> int:
@@ -159,14 +175,13 @@ class Staging:
         from tqdm.auto import tqdm
 
         source = self.source
-        sizes = [source.size(number) for number in range(len(source.inputs))]
         options = {"unit": source.unit, "unit_scale": source.unit == "B"}
         with (
             ThreadPoolExecutor(WORKERS) as pool,
-            tqdm(total=sum(sizes) or None, desc=source.name, **options) as bar,
+            tqdm(total=sum(source.sizes) or None, desc=source.name, **options) as bar,
         ):
             before = 0
-            for number, size in enumerate(sizes):
+            for number, size in enumerate(source.sizes):
                 try:
                     for position in self._input(number, pool):
                         bar.update(max(before + position - bar.n, 0))
@@ -183,7 +198,7 @@ class Staging:
         done = self.folder / f"{number:06d}.done"
         if done.is_file() and not self.strict:
             return
-        waiting: deque[tuple[int, Future]] = deque()
+        waiting: deque[Future[int]] = deque()
         problems: list[str] = []
         block = 0
         for piece in self.source.pieces(number):
@@ -194,20 +209,21 @@ class Staging:
                 continue
             path = self.folder / "blocks" / f"{number:06d}-{block:06d}.parquet"
             block += 1
-            waiting.append((piece.position, pool.submit(self._piece, piece, path)))
+            waiting.append(pool.submit(self._piece, piece, path))
             while len(waiting) > AHEAD:
-                yield _position_of_done(*waiting.popleft())
+                yield waiting.popleft().result()  # what went wrong in it is raised here
         while waiting:
-            yield _position_of_done(*waiting.popleft())
+            yield waiting.popleft().result()
         write_whole(done, json.dumps(problems).encode())
 
-    def _piece(self, piece: Piece, path: Path) -> None:
+    def _piece(self, piece: Piece, path: Path) -> int:
+        """Write the piece's block, unless it is there; returns the piece's position."""
         import pyarrow as pa
 
         if path.is_file():
             if self.strict:
                 self._refuse(_report_of(path))
-            return
+            return piece.position
         understood = self.source.understand(piece.data, self.with_texts)
         report = understood.report
         report.check()
@@ -220,6 +236,7 @@ class Staging:
             _write_table(pa.table(rejected), path.with_suffix(".rejected"))
         metadata = {"report": json.dumps(report.to_json())}
         _write_table(understood.table.replace_schema_metadata(metadata), path)
+        return piece.position
 
     def _refuse(self, report: Report) -> None:
         """Raise at the first malformed row."""
@@ -245,19 +262,12 @@ def _malformed(file: str, line: int | None, reason: str) -> InputError:
     return InputError(f"{where}: {reason}. Without --strict, such rows are counted only.")
 
 
-def _position_of_done(position: int, future: Future) -> int:
-    """Wait for the block; what went wrong in it is raised here."""
-    future.result()
-    return position
-
-
 def _write_table(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    partial = path.with_name(path.name + ".partial")
     repeated = ["user", "hashtags.list.element", "reason"]
-    pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
-    partial.replace(path)
+    with whole_file(path, "what is understood so far") as partial:
+        pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
 
 
 def _report_of(block: Path) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +14,13 @@ import numpy as np
 from hashtag_core.data.photos import (
     COLUMNS,
     FORMAT_VERSION,
-    NEXT_FEATURES,
-    NEXT_META,
     SORT_KEYS,
     PhotoCollection,
     check_columns,
     check_table,
-    is_half_switched,
 )
 from hashtag_core.errors import InputError
+from hashtag_core.files import write_whole
 from hashtag_core.prepare.feature_files import FeatureFiles
 
 if TYPE_CHECKING:
@@ -103,8 +100,7 @@ def stream_collection(
     import pyarrow.parquet as pq
 
     folder = Path(folder).resolve()
-    shutil.rmtree(folder.with_name(folder.name + ".partial"), ignore_errors=True)
-    with replacing(folder) as partial:
+    with replacing(folder, anew=True) as partial:
         features = np.lib.format.open_memmap(
             partial / "features.npy", mode="w+", dtype=np.float16, shape=(num_photos, d_i)
         )
@@ -135,14 +131,17 @@ def stream_collection(
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing(folder: Path, anew: bool = False) -> Iterator[Path]:
     """The folder to write to, `<folder>.partial`; it takes the place of `folder` in the end.
 
-    Nothing is replaced where writing raises, nor where `folder` is no photo collection.
+    It holds what a killed run left there, or nothing where it begins `anew`. Nothing is replaced
+    where writing raises, nor where `folder` is no photo collection.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
         raise InputError(f"{folder} holds something else than a photo collection. Name another.")
     partial = folder.with_name(folder.name + ".partial")
+    if anew:
+        shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True, exist_ok=True)
     yield partial
     replaced = folder.with_name(folder.name + ".replaced")
@@ -155,31 +154,21 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def write_meta(folder: Path, meta: dict, counts: dict[str, int]) -> None:
-    """Write meta.json, with the format version and the counts."""
-    _write_json(folder / "meta.json", {"format_version": FORMAT_VERSION, **meta, "counts": counts})
+    """Write meta.json, with the format version and the counts; its features are features.npy."""
+    meta = {"format_version": FORMAT_VERSION, **meta, "counts": counts}
+    meta.pop("features", None)  # where it was another collection's
+    write_json(folder / "meta.json", meta)
 
 
-def switch_features(folder: Path, meta: dict) -> None:
-    """Let the finished features.next.npy and this meta.json take the place of the older ones.
-
-    Each is replaced at one stroke, features first. A run that is stopped between the two leaves
-    meta.next.json alone; `is_half_switched` tells, and `mend_switch` does the rest.
-    """
-    _write_json(folder / NEXT_META, meta)
-    (folder / NEXT_FEATURES).replace(folder / "features.npy")
-    mend_switch(folder)
+def write_json(path: Path, data: dict) -> None:
+    """Write data as JSON, whole or not at all."""
+    write_whole(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def mend_switch(folder: Path) -> None:
-    """Do the second half of `switch_features`, or forget what was not yet begun."""
-    if is_half_switched(folder):
-        (folder / NEXT_META).replace(folder / "meta.json")
-        FeatureFiles(folder / NEXT_FEATURES).remove_notes()
-    (folder / NEXT_META).unlink(missing_ok=True)
+def photo_fields(unit: str = "us") -> list[pa.Field]:
+    """The columns of photos.parquet that every collection has; `unit` is the one of times."""
+    import pyarrow as pa
 
-
-def _write_json(path: Path, data: dict) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    types = pa.string(), pa.string(), pa.timestamp(unit), pa.list_(pa.string()), image
+    return [pa.field(name, kind) for name, kind in zip(COLUMNS, types, strict=True)]

@@ -24,17 +24,10 @@ from typing import Any
 
 from hashtag_core.data.pictures import MAX_BYTES, PictureError, load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import (
-    MANY_HASHTAGS,
-    MAX_HASHTAGS,
-    MAX_NAME,
-    NO_TEXT,
-    clean_hashtags,
-    is_broken,
-)
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, clean_user, given_user
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
-from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.flickr_zips import (
     PHOTO,
     REASONS,
@@ -56,7 +49,6 @@ WRONG_ID = "the photo id is not a number"
 VIDEO = "a video"
 WRONG_TAGS = "tags that are no list"
 NO_TAGS = "no tags"
-NO_HASHTAG = "no hashtag among the tags"
 NO_DATE = "no date, neither taken nor imported"
 MALFORMED = frozenset({*REASONS, NO_OBJECT, WRONG_ID, WRONG_TAGS, NO_DATE, MANY_HASHTAGS})
 NO_TEXT_TAG = "a tag that is no text"
@@ -87,22 +79,17 @@ class FlickrExport:
         check_files(self.paths)
         self.zips = Zips(self.paths)
         self.files, self.inputs = self.zips.names, [str(path) for path in zips]
+        self.sizes = [len(photos) for photos in self.zips.photos]  # described in each
         if not self.files:
             wrong = next((what for problems in self.zips.problems for what in problems), None)
             why = f"({wrong})" if wrong else "(is the zip with the account data there?)"
             raise InputError(f"{', '.join(self.inputs)}: no photo_….json in it {why}.")
-        self.user = _name(user) if user is not None else _user_of(self.zips.profile) or "me"
-        if self.user is None:
-            raise InputError(f"--user: a name of 1 to {MAX_NAME} characters.")
+        self.user = _user_of(self.zips.profile) or "me" if user is None else given_user(user)
         self.job = {"files": file_states(self.paths), "user": self.user}
         self.meta = {
             "source": "the archive of a member of Flickr",
             "licence": "each photo its own; see the archive",
         }
-
-    def size(self, number: int) -> int:
-        """How many photos are described in this zip."""
-        return len(self.zips.photos[number])
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Some descriptions each, as JSON, or why they cannot be read."""
@@ -110,7 +97,7 @@ class FlickrExport:
         photos = self.zips.photos[number]
         if not photos:
             return
-        first = sum(map(len, self.zips.photos[:number]))
+        first = sum(self.sizes[:number])
         try:
             with open_zip(self.paths[number]) as archive:
                 members = archive.infolist()
@@ -123,59 +110,48 @@ class FlickrExport:
 
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """Rows from descriptions; with the first ones, what is in the zips and was not read."""
-        import pyarrow as pa
-
         first, descriptions = data
-        report, photos, rejected = Report(), [], []
+        report = Report()
         if first == 0:
             report.note(LONE_PICTURE, self.zips.lone)
         with _Archives(self.paths) as archives:
-            for number, description in enumerate(descriptions, first):
-                report.rows_read += 1
-                row = (number, 0)
-                photo = self._photo(self.files[number], description, report)
-                if isinstance(photo, dict):
-                    picture = self._picture(photo["photo_id"], archives, report)
-                    photos.append({"ord": ord_of(row), **photo, "picture": picture})
-                    continue
-                report.leave_out(photo, 1, [row])
-                if with_texts:
-                    text = description if isinstance(description, bytes) else b""
-                    rejected.append((row, photo, text[:100_000].decode(errors="replace")))
-        report.rows_kept = len(photos)
-        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
+            rows = (
+                ((number, 0), self._photo(number, description, archives, report), description)
+                for number, description in enumerate(descriptions, first)
+            )
+            return understood(rows, report, _as_text if with_texts else None)
 
-    def _photo(self, name: str, description: bytes | str, report: Report) -> dict | str:
+    def _photo(
+        self, number: int, description: bytes | str, archives: _Archives, report: Report
+    ) -> dict | str:
         """The photo of a description, or why it is left out."""
         if isinstance(description, str):
             return description
         try:
-            found = json.loads(description)
+            told = json.loads(description)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            told = None
+        if not isinstance(told, dict):
             return NO_OBJECT
-        photo_id = str(found.get("id") or PHOTO.search(name)[1])
+        photo_id = str(told.get("id") or PHOTO.search(self.files[number])[1])
         if not ID.fullmatch(photo_id):
             return WRONG_ID
         if photo_id in self.zips.videos:
             return VIDEO
-        tags = found.get("tags") or []
+        tags = told.get("tags") or []
         if not isinstance(tags, list):
             return WRONG_TAGS
         if not tags:
             return NO_TAGS
-        if len(tags) > MAX_HASHTAGS:
-            return MANY_HASHTAGS
-        taken, imported = (_time(found.get(name)) for name in ("date_taken", "date_imported"))
+        taken, imported = (_time(told.get(name)) for name in ("date_taken", "date_imported"))
         if taken is None and imported is None:
             return NO_DATE
         hashtags = _hashtags(tags, report)
-        if not hashtags:
-            return NO_HASHTAG
+        if isinstance(hashtags, str):
+            return hashtags
         report.note(IMPORT_DATE, int(taken is None))
         photo = {"photo_id": photo_id, "user": self.user, "time": taken or imported}
-        return {**photo, "hashtags": hashtags, "image": None}
+        return photo | {"hashtags": hashtags, "picture": self._picture(photo_id, archives, report)}
 
     def _picture(self, photo_id: str, archives: _Archives, report: Report) -> bytes | None:
         """A small copy of a photo's picture."""
@@ -218,16 +194,18 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | str:
         return str(error)
 
 
-def _hashtags(tags: list, report: Report) -> list[str]:
-    """`{"tag": "black &amp; white", …}`, or the text alone; counted in the report."""
+def _as_text(description: bytes | str) -> str:
+    """A description for the file of rejected rows; "" where it could not be read."""
+    return "" if isinstance(description, str) else description[:100_000].decode(errors="replace")
+
+
+def _hashtags(tags: list, report: Report) -> list[str] | str:
+    """`{"tag": "black &amp; white", …}`, or the text alone; as `Report.hashtags_of`."""
     texts = [tag.get("tag") if isinstance(tag, dict) else tag for tag in tags]
     typed = [html.unescape(text) for text in texts if isinstance(text, str)]
-    hashtags, left_out = clean_hashtags(typed)
-    report.hashtags_read += len(tags)
-    report.hashtags_kept += len(hashtags)
-    for why in [NO_TEXT_TAG] * (len(tags) - len(typed)) + left_out:
-        report.leave_out_hashtags(why, 1)
-    return hashtags
+    report.hashtags_read += len(tags) - len(typed)
+    report.leave_out_hashtags(NO_TEXT_TAG, len(tags) - len(typed))
+    return report.hashtags_of(typed)
 
 
 def _time(text: Any) -> datetime | None:
@@ -242,12 +220,6 @@ def _time(text: Any) -> datetime | None:
 def _user_of(profile: bytes | None) -> str | None:
     """Whose archive it is, as `30302697@N00`."""
     try:
-        return _name(json.loads(profile)["nsid"])
+        return clean_user(json.loads(profile)["nsid"])
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return None
-
-
-def _name(text: Any) -> str | None:
-    """A user's name, where it can be one."""
-    name = NO_TEXT.sub(" ", text).strip() if isinstance(text, str) else ""
-    return name if 0 < len(name) <= MAX_NAME and not is_broken(name) else None

@@ -88,11 +88,11 @@ class Zips:
     def _match(self, name: str, member: Member) -> bool:
         """Give a medium to its photo. A name may hold several numbers: one of them is an id."""
         for pattern in (ID_AT_END, ID_IN_FRONT):
-            found = pattern.search(name)
-            if found and found[1] in self._ids:
-                self.media.setdefault(found[1], member)
+            match = pattern.search(name)
+            if match and match[1] in self._ids:
+                self.media.setdefault(match[1], member)
                 if MEDIUM.fullmatch(name)[1] is None:
-                    self.videos.add(found[1])
+                    self.videos.add(match[1])
                 return True
         return False
 

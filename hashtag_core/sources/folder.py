@@ -9,34 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from hashtag_core.data.pictures import (
-    BROKEN,
-    MAX_BYTES,
-    MISSING,
-    NO_FILE,
-    TOO_LARGE,
-    UNREADABLE,
-    PictureError,
-)
+from hashtag_core.data.pictures import NO_PICTURE, OUTSIDE, REASONS, PictureError, open_plain
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import (
-    MANY_HASHTAGS,
-    MAX_HASHTAGS,
-    MAX_NAME,
-    NO_TEXT,
-    clean_hashtags,
-    is_broken,
-)
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, given_user
 from hashtag_core.prepare.report import Report
-from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
+from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.folder_metadata import MAX_XMP, read_metadata
 
 PHOTOS_OF_PIECE = 256
@@ -52,9 +35,7 @@ NO_TIME = "no time in the metadata"
 NO_HASHTAG = "no hashtag among the keywords"
 UNREAD = "no keyword or no time, but metadata that cannot be read"
 ODD_NAME = "the name of the file is not UTF-8"
-MALFORMED = frozenset(
-    {BROKEN, MISSING, NO_FILE, TOO_LARGE, UNREADABLE, UNREAD, ODD_NAME, MANY_HASHTAGS}
-)
+MALFORMED = frozenset({*REASONS, UNREAD, ODD_NAME, MANY_HASHTAGS} - {NO_PICTURE, OUTSIDE})
 
 # What is not looked at, counted
 OTHER = "a file that is no picture by its name: not read"
@@ -88,20 +69,18 @@ class PhotoFolder:
 
     def __init__(self, folder: str | Path, user: str = "me") -> None:
         self.folder = Path(folder)
-        self.user = NO_TEXT.sub(" ", user).strip()
+        self.user = given_user(user)
         if not self.folder.is_dir():
             raise InputError(f"{folder}: no such folder.")
         if readable(str(self.folder.resolve())) != str(self.folder.resolve()):
             raise InputError(f"{readable(str(folder))}: the folder's name is not UTF-8; rename it.")
-        if not self.user or len(self.user) > MAX_NAME or is_broken(self.user):
-            raise InputError(f"--user: a name of 1 to {MAX_NAME} characters.")
         listed = _Listed(self.folder)
         self.photos = sorted(listed.photos, key=lambda photo: os.fsencode(photo.path))
         if not self.photos:
             why = (listed.problems or [", ".join(sorted(READ))])[0]
             raise InputError(f"{folder}: no picture in it ({why}).")
         self.skipped, self.problems = listed.skipped, listed.problems
-        self.inputs = [str(folder)]
+        self.inputs, self.sizes = [str(folder)], [len(self.photos)]
         self.files = [readable(photo.path) for photo in self.photos]
         self.job = {
             "folder": str(self.folder.resolve()),
@@ -109,10 +88,6 @@ class PhotoFolder:
             "files": _digest(self.folder, self.photos),
         }
         self.meta = {"source": "a folder of one's own photos", "licence": "one's own"}
-
-    def size(self, number: int) -> int:
-        """How many photos."""
-        return len(self.photos)
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Some files each."""
@@ -123,29 +98,15 @@ class PhotoFolder:
 
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """Rows from files; what was not looked at in the folder is told with the first ones."""
-        import pyarrow as pa
-
         start, some = data
-        report, photos, rejected = Report(), [], []
+        report = Report()
         for what, count in self.skipped.items() if start == 0 else ():
             report.note(what, count)
-        for number, file in enumerate(some, start):
-            report.rows_read += 1
-            try:
-                found = self._hashtags_and_time(file, report)
-            except PictureError as error:
-                found = error.reason
-            if isinstance(found, str):
-                report.leave_out(found, 1, [(number, 0)])
-                rejected += [((number, 0), found, "")] if with_texts else []
-                continue
-            row = {"ord": ord_of((number, 0)), "photo_id": file.path, "user": self.user}
-            photos.append({**row, **found, "image": file.path, "picture": None})
-        report.rows_kept = len(photos)
-        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
+        rows = (((n, 0), self._photo(file, report), "") for n, file in enumerate(some, start))
+        return understood(rows, report, str if with_texts else None)
 
-    def _hashtags_and_time(self, file: PhotoFile, report: Report) -> dict | str:
-        """What the file tells, or why it is left out."""
+    def _photo(self, file: PhotoFile, report: Report) -> dict | str:
+        """The photo of a file, or why it is left out."""
         suffix = _suffix(file.path)
         if suffix in NOT_READ:
             return f"a format that is not read: {suffix}"
@@ -154,27 +115,25 @@ class PhotoFolder:
         sidecars, unread = [], []
         for path in file.sidecars:
             try:
-                with opened(self.folder / path) as sidecar:
+                with open_plain(self.folder / path, path) as sidecar:
                     sidecars.append(sidecar.read(MAX_XMP + 1))
             except PictureError:
                 unread.append("a sidecar")
-        with opened(self.folder / file.path) as picture:
-            found = read_metadata(picture, sidecars)
-        unread += found.unread
-        if not found.keywords or found.time is None:
-            return UNREAD if unread else NO_TIME if found.keywords else NO_KEYWORD
-        if len(found.keywords) > MAX_HASHTAGS:
-            return MANY_HASHTAGS
-        hashtags, left_out = clean_hashtags(found.keywords)
-        report.hashtags_read += len(found.keywords)
-        report.hashtags_kept += len(hashtags)
-        for why in left_out:
-            report.leave_out_hashtags(why, 1)
-        if not hashtags:
-            return NO_HASHTAG
+        try:
+            with open_plain(self.folder / file.path, file.path) as picture:
+                metadata = read_metadata(picture, sidecars)
+        except PictureError as error:
+            return error.reason
+        keywords, time, unread = metadata.keywords, metadata.time, unread + metadata.unread
+        if not keywords or time is None:
+            return UNREAD if unread else NO_TIME if keywords else NO_KEYWORD
+        hashtags = report.hashtags_of(keywords, NO_HASHTAG)
+        if isinstance(hashtags, str):
+            return hashtags
         for place in unread:
             report.note(f"{place} cannot be read: kept with the other metadata", 1)
-        return {"hashtags": hashtags, "time": found.time}
+        photo = {"photo_id": file.path, "user": self.user, "time": time, "image": file.path}
+        return {**photo, "hashtags": hashtags}
 
 
 class _Listed:
@@ -230,28 +189,6 @@ class _Listed:
 def readable(name: str) -> str:
     r"""A file's name as text that can be written: bytes that are not UTF-8 as \xff."""
     return os.fsencode(name).decode("utf-8", errors="backslashreplace")
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """A plain file of at most `MAX_BYTES`; pipes and devices are not opened.
-
-    Raises:
-        PictureError: where it is anything else, or cannot be read.
-    """
-    try:
-        if not path.is_file():
-            raise PictureError("not a plain file", NO_FILE if path.exists() else MISSING)
-        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
-            if not stat.S_ISREG(about.st_mode):
-                raise PictureError("not a plain file", NO_FILE)
-            if about.st_size > MAX_BYTES:
-                raise PictureError("too many bytes", TOO_LARGE)
-            yield file
-    except OSError:
-        raise PictureError("cannot be read", UNREADABLE) from None
 
 
 def _suffix(name: str) -> str:

@@ -20,14 +20,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hashtag_core.data.pictures import (
-    BROKEN,
-    FORMATS,
-    MAX_ASPECT,
-    MAX_PIXELS,
-    TOO_LARGE,
-    PictureError,
-)
+from hashtag_core.data.pictures import FORMATS, MAX_ASPECT, MAX_PIXELS, TOO_LARGE, PictureError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,12 +89,12 @@ def read_metadata(file: BinaryIO, sidecars: Sequence[bytes] = ()) -> Metadata:
         keywords, times, unread = [], [], []
         for place, read in places:
             try:
-                found = read()
+                read_keywords, read_times = read()
             except Exception:  # each of these parsers raises what it likes at broken data
                 unread.append(place)
             else:
-                keywords += found[0]
-                times += found[1]
+                keywords += read_keywords
+                times += read_times
     time = next((time for time in times if time is not None), None)
     keywords = [keyword for keyword in keywords if keyword.strip()]
     return Metadata(list(dict.fromkeys(keywords)), time, unread)
@@ -119,7 +112,7 @@ def _open(file: BinaryIO) -> Image:
     except Image.DecompressionBombError:
         raise PictureError("too many pixels", TOO_LARGE) from None
     except Exception:
-        raise PictureError("not a picture", BROKEN) from None
+        raise PictureError("not a picture") from None
     width, height = image.size
     if width * height > MAX_PIXELS or max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError("too many pixels, or too long a strip", TOO_LARGE)
@@ -184,9 +177,9 @@ def _iptc(image: Image) -> Found:
     info = getiptcinfo(image) or {}
 
     def texts(record: tuple[int, int]) -> list[str]:
-        found = info.get(record, [])
-        found = found if isinstance(found, list) else [found]
-        return [_iptc_text(value, info.get(CHARSET)) for value in found if value]
+        values = info.get(record, [])
+        values = values if isinstance(values, list) else [values]
+        return [_iptc_text(value, info.get(CHARSET)) for value in values if value]
 
     date, clock = (next(iter(texts(record)), "") for record in (DATE, CLOCK))
     digits = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)

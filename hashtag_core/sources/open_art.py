@@ -42,7 +42,7 @@ from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.model.convnet import load_convnet
 from hashtag_core.prepare.features import extract_features
-from hashtag_core.prepare.writing import write_collection
+from hashtag_core.prepare.writing import photo_fields, write_collection
 from hashtag_core.sources.open_art_packages import find_packages, members, sha256
 
 if TYPE_CHECKING:
@@ -97,18 +97,8 @@ def prepare_open_art(
     for photo in photos:
         path = photo["photo_id"] + ".webp"
         photo["image"] = {"bytes": pictures[photo["photo_id"]], "path": path}
-    schema = pa.schema(
-        [
-            ("photo_id", pa.string()),
-            ("user", pa.string()),
-            ("time", pa.timestamp("s")),
-            ("hashtags", pa.list_(pa.string())),
-            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            ("title", pa.string()),
-            ("licence", pa.string()),
-            ("attribution", pa.string()),
-        ]
-    )
+    texts = [(name, pa.string()) for name in ("title", "licence", "attribution")]
+    schema = pa.schema([*photo_fields("s"), *texts])
     convnet = load_convnet(device=device)
     meta = {
         "source": "open_art",
@@ -144,9 +134,7 @@ def _openclipart(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
             continue
         creator, title = _text(work, "creator"), _text(work, "title")
         subjects = work.find(f".//{DUBLIN_CORE}subject")
-        keywords = (
-            [] if subjects is None else ["".join(li.itertext()) for li in subjects.iter(f"{RDF}li")]
-        )
+        items = () if subjects is None else subjects.iter(f"{RDF}li")
         licences = [e.get(f"{RDF}resource", "") for e in work.iter() if e.tag.endswith("}license")]
         if not any(url.lower().rstrip("/").endswith("publicdomain") for url in licences):
             left_out["openclipart: not marked as public domain"] += 1
@@ -156,7 +144,7 @@ def _openclipart(files: dict[str, Path], left_out: Counter) -> Iterator[dict]:
             "photo_id": f"openclipart/{path}",
             "artist": artist,
             "time": None,
-            "hashtags": clean_hashtags(keywords),
+            "hashtags": clean_hashtags(["".join(item.itertext()) for item in items]),
             "title": title,
             "licence": "public domain",
             "attribution": f"{title or path.name}, by {artist} (openclipart.org, public domain)",
@@ -256,9 +244,8 @@ def _enough_of_each_user(photos: list[dict], left_out: Counter) -> list[dict]:
         if len(series) < MIN_PHOTOS_OF_USER:
             left_out[f"artist with fewer than {MIN_PHOTOS_OF_USER} pictures"] += len(series)
             continue
-        left_out[f"artist's pictures beyond {MAX_PHOTOS_OF_USER}"] += len(
-            series[MAX_PHOTOS_OF_USER:]
-        )
+        beyond = series[MAX_PHOTOS_OF_USER:]
+        left_out[f"artist's pictures beyond {MAX_PHOTOS_OF_USER}"] += len(beyond)
         kept += series[:MAX_PHOTOS_OF_USER]
     return kept
 

@@ -21,7 +21,7 @@ def find_packages(folder: Path, wanted: dict[str, tuple[str, str]]) -> dict[str,
     Raises:
         InputError: where there is none, or more than one.
     """
-    found = {}
+    paths = {}
     for package, (pattern, command) in wanted.items():
         matches = sorted(folder.glob(pattern))
         if len(matches) != 1:
@@ -29,8 +29,8 @@ def find_packages(folder: Path, wanted: dict[str, tuple[str, str]]) -> dict[str,
                 f"{folder}: {len(matches)} files {pattern}, exactly one is needed. "
                 f"Fetch it there with `{command}`."
             )
-        found[package] = matches[0]
-    return found
+        paths[package] = matches[0]
+    return paths
 
 
 def sha256(path: Path) -> str:

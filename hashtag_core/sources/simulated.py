@@ -107,9 +107,7 @@ def prepare_simulated(
     own_words: dict[str, np.ndarray] = {}  # no more than their share of `hashtags`, on average
 
     def parts() -> Iterator[tuple[pa.Table, np.ndarray]]:
-        numbers = [
-            range(i, min(i + USERS_PER_PART, users)) for i in range(0, users, USERS_PER_PART)
-        ]
+        numbers = [range(users)[i : i + USERS_PER_PART] for i in range(0, users, USERS_PER_PART)]
         with tqdm(total=users, desc="users") as bar:
             for part in _in_order(partial(make_part, world, counts), numbers, workers):
                 own_words.update(part.own_words)

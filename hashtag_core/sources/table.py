@@ -12,41 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import (
-    MANY_HASHTAGS,
-    MAX_HASHTAGS,
-    MAX_NAME,
-    NO_TEXT,
-    clean_hashtags,
-    is_broken,
-)
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_NAME, NO_TEXT, is_broken
 from hashtag_core.prepare.opening import check_files, file_states
-from hashtag_core.prepare.report import Report, Row
-from hashtag_core.prepare.staging import Piece, Understood, ord_of, staged_schema
-from hashtag_core.sources.table_csv import (
-    LONG_CELL,
-    LONG_LINE,
-    QUOTES,
-    SAMPLE_ROWS,
-    WIDTH,
-    Cells,
-    Refused,
-)
-from hashtag_core.sources.table_guessing import (
-    Separator,
-    Times,
-    guess_separator,
-    guess_times,
-    is_empty,
-    text,
-)
-from hashtag_core.sources.table_reading import (
-    NO_OBJECT,
-    UNREADABLE,
-    is_read,
-    open_table,
-    parquet_rows,
-)
+from hashtag_core.prepare.report import Report
+from hashtag_core.prepare.staging import Piece, Understood, understood
+from hashtag_core.sources.table_csv import SAMPLE_ROWS, Cells, Refused
+from hashtag_core.sources.table_guessing import guess_separator, guess_times, is_empty, text
+from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table, parquet_rows
 
 ROWS_OF_PIECE = 5000
 MAX_PATH = 1000
@@ -60,12 +32,10 @@ NO_TIME = "no time"
 WRONG_TIME = "a time that is not understood"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
-NO_HASHTAG_LEFT = "no hashtag among the tags"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
-    {LONG_LINE, LONG_CELL, QUOTES, WIDTH, NO_OBJECT, UNREADABLE, NO_USER, LONG_USER, NO_ID, LONG_ID}
-    | {NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
+    {*BAD_ROWS, NO_USER, LONG_USER, NO_ID, LONG_ID, NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
 )
 
 
@@ -110,6 +80,7 @@ class Table:
         self.path = Path(path)
         check_files([self.path])
         self.files = self.inputs = [str(path)]
+        self.sizes = [self.path.stat().st_size]
         columns = {"user": user, "time": time, "hashtags": hashtags}
         columns |= {k: c for k, c in (("photo_id", photo_id), ("image", image)) if c is not None}
         by_number = all(column.isdecimal() for column in columns.values())
@@ -120,29 +91,17 @@ class Table:
             wanted = sorted({key if key in names else key.split(".")[0] for key in keys})
             self.opened.rows = lambda: parquet_rows(self.path, wanted)
         sample = self._sample()
-        self.times = (
-            guess_times([c["time"] for c in sample], time)
-            if time_format is None
-            else Times(time_format)
-        )
-        found = [c["hashtags"] for c in sample]
-        self.separator = guess_separator(found) if separator is None else Separator(separator)
+        self.times = guess_times([row["time"] for row in sample], time, time_format)
+        self.separator = guess_separator([row["hashtags"] for row in sample], separator)
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
             f"times: {self.times.name}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
         ]
-        self.job = {
-            "files": file_states([self.path]),
-            "columns": columns,
-            "understood": self.understood,
-        }
+        self.job = {"files": file_states([self.path]), "columns": columns}
+        self.job["understood"] = self.understood
         self.meta = {"source": self.path.name, "licence": "not known", "read as": self.understood}
-
-    def size(self, number: int) -> int:
-        """Bytes of the file on disk."""
-        return self.path.stat().st_size
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Some rows each."""
@@ -156,30 +115,21 @@ class Table:
 
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """Rows from rows."""
-        import pyarrow as pa
+        report = Report()
+        rows = (
+            ((0, line), self._photo(line, cells, why, report), cells)
+            for _, line, cells, why in data
+        )
+        return understood(rows, report, _as_text if with_texts else None)
 
-        report, photos, rejected = Report(), [], []
-        for _, line, cells, why in data:
-            row = (0, line)
-            report.rows_read += 1
-            refused = isinstance(cells, Refused)
-            photo = why if refused else self._photo(row, cells, report)
-            if why and not refused:
-                report.note(why, 1)
-            if isinstance(photo, dict):
-                photos.append(photo)
-                continue
-            report.leave_out(photo, 1, [row])
-            if with_texts:
-                rejected.append((row, photo, _as_text(cells)))
-        report.rows_kept = len(photos)
-        return Understood(pa.Table.from_pylist(photos, staged_schema()), report, rejected)
-
-    def _photo(self, row: Row, cells: Cells, report: Report) -> dict | str:
+    def _photo(self, line: int, cells: Cells | Refused, why: str, report: Report) -> dict | str:
         """The photo of a row, or why it is left out."""
-        found = {what: _at(cells, key) for what, key in self.columns.items()}
-        user = _name(found["user"])
-        photo_id = _name(found["photo_id"]) if "photo_id" in found else f"{row[1]:012d}"
+        if isinstance(cells, Refused):
+            return why
+        report.note(why, int(why != ""))
+        row = {what: _at(cells, key) for what, key in self.columns.items()}
+        user = _name(row["user"])
+        photo_id = _name(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
         for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
             if not name:
                 return missing
@@ -187,34 +137,27 @@ class Table:
                 return long
         if is_broken(user + photo_id):
             return BROKEN_NAME
-        if is_empty(found["time"]):
+        if is_empty(row["time"]):
             return NO_TIME
-        time = self.times(found["time"])
+        time = self.times(row["time"])
         if time is None:
             return WRONG_TIME
-        if is_empty(found["hashtags"]):
+        if is_empty(row["hashtags"]):
             return NO_HASHTAGS
-        typed = self.separator(found["hashtags"])
-        if len(typed) > MAX_HASHTAGS:
-            return MANY_HASHTAGS
-        hashtags, left_out = clean_hashtags(typed)
-        report.hashtags_read += len(typed)
-        report.hashtags_kept += len(hashtags)
-        for why in left_out:
-            report.leave_out_hashtags(why, 1)
-        if not hashtags:
-            return NO_HASHTAG_LEFT
-        image = found.get("image")
+        hashtags = report.hashtags_of(self.separator(row["hashtags"]))
+        if isinstance(hashtags, str):
+            return hashtags
+        image = row.get("image")
         image = None if is_empty(image) else text(image).strip()
         if image is not None and (len(image) > MAX_PATH or is_broken(image)):
             report.note(WRONG_PATH, 1)
             image = None
-        photo = {"ord": ord_of(row), "photo_id": photo_id, "user": user, "time": time}
-        return {**photo, "hashtags": hashtags, "image": image, "picture": None}
+        photo = {"photo_id": photo_id, "user": user, "time": time}
+        return {**photo, "hashtags": hashtags, "image": image}
 
     def _sample(self) -> list[dict[str, Any]]:
         rows = list(islice(self.opened.rows(), SAMPLE_ROWS))
-        good = [found[2] for found in filter(is_read, rows)]
+        good = [cells for _, _, cells, _ in filter(is_read, rows)]
         if not rows:
             raise InputError(f"{self.path}: there is no row in it.")
         if not good:
@@ -224,9 +167,10 @@ class Table:
         for what, key in self.columns.items():
             sparse = what == "image" and self.opened.names is not None
             if not sparse and all(cells[what] is None for cells in sample):
-                there = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
-                told = f" There are: {there}" if isinstance(good[0], dict) else ""
-                raise InputError(f"{self.path}: nothing in column {_told(key)} for --{what}.{told}")
+                names = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
+                names = f" There are: {names}" if isinstance(good[0], dict) else ""
+                column = key + 1 if isinstance(key, int) else key
+                raise InputError(f"{self.path}: nothing in column {column} for --{what}.{names}")
         return sample
 
     def _key(self, column: str) -> str | int:
@@ -245,8 +189,8 @@ class Table:
             at = int(column) - 1
             return names[at] if parquet else at
         why = "" if parquet else f" (the first row with {width} columns names them)"
-        there = "" if names is None else f" There are: {_listed(names)}{why}"
-        raise InputError(f"{self.path}: there is no column {column}.{there}")
+        listed = "" if names is None else f" There are: {_listed(names)}{why}"
+        raise InputError(f"{self.path}: there is no column {column}.{listed}")
 
 
 def _at(cells: Cells, key: str | int) -> Any:
@@ -263,10 +207,6 @@ def _at(cells: Cells, key: str | int) -> Any:
 def _listed(names: list[str]) -> str:
     more = ", …" if len(names) > MOST_NAMES else ""
     return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
-
-
-def _told(key: str | int) -> str:
-    return str(key + 1) if isinstance(key, int) else key
 
 
 def _name(cell: Any) -> str:

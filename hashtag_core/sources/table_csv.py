@@ -34,6 +34,7 @@ LONG_CELL = f"a cell of more than {csv.field_size_limit():,} characters"
 QUOTES = "quotes that do not match"
 PLAIN_QUOTES = "quotes that do not match: read as they stand"
 WIDTH = "another number of columns than most rows"
+BAD_LINES = {LONG_LINE, LONG_CELL, QUOTES, WIDTH}
 
 Cells = dict[str, Any] | Sequence[Any]
 
@@ -99,7 +100,7 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, int, str | None
 def guess_delimiter(path: Path, text: str) -> tuple[str, int]:
     """(what separates the columns, how many there are), from the beginning of a file."""
     widths = {delimiter: usual_width(text, delimiter) for delimiter in DELIMITERS}
-    share, width, best = max((*found, delimiter) for delimiter, found in widths.items())
+    share, width, best = max((*usual, delimiter) for delimiter, usual in widths.items())
     if width < 2 or share < 0.5:
         raise InputError(
             f"{path}: no delimiter gives rows of equal length (commas, tabs, semicolons and bars "
@@ -111,11 +112,8 @@ def guess_delimiter(path: Path, text: str) -> tuple[str, int]:
 def usual_width(text: str, delimiter: str) -> tuple[float, int]:
     """(share of the rows that have the most frequent width, that width); 0 for a width of 1."""
     lines = islice(io.StringIO(text, newline=""), SAMPLE_ROWS)
-    widths = Counter(
-        len(cells)
-        for _, cells, _ in _parse_csv(enumerate(lines, 1), delimiter)
-        if cells is not None
-    )
+    rows = _parse_csv(enumerate(lines, 1), delimiter)
+    widths = Counter(len(cells) for _, cells, _ in rows if cells is not None)
     width, count = widths.most_common(1)[0] if widths else (0, 0)
     return (count / widths.total() if width > 1 else 0.0), width
 
@@ -128,11 +126,11 @@ def csv_rows(
 
     def lines() -> Iterator[tuple[int, str | None]]:
         nonlocal position, problem
-        for found in text_lines(path, encoding):
-            if isinstance(found, str):
-                problem = found
+        for numbered in text_lines(path, encoding):
+            if isinstance(numbered, str):
+                problem = numbered
                 return
-            position, number, line = found
+            position, number, line = numbered
             yield number, line
 
     for number, cells, why in _parse_csv(lines(), delimiter):

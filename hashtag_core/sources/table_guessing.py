@@ -57,13 +57,11 @@ def _day_month_year(first: int, second: int) -> Callable[[str], datetime]:
         match = DAYS.fullmatch(text)
         if match is None:
             raise ValueError(text)
-        day, month, year = match[first], match[second], match[3]
+        day, month, year = (int(match[group]) for group in (first, second, 3))
         hour = int(match[4] or 0)
         if match[7]:
             hour = hour % 12 + (12 if match[7].lower() == "pm" else 0)
-        return datetime(
-            int(year), int(month), int(day), hour, int(match[5] or 0), int(match[6] or 0)
-        )
+        return datetime(year, month, day, hour, int(match[5] or 0), int(match[6] or 0))
 
     return read
 
@@ -78,10 +76,6 @@ def _epoch(unit: float, digits: range) -> Callable[[str], datetime]:
     return read
 
 
-def _twitter(text: str) -> datetime:
-    return datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y")
-
-
 TIMES: dict[str, Callable[[str], datetime]] = {
     "iso": _iso,
     "exif": _exif,
@@ -92,7 +86,7 @@ TIMES: dict[str, Callable[[str], datetime]] = {
     "d/m/y": _day_month_year(1, 2),
     "m/d/y": _day_month_year(2, 1),
     "rfc 2822": parsedate_to_datetime,
-    "twitter": _twitter,
+    "twitter": lambda text: datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y"),
 }
 
 
@@ -128,13 +122,15 @@ class Times:
             return None
 
 
-def guess_times(sample: Sequence[Any], column: str) -> Times:
-    """The way in which most of the cells are times.
+def guess_times(sample: Sequence[Any], column: str, given: str | None = None) -> Times:
+    """The given way, or the one in which most of the cells are times.
 
     Raises:
         InputError: where less than half of them are, or where it could be the day or the month
             that comes first.
     """
+    if given is not None:
+        return Times(given)
     cells = [cell for cell in sample if not is_empty(cell)]
     counts = {name: sum(Times(name)(c) is not None for c in cells) for name in TIMES}
     best = max(counts, key=counts.get)
@@ -145,11 +141,8 @@ def guess_times(sample: Sequence[Any], column: str) -> Times:
             f"column {column}: the times are not understood ({seen}). Is it the right column? "
             "Else tell the --time-format, like '%d %B %Y %H:%M'."
         )
-    if (
-        best == "d/m/y"
-        and counts["m/d/y"] == counts[best]
-        and not any(DOTS.match(str(c).strip()) for c in cells)
-    ):
+    dots = any(DOTS.match(str(cell).strip()) for cell in cells)
+    if best == "d/m/y" and counts["m/d/y"] == counts[best] and not dots:
         raise InputError(
             f"column {column}: is {str(cells[0])[:40]!r} day/month or month/day? No row tells. "
             "Say --time-format d/m/y or m/d/y."
@@ -171,9 +164,8 @@ class Separator:
         if not name:
             raise InputError("--separator: at least one character.")
         self.name = name = "\t" if name == r"\t" else name
-        told = {"list": "in a list", "#": "each after a #", " ": "separated by spaces"}
-        by = f"separated by {SEPARATORS.get(name, repr(name))}"
-        self.how = told.get(name, by)
+        usual = {"list": "in a list", "#": "each after a #", " ": "separated by spaces"}
+        self.how = usual.get(name, f"separated by {SEPARATORS.get(name, repr(name))}")
 
     def __call__(self, cell: Any) -> list[str]:
         """The pieces; they are cleaned elsewhere."""
@@ -197,8 +189,8 @@ def _items(typed: str) -> list[str]:
         items = None
     if isinstance(items, list):
         return list(_texts(items))
-    found = ITEM.findall(typed.strip().strip("[]{}()"))
-    return [re.sub(r"\\(.)", r"\1", one or two) or plain.strip() for one, two, plain in found]
+    matches = ITEM.findall(typed.strip().strip("[]{}()"))
+    return [re.sub(r"\\(.)", r"\1", one or two) or plain.strip() for one, two, plain in matches]
 
 
 def _texts(items: Sequence[Any], depth: int = 1) -> Iterator[str]:
@@ -212,8 +204,10 @@ def _texts(items: Sequence[Any], depth: int = 1) -> Iterator[str]:
             yield text(item)
 
 
-def guess_separator(sample: Sequence[Any]) -> Separator:
-    """What most probably stands between the hashtags of these cells."""
+def guess_separator(sample: Sequence[Any], given: str | None = None) -> Separator:
+    """The given one, or what most probably stands between the hashtags of these cells."""
+    if given is not None:
+        return Separator(given)
     cells = [text(cell).strip() for cell in sample if not is_empty(cell)]
     if any(isinstance(cell, list | tuple) for cell in sample):
         return Separator("list")

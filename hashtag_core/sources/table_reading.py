@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import DAMAGED, opened
 from hashtag_core.sources.table_csv import (
+    BAD_LINES,
     DELIMITERS,
     LONG_LINE,
     Found,
@@ -36,6 +38,7 @@ SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
 NO_OBJECT = "not a JSON object"
 UNREADABLE = "a value that cannot be read"  # of Parquet: a year 20000, text that is not UTF-8
+BAD_ROWS = BAD_LINES | {NO_OBJECT, UNREADABLE}
 SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
 
@@ -58,9 +61,9 @@ class Opened:
     understood: list[str] = field(default_factory=list)
 
 
-def is_read(found: Found | str) -> bool:
+def is_read(row: Found | str) -> bool:
     """Whether a row's cells are known."""
-    return not isinstance(found, str) and not isinstance(found[2], Refused)
+    return not isinstance(row, str) and not isinstance(row[2], Refused)
 
 
 def open_table(
@@ -113,28 +116,25 @@ def _csv(
         raise InputError(f"--delimiter {delimiter!r}: one character.")
     else:
         width = usual_width(text, delimiter)[1]
-    opened_ = Opened("csv", lambda: csv_rows(path, encoding, delimiter, width, header), None, [how])
-    opened_.understood.append(
-        f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
-    )
+    rows, names = partial(csv_rows, path, encoding, delimiter, width), None
     if header:
-        rows = csv_rows(path, encoding, delimiter, width, False)
-        first = next(filter(is_read, rows), None)
+        first = next(filter(is_read, rows(False)), None)
         if first is None:
             raise InputError(f"{path}: no row with {width} columns to name them.")
-        opened_.names = [str(cell).strip() for cell in first[2]]
-    return opened_
+        names = [str(cell).strip() for cell in first[2]]
+    columns = f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
+    return Opened("csv", partial(rows, header), names, [how, columns])
 
 
 # ---- JSON
 
 
 def _json_lines(path: Path, encoding: str) -> Iterator[Found | str]:
-    for found in text_lines(path, encoding):
-        if isinstance(found, str):
-            yield found
+    for numbered in text_lines(path, encoding):
+        if isinstance(numbered, str):
+            yield numbered
             return
-        position, number, line = found
+        position, number, line = numbered
         if line is None:
             yield position, number, Refused(), LONG_LINE
             continue

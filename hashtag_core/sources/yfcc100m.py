@@ -58,6 +58,7 @@ class Yfcc100m:
         self.paths = [Path(path) for path in paths]
         check_files(self.paths)
         self.files = self.inputs = [str(path) for path in paths]
+        self.sizes = [path.stat().st_size for path in self.paths]
         self.widths = [_width(path) for path in self.paths]
         self.words, self.with_images = words, with_images
         given = isinstance(words, str | Path)
@@ -72,10 +73,6 @@ class Yfcc100m:
         }
         self._known: dict[bytes, tuple[str | None, str | None]] = {}
 
-    def size(self, number: int) -> int:
-        """Bytes of the file on disk."""
-        return self.paths[number].stat().st_size
-
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Blocks of lines."""
         for block in blocks_of_lines(self.paths[number], BLOCK):
@@ -84,9 +81,8 @@ class Yfcc100m:
     def understand(self, data: Any, with_texts: bool) -> Understood:
         """One block of lines."""
         number, lines = data
-        return Block(number, lines, self.widths[number]).understand(
-            self._clean, self.with_images, with_texts
-        )
+        block = Block(number, lines, self.widths[number])
+        return block.understand(self._clean, self.with_images, with_texts)
 
     @cached_property
     def _has_vector(self) -> Callable[[str], bool]:
@@ -96,16 +92,16 @@ class Yfcc100m:
 
     def _clean(self, tag: bytes) -> tuple[str | None, str | None]:
         """(hashtag, None), or (None, why not); what was asked lately is remembered."""
-        found = self._known.get(tag)
-        if found is None:
+        known = self._known.get(tag)
+        if known is None:
             hashtag, why = clean_encoded(tag)
             if why is None and not self._has_vector(hashtag):
                 hashtag, why = None, UNKNOWN
-            found = hashtag, why
+            known = hashtag, why
             if len(self._known) >= MOST_KNOWN_TAGS:
                 self._known = {}
-            self._known[tag] = found
-        return found
+            self._known[tag] = known
+        return known
 
 
 def _width(path: Path) -> int:
@@ -116,14 +112,14 @@ def _width(path: Path) -> int:
         except DAMAGED:
             start = b""
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
-    found = next((width for width in widths if width in COLUMNS), None)
-    if found is None:
+    width = next((width for width in widths if width in COLUMNS), None)
+    if width is None:
         seen = f"{widths[0]} columns in the first line" if widths else "no line"
         raise InputError(
             f"{path}: not YFCC100M's metadata, whose lines have 23 or 25 columns, separated by "
             f"tabs ({seen}). For other tables there is `hashtag-core prepare table`."
         )
-    return found
+    return width
 
 
 def picture_paths(photo_id: str, path: str) -> list[str]:

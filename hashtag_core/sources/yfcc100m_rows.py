@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashtag_core.prepare.cleaning import TWICE, UNKNOWN
+from hashtag_core.prepare.cleaning import NO_HASHTAG, TWICE, UNKNOWN
 from hashtag_core.prepare.opening import BLOCK, Lines
 from hashtag_core.prepare.report import FIRST, Report, Row
 from hashtag_core.prepare.staging import Understood, ord_of, staged_schema
@@ -48,10 +48,7 @@ VIDEO = "a video"
 NO_TAGS = "no user tags"
 LONG_TAGS = f"user tags of more than {MAX_TAGS:,} bytes"
 NO_DATE = "no date, neither taken nor uploaded"
-NO_HASHTAG = "no hashtag among the tags"
 UPLOAD_DATE = f"the date taken is missing, before {FIRST_YEAR} or after the upload: uploaded counts"
-
-
 LONG_LINE = f"a line of more than {BLOCK // 2**20} MiB"
 NEVER = np.iinfo(np.int64).min
 
@@ -91,29 +88,14 @@ class Block:
             good = b"\xee" + good[1:]  # no BOM, which arrow drops; only a file begins with one
         wanted = COLUMNS[self.width]
         names = [str(i) for i in range(self.width)]
-        include = [names[i] for i in wanted.values()]
+        types = {names[i]: pa.binary() for i in wanted.values()}
         if not good:
             return {name: pa.array([], pa.binary()) for name in wanted}, numbers[:0]
         table = csv.read_csv(
             pa.BufferReader(good),
-            read_options=csv.ReadOptions(
-                use_threads=False, block_size=len(good) + 1, column_names=names
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter="\t",
-                quote_char=False,
-                double_quote=False,
-                escape_char=False,
-                newlines_in_values=False,
-                ignore_empty_lines=False,
-            ),
-            convert_options=csv.ConvertOptions(
-                check_utf8=False,
-                column_types=dict.fromkeys(include, pa.binary()),
-                include_columns=include,
-                null_values=[],
-                strings_can_be_null=False,
-            ),
+            csv.ReadOptions(use_threads=False, block_size=len(good) + 1, column_names=names),
+            csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
         columns = {name: table[names[i]].combine_chunks() for name, i in wanted.items()}
         return columns, numbers[fits]
@@ -223,15 +205,12 @@ class Block:
 
     def _texts(self) -> list[tuple[Row, str, str]]:
         """The rejected rows with their text."""
+        texts = [t.rstrip(b"\r\n").decode("utf-8", "backslashreplace") for t in self.texts]
         return [
-            ((self.number, n), reason, self._text(n))
+            ((self.number, n), reason, texts[n - self.first_line])
             for reason, lines in self.rejected
             for n in lines.tolist()
         ]
-
-    def _text(self, line: int) -> str:
-        text = self.texts[line - self.first_line].rstrip(b"\r\n")
-        return text.decode("utf-8", "backslashreplace")
 
 
 def _matches(array: pa.Array, pattern: str) -> np.ndarray:
@@ -273,10 +252,8 @@ def _times(taken: pa.Array, uploaded: pa.Array) -> tuple[np.ndarray, np.ndarray]
     texts = pc.if_else(pa.array(good), taken, b"0000-00-00 00:00:00").cast(pa.string())
     days = _of_distinct(pc.utf8_slice_codeunits(texts, 0, 10), _seconds_of_day)
     clock = pc.utf8_slice_codeunits(texts, 11, 19)  # HH:MM:SS
-    digits = np.frombuffer(clock.buffers()[2] or b"", np.uint8)[: 8 * len(clock)].reshape(
-        -1, 8
-    ) - ord("0")
-    seconds = np.where(days == NEVER, NEVER, days + digits @ CLOCK)
+    digits = np.frombuffer(clock.buffers()[2] or b"", np.uint8)[: 8 * len(clock)] - ord("0")
+    seconds = np.where(days == NEVER, NEVER, days + digits.reshape(-1, 8) @ CLOCK)
     bound = np.where(uploads == NEVER, np.iinfo(np.int64).max, uploads + DAY)
     believed = (seconds != NEVER) & (seconds <= bound)
     return np.where(believed, seconds, uploads), ~believed
