@@ -87,7 +87,7 @@ class PhotoCollection:
 
     def __repr__(self) -> str:
         source = self.meta.get("source", "no source named")
-        convnet = self.meta.get("convnet", {}).get("name", "no ConvNet named")
+        convnet = (self.meta.get("convnet") or {}).get("name", "no ConvNet named")
         return printable(
             f"PhotoCollection {self.folder.name if self.folder else '(in memory)'}: "
             f"{len(self):,} photos of {len(self.users):,} users, "
