@@ -28,17 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
         if not folder.is_dir():  # better said before the work than after it
             raise InputError(f"--json {options.json}: there is no folder {folder}.")
         return options.command(options) or 0
-    except InputError as error:
-        shown = "\n".join(map(printable, str(error).split("\n")))  # `tutorial` shows a cell
-        print(f"hashtag-core: {shown}", file=sys.stderr)
-        return 2
+    except InputError as error:  # of several lines where `tutorial` shows a cell
+        code, message = 2, "\n".join(map(printable, str(error).split("\n")))
     except PermissionError as error:
-        name = printable(str(error.filename or error))
-        print(f"hashtag-core: {name}: no permission.", file=sys.stderr)
-        return 2
+        code, message = 2, printable(str(error.filename or error)) + ": no permission."
     except KeyboardInterrupt:
-        print("hashtag-core: stopped.", file=sys.stderr)
-        return 130
+        code, message = 130, "stopped."
+    print(f"hashtag-core: {message}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -133,7 +133,7 @@ def test_other_vocabularies_keep_their_heading_beside_table_3():
 
 def test_the_command_draws_table_3_as_it_is(monkeypatch, site, tmp_path):
     drawn = []
-    monkeypatch.setattr(experiments, "table_3", lambda study, models: TABLE_3)
+    monkeypatch.setitem(experiments.TABLES, "3", lambda study, models: TABLE_3)
     monkeypatch.setattr(plots, "plot_table", lambda *given: drawn.append(given))
     command = ["table", "3", "--data", str(site), "--out", str(tmp_path), "--device", "cpu"]
     assert cli.main(command) == 0

@@ -33,9 +33,8 @@ def _benchmark(options: argparse.Namespace) -> None:
 
     device = choose_device(options.device)
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
-    print(
-        f"{device.type}: {machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
-    )
+    threads = torch.get_num_threads()
+    print(f"{device.type}: {machine}, {threads} threads, torch {torch.__version__}\n")
     sizes = {"hashtags": options.hashtags, "rows": options.rows}
     if options.repeats < 1 or any(size is not None and size < 100 for size in sizes.values()):
         raise InputError("--repeats is at least 1, --hashtags and --rows at least 100.")

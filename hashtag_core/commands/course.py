@@ -52,9 +52,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
     failed = 0
     for check in examine():
-        print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.found}", flush=True)
+        print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.state}", flush=True)
         if not check.ok:
             failed += 1
             print(f"       what to do: {check.mend}", flush=True)
-    print("This machine can run the course." if not failed else f"{failed} to mend first.")
+    print(f"{failed} to mend first." if failed else "This machine can run the course.")
     return 1 if failed else 0

@@ -49,13 +49,10 @@ def open_study(options: argparse.Namespace) -> Study:
         if value is not None and value < bound:
             raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
     photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
-    training = TrainConfig.small(options.seed)
-    if options.paper:
-        training = replace(TrainConfig.paper(), seed=options.seed)
-    for name in ("epochs", "users_per_batch"):
-        value = getattr(options, name)
-        if value is not None:
-            training = replace(training, **{name: value})
+    given = {"seed": options.seed, "epochs": options.epochs}
+    given |= {"users_per_batch": options.users_per_batch}
+    training = TrainConfig.paper() if options.paper else TrainConfig.small()
+    training = replace(training, **{name: x for name, x in given.items() if x is not None})
     out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
     study = Study(
         photos, out, options.folds, options.seed, options.device, options.words, training,

@@ -30,15 +30,14 @@ def as_text(table: pd.DataFrame) -> str:
         beside = column.removesuffix(" std").removesuffix(" paper")
         if (beside != column and beside in table) or column == "left_out":
             continue
-        values, more = table[column], [f"{column} {what}" in table for what in ("std", "paper")]
-        if not any(more) and ("@" not in column or not pd.api.types.is_numeric_dtype(values)):
+        forms = {f"{column} std": " ± {:.1f}", f"{column} paper": " ({:g})"}
+        values, more = table[column], [name for name in forms if name in table]
+        if not more and ("@" not in column or not pd.api.types.is_numeric_dtype(values)):
             shown[column] = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
             continue
         shown[column] = [f"{v:.{0 if column == 'dim' else 1}f}" for v in values]
-        for there, name, form in zip(more, ("std", "paper"), (" ± {:.1f}", " ({:g})"), strict=True):
-            if there:
-                beside = table[f"{column} {name}"]
-                shown[column] += ["" if pd.isna(x) else form.format(x) for x in beside]
+        for name in more:
+            shown[column] += ["" if pd.isna(x) else forms[name].format(x) for x in table[name]]
     return shown.to_string(index=False)
 
 
@@ -47,12 +46,14 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> No
 
     Read it with `pandas.read_csv(path, comment="#")`.
     """
+    import torch
+
     from hashtag_core import __version__
 
     made = study.provenance
     lines = [
         f"command: hashtag-core {command}",
-        f"hashtag_core {__version__}, torch {made['torch']}, threads {_threads()}",
+        f"hashtag_core {__version__}, torch {made['torch']}, threads {torch.get_num_threads()}",
         f"data: {made['source']}, sha256 {made['sha256']}",
         f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
         f"fixed vocabulary {made['fixed_size']}",
@@ -62,9 +63,3 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> No
         file.writelines(f"# {line}\n" for line in lines)
         quoted = csv.QUOTE_NONNUMERIC  # a name may begin with `#`
         table.round(4).to_csv(file, index=False, lineterminator="\n", quoting=quoted)
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()

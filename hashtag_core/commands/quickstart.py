@@ -17,12 +17,11 @@ DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    quick = commands.add_parser(
+    commands.add_parser(
         "quickstart",
         parents=[common, data_options(DEFAULT_RUNS, "%(default)s")],
         help="train on data/open_art, compare, draw",
-    )
-    quick.set_defaults(command=_quickstart)
+    ).set_defaults(command=_quickstart)
 
 
 def _quickstart(options: argparse.Namespace) -> None:
@@ -41,8 +40,7 @@ def _quickstart(options: argparse.Namespace) -> None:
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
     for which, block in table.groupby("candidates", sort=False):
-        left_out = block["left_out"].iloc[0]
-        if left_out:
+        if left_out := block["left_out"].iloc[0]:
             print(f"({left_out:,} photos without any {which} hashtag left out)")
         print(f"{which} hashtags:\n{as_text(block.drop(columns='candidates'))}\n")
     hashtags = study.fold(0, "open").hashtags

@@ -41,26 +41,25 @@ def _table(options: argparse.Namespace) -> None:
     from hashtag_core.study import observations, tables
 
     study, name = open_study(options), options.name
-    stem = study.folder / f"table-{name}"
+    path = study.folder / f"table-{name}.png"
+    history = {"history": options.history} if name in ("5", "orders") else {}
     if name == "data":
         table = describe(study.photos, study.vectors, study.seed)
-        plots.plot_data(distributions(study.photos), stem.with_suffix(".png"))
+        plots.plot_data(distributions(study.photos), path)
     elif name in ("observations", "orders"):
-        history = {"history": options.history} if name == "orders" else {}
         table = getattr(observations, name)(study, **history)
-        stem.with_suffix(".png").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
     else:
-        history = {"history": options.history} if name == "5" else {}
         table = tables.TABLES[name](study, chosen_models(options), **history)
         metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
-        drawn = table
-        if name == "retrieval":
-            drawn = table.assign(model=table["model"] + ", " + table["reading"])
-        plots.plot_table(drawn, metrics, stem.with_suffix(".png"))
-    _finish(options, study, table, stem)
+        readings = ", " + table["reading"] if name == "retrieval" else ""
+        plots.plot_table(table.assign(model=table["model"] + readings), metrics, path)
+    _finish(options, study, table, path)
 
 
 def _figure(options: argparse.Namespace) -> None:
+    import pandas as pd
+
     from hashtag_core.plots import numbers as plots
     from hashtag_core.plots import pictures as picture_plots
     from hashtag_core.study import figures
@@ -68,50 +67,46 @@ def _figure(options: argparse.Namespace) -> None:
     from hashtag_core.study.rows import main_row
 
     study, name = open_study(options), options.name
-    stem = study.folder / f"figure-{name}"
-    path = stem.with_suffix(".png")
+    path = study.folder / f"figure-{name}.png"
     if name == "3":
         table = experiments.figure_3(study, whole_numbers(options.sizes, "--sizes", 1))
         table["model"] = main_row(study.photos)
         plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
-        _finish(options, study, table, stem)
     elif name == "history":
         lengths = whole_numbers(options.lengths, "--lengths", 0)
         table = experiments.figure_history(study, chosen_models(options), lengths)
         plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
-        _finish(options, study, table, stem)
     elif name == "users":
-        import pandas as pd
-
         users = figures.user_map(study)
         plots.plot_users(users.points, users.groups, path)
         x, y = users.points.T
-        rows = {"user": users.users, "x": x, "y": y, "group": users.groups}
-        _finish(options, study, pd.DataFrame(rows), stem, show=False)
-    elif name == "predictions":
-        sections = figures.predictions(study)
-        picture_plots.plot_examples(sections, path)
-        shown = [(title, example) for title, examples in sections.items() for example in examples]
-        kept = ("user", "history_length", "true", "predicted")
-        write_json(options, [{"section": t} | {k: getattr(x, k) for k in kept} for t, x in shown])
-        print(f"Figure: {path}")
+        table = pd.DataFrame({"user": users.users, "x": x, "y": y, "group": users.groups})
     else:
-        rows = figures.retrieval(study)
-        picture_plots.plot_retrieval(rows, path)
-        kept = ("hashtag", "user", "has_it", "own")
-        write_json(options, [{k: getattr(x, k) for k in kept} for x in rows])
+        if name == "predictions":
+            sections = figures.predictions(study)
+            picture_plots.plot_examples(sections, path)
+            shown = [({"section": title}, x) for title, part in sections.items() for x in part]
+            kept = ("user", "history_length", "true", "predicted")
+        else:
+            rows = figures.retrieval(study)
+            picture_plots.plot_retrieval(rows, path)
+            shown, kept = [({}, row) for row in rows], ("hashtag", "user", "has_it", "own")
+        write_json(options, [head | {k: getattr(x, k) for k in kept} for head, x in shown])
         print(f"Figure: {path}")
+        return
+    _finish(options, study, table, path, show=name != "users")
 
 
 def _finish(
-    options: argparse.Namespace, study: Study, table: pd.DataFrame, stem: Path, show: bool = True
+    options: argparse.Namespace, study: Study, table: pd.DataFrame, path: Path, show: bool = True
 ) -> None:
+    """Print and write a table; `path` is its plot's, which some have."""
     if show:
         print("\n" + as_text(table) + "\n")
         if any(column.endswith(" paper") for column in table):
             print(DIFFERENT)
-    write_csv(table, study, stem.with_suffix(".csv"), options.line)
-    print(f"Table:  {stem.with_suffix('.csv')}")
-    if stem.with_suffix(".png").exists():
-        print(f"Figure: {stem.with_suffix('.png')}")
+    write_csv(table, study, path.with_suffix(".csv"), options.line)
+    print(f"Table:  {path.with_suffix('.csv')}")
+    if path.exists():
+        print(f"Figure: {path}")
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 
 from hashtag_core.commands.options import chosen_models, open_study, study_options
 from hashtag_core.commands.output import as_text, write_json
@@ -10,13 +11,12 @@ from hashtag_core.commands.output import as_text, write_json
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
-    train = commands.add_parser(
+    commands.add_parser(
         "train",
         parents=[common, study_options()],
         help="train models for the tables, on one or several GPUs",
         description="Several GPUs: torchrun --nproc-per-node 8 -m hashtag_core.cli train …",
-    )
-    train.set_defaults(command=_train)
+    ).set_defaults(command=_train)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -27,14 +27,12 @@ def _train(options: argparse.Namespace) -> None:
     study = open_study(options)
     models = chosen_models(options) or [main_row(study.photos)]
     rows_for(study.photos, {"open": tuple(MODELS)}, models)  # are there such rows?
-    print(
-        f"{study.processes.number} process(es), {study.device.type}: {len(study.photos):,} photos."
-    )
+    together, device = study.processes.number, study.device.type
+    print(f"{together} process(es), {device}: {len(study.photos):,} photos.")
     rows = []
-    for number in study.numbers:
-        for name in models:
-            about = {"fold": number + 1, "model": name}
-            rows += [{**about, **row} for row in study.prediction(number, "open", name)]
-            print(f"Trained: {study.path(number, 'open', name)}")
+    for number, name in product(study.numbers, models):
+        about = {"fold": number + 1, "model": name}
+        rows += [about | row for row in study.prediction(number, "open", name)]
+        print(f"Trained: {study.path(number, 'open', name)}")
     print("\n" + as_text(pd.DataFrame(rows)) + "\n")
     write_json(options, rows)

@@ -7,9 +7,9 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import NamedTuple
 
 from hashtag_core.errors import InputError
 
@@ -18,26 +18,24 @@ MEMORY_NEEDED, DISK_NEEDED = 3.0, 1.0  # GiB free
 INSTALL = 'pip install -e ".[notebooks]"'
 
 
-@dataclass(frozen=True)
-class Check:
-    """What was looked at, whether it is well, what was found, and what to do where it is not."""
+class Check(NamedTuple):
+    """What was looked at, whether it is well, in what state, and what to do where it is not."""
 
     name: str
     ok: bool
-    found: str
+    state: str
     mend: str
 
 
 def examine() -> Iterator[Check]:
-    """All checks, one by one; one that breaks has failed, and what it raised is what was found."""
+    """All checks, one by one; one that breaks has failed, and what it raised is the state."""
     for name, (look, mend) in CHECKS.items():
         try:
-            ok, found = look()
-        except InputError as error:
-            ok, found = False, str(error)
+            ok, state = look()
         except Exception as error:  # whatever is broken on that machine
-            ok, found = False, f"{type(error).__name__}: {error}"
-        yield Check(name, ok, found, mend)
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            ok, state = False, f"{kind}{error}"
+        yield Check(name, ok, state, mend)
 
 
 def _python() -> tuple[bool, str]:
@@ -47,20 +45,17 @@ def _python() -> tuple[bool, str]:
 def _packages() -> tuple[bool, str]:
     from packaging.requirements import Requirement
 
-    wrong, number = [], 0
-    for line in requires("hashtag-core") or []:
-        requirement = Requirement(line)
-        if requirement.marker and not requirement.marker.evaluate({"extra": "notebooks"}):
-            continue
-        number += 1
+    every = map(Requirement, requires("hashtag-core") or [])
+    needed = [r for r in every if not r.marker or r.marker.evaluate({"extra": "notebooks"})]
+    wrong = []
+    for requirement in needed:
         try:
             installed = version(requirement.name)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                wrong.append(f"{requirement.name} {installed}, needed {requirement.specifier}")
         except PackageNotFoundError:
             wrong.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(installed, prereleases=True):
-            wrong.append(f"{requirement.name} {installed}, needed {requirement.specifier}")
-    return not wrong, "; ".join(wrong) or f"all {number} there"
+    return not wrong, "; ".join(wrong) or f"all {len(needed)} there"
 
 
 def _memory() -> tuple[bool, str]:
@@ -73,8 +68,8 @@ def _memory() -> tuple[bool, str]:
 def _disk() -> tuple[bool, str]:
     free = shutil.disk_usage(Path.cwd()).free / GIB
     writable = os.access(Path.cwd(), os.W_OK)
-    found = f"{free:.1f} GiB free in {Path.cwd()}" + ("" if writable else ", not writable")
-    return writable and free >= DISK_NEEDED, found
+    state = f"{free:.1f} GiB free in {Path.cwd()}" + ("" if writable else ", not writable")
+    return writable and free >= DISK_NEEDED, state
 
 
 def _device() -> tuple[bool, str]:
@@ -95,10 +90,8 @@ def _data() -> tuple[bool, str]:
     photos = PhotoCollection.load(repository_folder("data/open_art"))
     photos.picture(0)
     intact = photos.checksum() == CHECKSUM
-    return (
-        intact,
-        f"data/open_art, {len(photos):,} photos, checksum {'right' if intact else 'WRONG'}",
-    )
+    checksum = "right" if intact else "WRONG"
+    return intact, f"data/open_art, {len(photos):,} photos, checksum {checksum}"
 
 
 def _words() -> tuple[bool, str]:

@@ -8,18 +8,17 @@ Everything it shows comes from `look`, which needs no widgets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-
-from torch import Tensor
 
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.plots.html_views import TEXT, percent, photo_cards, picture_uri, ranked_hashtags
 from hashtag_core.plots.numbers import GREY, ORANGE
-from hashtag_core.prediction import HashtagPredictor, Picture
+from hashtag_core.prediction import HashtagPredictor
 
 NOBODY = "nobody in particular"
 OWNER = "the user who posted it"
@@ -91,25 +90,27 @@ class Explorer:
         row = rows.start + photo
         if not rows.start <= row < rows.stop:
             raise InputError(f"photo {photo}: {user} has photos 0 to {rows.stop - rows.start - 1}.")
-        if reader == OWNER:
-            past = range(rows.start, row)
-        elif reader == NOBODY:
-            past = range(0)
-        else:
+        past = range(rows.start if reader == OWNER else row, row)  # of nobody: empty
+        if reader not in (OWNER, NOBODY):
             other = self.photos.rows_of(self._number(reader))
             past = range(other.start, other.stop)
-        picture = self.photos.picture(row) if self.own_picture is None else self.own_picture
-        feature = self.photos.features[row] if self.own_picture is None else self.own_picture
+        if self.own_picture is None:
+            picture, true = self.photos.picture(row), self.photos.hashtags_of(row)
+            feature = self.photos.features[row]
+        else:
+            picture, true, feature = self.own_picture, [], self.own_picture
         user_vector, _ = self.predictor.user(self.photos.history(past))
-        predicted, added, hashtags = self._rank(feature, user_vector, k)
+        names, p = self.predictor.probabilities(feature, user_vector, self.added)
+        best = p.argsort(descending=True, stable=True)[:k].tolist()
+        places = [(name, names.index(name)) for name in self.added]
         return Look(
-            history=[(self.photos.picture(p), self.photos.hashtags_of(p)) for p in past[-HISTORY:]],
+            history=[(self.photos.picture(r), self.photos.hashtags_of(r)) for r in past[-HISTORY:]],
             history_length=len(past),
             picture=picture,
-            true=self.photos.hashtags_of(row) if self.own_picture is None else [],
-            predicted=predicted,
-            added=added,
-            hashtags=hashtags,
+            true=true,
+            predicted=[(names[i], float(p[i])) for i in best],
+            added=[(name, int((p > p[i]).sum()) + 1, float(p[i])) for name, i in places],
+            hashtags=len(names),
         )
 
     def add_hashtag(self, text: str) -> str:
@@ -130,14 +131,6 @@ class Explorer:
             raise InputError(f"no user {user!r} among the {len(self.users)} of this explorer.")
         return self.users[user]
 
-    def _rank(self, picture: Picture, user: Tensor, k: int) -> tuple[list, list, int]:
-        """The k best (hashtag, p), each added one (hashtag, rank, p), and how many are ranked."""
-        names, p = self.predictor.probabilities(picture, user, self.added)
-        best = p.argsort(descending=True, stable=True)[:k].tolist()
-        places = [(name, names.index(name)) for name in self.added]
-        added = [(name, int((p > p[i]).sum()) + 1, float(p[i])) for name, i in places]
-        return [(names[i], float(p[i])) for i in best], added, len(names)
-
     def show(self) -> None:
         """Show the widgets in a notebook."""
         from IPython.display import display
@@ -155,62 +148,56 @@ class Explorer:
         reader = w.Dropdown(options=[OWNER, NOBODY, *names], description="read as", **wide)
         photo = w.IntSlider(min=1, max=2, description="photo", continuous_update=False, **wide)
         back, on = w.Button(description="◀ before"), w.Button(description="next ▶")
-        text = w.Text(
-            description="add a hashtag",
-            placeholder="any word, then Enter",
-            continuous_update=False,
-            **wide,
-        )
+        text = w.Text(description="add a hashtag", continuous_update=False, **wide)
+        text.placeholder = "any word, then Enter"
         upload = w.FileUpload(accept="image/*", description="a picture of your own", layout=button)
         clear = w.Button(description="back to the photos", layout=button)
         history, picture, ranking, message = w.HTML(), w.HTML(), w.HTML(), w.HTML()
 
-        def draw(_=None) -> None:
+        @contextmanager
+        def saying_errors() -> Iterator[None]:
             try:
-                parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
-            except InputError as error:  # a collection may come without pictures
-                say(error)
-                parts = ("", "", "")
-            history.value, picture.value, ranking.value = parts
+                yield
+            except InputError as error:
+                message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
 
-        def say(error: InputError) -> None:
-            message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
+        def draw() -> None:
+            parts = ("", "", "")
+            with saying_errors():  # a collection may come without pictures
+                parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
+            history.value, picture.value, ranking.value = parts
 
         def change_user(_=None) -> None:
             rows = self.photos.rows_of(self.users[user.value])
             photo.max = rows.stop - rows.start
             photo.value = min(photo.max, 1 + HISTORY)
 
-        def redraw(change) -> None:
+        def redraw(_=None) -> None:
             message.value = ""
             draw()
 
         def add_one(change) -> None:
-            if not change["new"].strip():
-                return
-            message.value = ""
-            try:
-                self.add_hashtag(text.value)
-                text.value = ""
-            except InputError as error:
-                say(error)
-            draw()
+            if change["new"].strip():
+                message.value = ""
+                with saying_errors():
+                    self.add_hashtag(text.value)
+                    text.value = ""
+                draw()
 
         def take_upload(change) -> None:
-            if not change["new"]:
-                return
-            message.value = ""
-            self.own_picture = bytes(change["new"][-1]["content"])
-            try:
-                load_picture(self.own_picture, "the uploaded file")
-            except InputError as error:
-                self.own_picture, upload.value = None, ()  # it goes on with the user's photo
-                say(error)
-            draw()
+            if change["new"]:
+                message.value, content = "", bytes(change["new"][-1]["content"])
+                self.own_picture = None  # it goes on with the user's photo, if this is no picture
+                with saying_errors():
+                    load_picture(content, "the uploaded file")
+                    self.own_picture = content
+                if self.own_picture is None:
+                    upload.value = ()
+                draw()
 
-        def drop_upload(_=None) -> None:
+        def drop_upload(_) -> None:
             self.own_picture, upload.value = None, ()
-            redraw(None)
+            redraw()
 
         def step(by: int) -> None:
             photo.value += by  # the slider keeps it within its bounds
@@ -225,16 +212,9 @@ class Explorer:
         text.observe(add_one, "value")  # Enter, or leaving the field
         upload.observe(take_upload, "value")
         clear.on_click(drop_upload)
-        return w.VBox(
-            [
-                w.HBox([user, reader]),
-                w.HBox([photo, back, on]),
-                w.HBox([text, upload, clear]),
-                message,
-                history,
-                w.HBox([picture, ranking]),
-            ]
-        )
+        rows = [user, reader], [photo, back, on], [text, upload, clear], [picture, ranking]
+        *above, last = map(w.HBox, rows)
+        return w.VBox([*above, message, history, last])
 
 
 def _as_html(look: Look) -> tuple[str, str, str]:

@@ -26,13 +26,12 @@ def notebooks(names: Sequence[str] | None = None) -> list[Path]:
         InputError: where there is none of such a name.
     """
     every = sorted(repository_folder("notebooks").glob("[0-9]*.ipynb"))
-    if names is None:
-        return every
-    for name in names:
+    for name in names or ():
         if not any(path.name.startswith(name) for path in every):
             known = ", ".join(path.name for path in every)
             raise InputError(f"no notebook {name}. There are: {known}.")
-    return [path for path in every if path.name.startswith(tuple(names))]
+    chosen = ("",) if names is None else tuple(names)  # every name begins with ""
+    return [path for path in every if path.name.startswith(chosen)]
 
 
 def code_digest(notebook: NotebookNode) -> str:
@@ -59,13 +58,8 @@ def execute(path: Path) -> NotebookNode:
     with reading(path):
         notebook = nbformat.read(path, as_version=4)
     total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
-    running = 0  # the number of the cell
+    begun = [0]  # the numbers of cells; the last one is running
     start = time.perf_counter()
-
-    def begins(cell: NotebookNode, cell_index: int) -> None:
-        nonlocal running
-        running = cell_index
-
     with tqdm(total=total, desc=path.stem, unit="cell", leave=None) as bar:
         client = NotebookClient(
             notebook,
@@ -73,7 +67,7 @@ def execute(path: Path) -> NotebookNode:
             kernel_name="python3",  # the one of this Python
             extra_arguments=["--log-level=ERROR"],  # of the kernel itself, not of the cells
             resources={"metadata": {"path": str(path.parent)}},
-            on_cell_start=begins,
+            on_cell_start=lambda cell, cell_index: begun.append(cell_index),
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
         )
         try:
@@ -81,18 +75,15 @@ def execute(path: Path) -> NotebookNode:
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             reason = error.traceback if isinstance(error, CellExecutionError) else str(error)
             reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)  # colours of the terminal
-            source = notebook.cells[running].source
-            raise InputError(
-                f"{path.name} stopped at cell {running + 1}:\n{source}\n---\n{reason}"
-            ) from None
+            where = f"{path.name} stopped at cell {begun[-1] + 1}"
+            source = notebook.cells[begun[-1]].source
+            raise InputError(f"{where}:\n{source}\n---\n{reason}") from None
         except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
             raise InputError(
                 f"the Jupyter kernel `python3` does not start ({error}): see `hashtag-core doctor`."
             ) from None
-    notebook.metadata["hashtag_core"] = {
-        "code": code_digest(notebook),
-        "seconds": round(time.perf_counter() - start),
-    }
+    seconds = round(time.perf_counter() - start)
+    notebook.metadata["hashtag_core"] = {"code": code_digest(notebook), "seconds": seconds}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran: another number each time
     return notebook
@@ -110,11 +101,8 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
     }
     cells = []
     for cell in notebook.cells:
-        if "solution" in cell.metadata.get("tags", ()):
-            cells += [new_raw_cell(mark) for mark in marks]
-            cells.insert(-1, cell)
-        else:
-            cells.append(cell)
+        begin, end = map(new_raw_cell, marks)
+        cells += [begin, cell, end] if "solution" in cell.metadata.get("tags", ()) else [cell]
     page = from_dict({**notebook, "cells": cells})
     body, _ = HTMLExporter(embed_images=True).from_notebook_node(page)
     for mark, html in marks.items():

@@ -6,15 +6,13 @@ hashtags.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from hashtag_core.data.hashtags import build_hashtags
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import split_users
+from hashtag_core.data.splits import positions, split_users
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +61,7 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
     ids = hashtags.ids_in(photos)  # (M,)
     tested = ids[np.isin(uses.user, split.test) & (ids >= 0)]
     photos_of = np.bincount(uses.hashtag)  # (V,)
+    top_100 = np.sort(photos_of)[-100:].sum()
     users_of = np.bincount(uses.hashtag[uses.is_new])  # (V,), a user's first use counts once
     rows = [
         ("users", len(photos.users), "users"),
@@ -74,15 +73,11 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
         ("unseen hashtags among test occurrences", _percent(tested >= hashtags.num_seen), "%"),
         *_spread("photos a user", np.diff(photos.user_offsets), "photos"),
         *_spread("hashtags a photo", np.diff(photos.hashtag_offsets), "hashtags"),
-        ("photos that repeat the previous one", _percent(_repeats_previous(photos)), "%"),
+        ("photos that repeat the previous one", _percent(_repeats_previous(photos, uses)), "%"),
         ("occurrences new to their user", _percent(uses.is_new), "%"),
         ("hashtags of one user only", _percent(users_of == 1), "%"),
         ("hashtags on one photo only", _percent(photos_of == 1), "%"),
-        (
-            "occurrences of the 100 most frequent hashtags",
-            100 * np.sort(photos_of)[-100:].sum() / len(uses.hashtag),
-            "%",
-        ),
+        ("occurrences of the 100 most frequent hashtags", 100 * top_100 / len(ids), "%"),
     ]
     return pd.DataFrame(rows, columns=["what", "value", "unit"]).astype({"value": float})
 
@@ -100,21 +95,19 @@ def distributions(photos: PhotoCollection) -> dict[str, np.ndarray]:
     """
     uses = _occurrences(photos)
     sizes = np.diff(photos.hashtag_offsets)  # (P,)
-    lengths = np.diff(photos.user_offsets)  # (U,)
     share = np.bincount(uses.photo[~uses.is_new], minlength=len(photos)) / sizes  # (P,)
-    position = np.arange(len(photos)) - np.repeat(photos.user_offsets[:-1], lengths)  # (P,)
+    position = positions(photos)  # (P,)
     early = position < POSITIONS
     totals = np.bincount(position[early], weights=share[early])  # (T,)
     return {
-        "photos per user": lengths,
+        "photos per user": np.diff(photos.user_offsets),
         "hashtags per photo": sizes,
         "photos per hashtag": np.sort(np.bincount(uses.hashtag))[::-1],
         "repeated share": 100 * totals / np.bincount(position[early]),
     }
 
 
-@dataclass(frozen=True)
-class _Occurrences:
+class _Occurrences(NamedTuple):
     """(M,) each: the user, the photo, the hashtag, and whether this user had not used it before."""
 
     user: np.ndarray
@@ -126,25 +119,22 @@ class _Occurrences:
 def _occurrences(photos: PhotoCollection) -> _Occurrences:
     encoded = photos.hashtag_names
     hashtag = encoded.indices.to_numpy().astype(np.int64)
-    user_of = np.repeat(np.arange(len(photos.users)), np.diff(photos.user_offsets))  # (P,)
     photo = np.repeat(np.arange(len(photos)), np.diff(photos.hashtag_offsets))
-    user = user_of[photo]
+    user = np.repeat(np.arange(len(photos.users)), np.diff(photos.user_offsets))[photo]
     first = np.unique(user * len(encoded.dictionary) + hashtag, return_index=True)[1]
     is_new = np.zeros(len(hashtag), dtype=bool)
     is_new[first] = True  # rows are in the order of time
     return _Occurrences(user, photo, hashtag, is_new)
 
 
-def _repeats_previous(photos: PhotoCollection) -> np.ndarray:
+def _repeats_previous(photos: PhotoCollection, uses: _Occurrences) -> np.ndarray:
     """(P - U,) bool, for each photo but the users' first."""
-    uses = _occurrences(photos)
+    different = len(photos.hashtag_names.dictionary)
+    pair = uses.photo * different + uses.hashtag  # (M,), a number for each photo and hashtag
+    again = np.isin(pair - different, pair)  # (M,), the same hashtag on the photo before
+    shared = np.bincount(uses.photo[again], minlength=len(photos))  # (P,)
     sizes = np.diff(photos.hashtag_offsets)  # (P,)
-    hashtag = uses.hashtag[np.lexsort((uses.hashtag, uses.photo))]  # sorted in each photo
-    alike = np.zeros(len(photos), dtype=bool)
-    alike[1:] = sizes[1:] == sizes[:-1]
-    at = np.flatnonzero(alike[uses.photo])  # so many places before is the previous photo's
-    other = hashtag[at] != hashtag[at - sizes[uses.photo[at]]]
-    alike[uses.photo[at[other]]] = False
+    alike = (shared == sizes) & (sizes == np.roll(sizes, 1))
     return np.delete(alike, photos.user_offsets[:-1])
 
 
@@ -153,10 +143,6 @@ def _percent(mask: np.ndarray) -> float:
 
 
 def _spread(what: str, values: np.ndarray, unit: str) -> list[tuple[str, float, str]]:
-    spread: dict[str, Callable] = {
-        "minimum": np.min,
-        "median": np.median,
-        "mean": np.mean,
-        "maximum": np.max,
-    }
-    return [(f"{what}, {name}", float(f(values)), unit) for name, f in spread.items()]
+    numbers = (values.min(), np.median(values), values.mean(), values.max())
+    names = ("minimum", "median", "mean", "maximum")
+    return [(f"{what}, {n}", float(x), unit) for n, x in zip(names, numbers, strict=True)]

@@ -64,11 +64,8 @@ class Hashtags:
 
     def candidates(self, which: str) -> range:
         """The ids to rank among: "seen" (Table 1), "unseen" or "all" (Table 2)."""
-        ranges = {
-            "seen": range(self.num_seen),
-            "unseen": range(self.num_seen, len(self)),
-            "all": range(len(self)),
-        }
+        every, n = range(len(self)), self.num_seen
+        ranges = {"seen": every[:n], "unseen": every[n:], "all": every}
         if which not in ranges:
             raise ValueError(f"candidates {which!r}: choose one of {', '.join(CANDIDATES)}.")
         return ranges[which]
@@ -125,12 +122,9 @@ def build_hashtags(
     if not represented:
         raise InputError("no hashtag of the collection has a word vector.")
     order = sorted(represented, key=lambda name: (-count_of[name], name))
-    return Hashtags(
-        names=order,
-        psi=torch.from_numpy(np.stack([represented[name] for name in order])),  # (V, d_w)
-        counts=torch.tensor([count_of[name] for name in order]),  # (V,)
-        left_out={"no word vector": len(count_of) - len(represented)},
-    )
+    matrix = torch.from_numpy(np.stack([represented[name] for name in order]))  # (V, d_w)
+    counts = torch.tensor([count_of[name] for name in order])  # (V,)
+    return Hashtags(order, matrix, counts, {"no word vector": len(count_of) - len(order)})
 
 
 def build_fixed_hashtags(photos: PhotoCollection, train: np.ndarray, size: int) -> Hashtags:
@@ -150,12 +144,9 @@ def build_fixed_hashtags(photos: PhotoCollection, train: np.ndarray, size: int) 
     count_of = _counts(photos, train)
     in_training = [name for name, count in count_of.items() if count]
     order = sorted(in_training, key=lambda name: (-count_of[name], name))[:size]
-    return Hashtags(
-        names=order,
-        psi=torch.empty(len(order), 0),
-        counts=torch.tensor([count_of[name] for name in order]),  # (V,)
-        left_out={"not frequent enough in training": len(count_of) - len(order)},
-    )
+    counts = torch.tensor([count_of[name] for name in order])  # (V,)
+    left_out = {"not frequent enough in training": len(count_of) - len(order)}
+    return Hashtags(order, torch.empty(len(order), 0), counts, left_out)
 
 
 def _counts(photos: PhotoCollection, train: np.ndarray) -> dict[str, int]:

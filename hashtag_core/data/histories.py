@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ class Batch:
         users: (B,) int64, the users' numbers in the collection.
         predict: (N,) bool, which photos are learned from or evaluated; the others are history
             and nothing else.
-        whole: of which batch this is a process's part; None where it is all of it.
+        whole: the batch that this is a process's part of; None: this one itself.
     """
 
     history_images: Tensor
@@ -69,11 +69,10 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        moved = {n: x.to(device) for n, x in parts.items() if isinstance(x, Tensor)}
+        moved = {n: x.to(device) for n, x in vars(self).items() if isinstance(x, Tensor)}
         if self.query_images is self.history_images:
             moved["query_images"] = moved["history_images"]
-        return Batch(**{**parts, **moved})
+        return Batch(**(vars(self) | moved))
 
     def photo_of_hashtags(self) -> Tensor:
         """(M,) int64: which of the N photos each hashtag stands on."""
@@ -153,11 +152,11 @@ class UserHistories(Dataset):
             rows = rows[keep[rows]]
             kept = rows[counts[rows] > 0]
             self.left_out["photos"] += len(rows) - len(kept)
-            if len(kept) == 0:
+            if len(kept):
+                self.users.append(int(user))
+                self.rows.append(kept)
+            else:
                 self.left_out["users"] += 1
-                continue
-            self.users.append(int(user))
-            self.rows.append(kept)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -178,13 +177,11 @@ class UserHistories(Dataset):
             own[own != own] = 0  # NaN: a picture that could not be read
             return own
 
-        features = read(self.features)
-        queries = None if self.query_features is None else read(self.query_features)
         starts, ends = self.hashtag_offsets[rows], self.hashtag_offsets[rows + 1]
         ids = [self.hashtag_ids[start:end] for start, end in zip(starts, ends, strict=True)]
         return {
-            "history_images": features,
-            "query_images": queries,
+            "history_images": read(self.features),
+            "query_images": None if self.query_features is None else read(self.query_features),
             "hashtag_ids": np.concatenate(ids),
             "hashtag_counts": ends - starts,
             "rows": rows,
@@ -221,16 +218,19 @@ def collate(users: list[dict], whole: Whole | None = None) -> Batch:
         own = [torch.as_tensor(user[name]) for user in users]  # (T, d) each
         return pad_sequence(own, batch_first=True).to(torch.get_default_dtype())  # (B, T, d)
 
+    def joined(name: str) -> Tensor:
+        return torch.from_numpy(np.concatenate([user[name] for user in users]))
+
     images = padded("history_images")
-    counts = np.concatenate([user["hashtag_counts"] for user in users])  # (N,)
+    ends = joined("hashtag_counts").cumsum(0)  # (N,)
     return Batch(
         history_images=images,
         query_images=images if users[0]["query_images"] is None else padded("query_images"),
         mask=mask,
-        hashtag_ids=torch.from_numpy(np.concatenate([user["hashtag_ids"] for user in users])),
-        hashtag_offsets=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)])),
-        rows=torch.from_numpy(np.concatenate([user["rows"] for user in users])),
+        hashtag_ids=joined("hashtag_ids"),
+        hashtag_offsets=torch.cat([ends.new_zeros(1), ends]),  # (N + 1,)
+        rows=joined("rows"),
         users=torch.tensor([user["user"] for user in users]),
-        predict=torch.from_numpy(np.concatenate([user["predict"] for user in users])),
+        predict=joined("predict"),
         whole=whole,
     )

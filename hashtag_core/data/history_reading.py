@@ -40,9 +40,8 @@ def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
                 if not (row["image"] or "").strip() or not hashtags:
                     raise InputError(f"{where}: a photo needs an image and hashtags.")
                 if row.get(None):
-                    raise InputError(
-                        f"{where}: more than two cells; put hashtags with commas in quotes."
-                    )
+                    what = "more than two cells; put hashtags with commas in quotes."
+                    raise InputError(f"{where}: {what}")
                 history.append((table.parent / row["image"].strip(), hashtags))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{table}: not a CSV file in UTF-8 ({error}).") from None

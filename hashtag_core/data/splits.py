@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,8 +10,7 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """Three disjoint sets of user numbers, each sorted."""
 
     train: np.ndarray
@@ -35,8 +34,7 @@ def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
     """
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed.")
-    order = np.random.default_rng(seed).permutation(num_users)
-    parts = np.array_split(order, folds)
+    parts = np.array_split(np.random.default_rng(seed).permutation(num_users), folds)
     splits = []
     for fold, test in enumerate(parts):
         rest = np.concatenate(parts[fold + 1 :] + parts[:fold])
@@ -59,13 +57,16 @@ def split_in_time(photos: PhotoCollection, users: np.ndarray) -> tuple[np.ndarra
     Returns:
         (train, valid, test), each (P,) bool.
     """
-    position = np.arange(len(photos)) - np.repeat(
-        photos.user_offsets[:-1], np.diff(photos.user_offsets)
-    )
-    length = np.repeat(np.diff(photos.user_offsets), np.diff(photos.user_offsets))
-    share = position / length  # (P,), of the user's photos that are older
+    lengths = np.diff(photos.user_offsets)  # (U,)
+    share = positions(photos) / np.repeat(lengths, lengths)  # (P,), the part that is older
     mine = photos.of_users(users)
     return mine & (share < 0.7), mine & (share >= 0.7) & (share < 0.8), mine & (share >= 0.8)
+
+
+def positions(photos: PhotoCollection) -> np.ndarray:
+    """(P,) int64: how many photos of its user are older than each photo."""
+    firsts = np.repeat(photos.user_offsets[:-1], np.diff(photos.user_offsets))
+    return np.arange(len(photos)) - firsts
 
 
 def split_users(num_users: int, seed: int = 0) -> Split:

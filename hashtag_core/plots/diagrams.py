@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, figure_style, new_figure, save
+from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,7 @@ def draw_model(path: str | Path | None = None) -> Figure:
     Args:
         path: where to save the figure; None for nowhere.
     """
-    with figure_style():
-        figure = new_figure(12, 4.4)
+    with drawing(12, 4.4, path) as figure:
         ax = figure.subplots()
         drawn = {}
         for name, ((x, y), text, colour) in BOXES.items():
@@ -61,7 +60,6 @@ def draw_model(path: str | Path | None = None) -> Figure:
         ax.text(6, 3.3, "photo after photo", ha="center")
         ax.set(xlim=(-0.6, 9.2), ylim=(0.6, 3.5))
         ax.axis("off")
-        save(figure, path)
     return figure
 
 
@@ -92,21 +90,18 @@ def plot_joint_space(
     points = predictor.tags(names).cpu().numpy()  # (n, d), of unit length
     u, s, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     at = u[:, :2] * s[:2]  # (n, 2)
-    with figure_style():
-        figure = new_figure(10, 6)
+    with drawing(10, 6, path) as figure:
         ax = figure.subplots()
-        rest = at
         for label, (colour, marker, members) in groups.items():
-            part, rest = rest[: len(members)], rest[len(members) :]
+            own = at[[names.index(name) for name in members]]
             size = 280 if marker == "*" else 70
-            ax.scatter(*part.T, s=size, c=colour, marker=marker, label=label)
+            ax.scatter(*own.T, s=size, c=colour, marker=marker, label=label)
         _label(ax, at, names)
         share = 100 * (s[:2] ** 2).sum() / (s**2).sum()
         ax.set(xticks=[], yticks=[], xlabel="first direction", ylabel="second direction")
         ax.set_title(f"{share:.0f} % of the differences show in two dimensions")
         ax.margins(x=0.16, y=0.08)
         figure.legend(frameon=False, loc="outside lower center", ncols=3)
-        save(figure, path)
     return figure
 
 

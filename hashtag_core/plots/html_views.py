@@ -113,22 +113,23 @@ def hover_map(
     scaled = (points - low) / np.where(high > low, high - low, 1)  # (U, 2) in [0, 1]
     x = margin + scaled[:, 0] * (width - 2 * margin)
     y = height - margin - scaled[:, 1] * (height - 2 * margin)
-    names = [name for name, _ in Counter(groups).most_common()]  # as in `plot_users`
-    colour = {name: STYLES[i][0] for i, name in enumerate(names)}
+    by_size = Counter(groups).most_common()  # as in `plot_users`
+    colours = {name: colour for (name, _), (colour, _) in zip(by_size, STYLES, strict=False)}
     dots, cards = [], []  # cards lie above all dots, each under a dot that cannot be seen
-    for i, user in enumerate(users):
-        card_width = max(2, len(photos[i])) * (side + 4) + 12
-        left = max(min(x[i] - card_width / 2, width - card_width), 0)
-        top = y[i] + 12 if y[i] < height / 2 else y[i] - side - 60
+    rows = zip(x, y, groups, users, photos, hashtags, strict=True)
+    for cx, cy, group, user, own_photos, own_hashtags in rows:
+        card_width = max(2, len(own_photos)) * (side + 4) + 12
+        left = max(min(cx - card_width / 2, width - card_width), 0)
+        top = cy + 12 if cy < height / 2 else cy - side - 60
         pictures = "".join(
             f'<image href="{picture_uri(picture, side)}" x="{left + 6 + n * (side + 4):.0f}" '
             f'y="{top + 42:.0f}" width="{side}" height="{side}"/>'
-            for n, picture in enumerate(photos[i])
+            for n, picture in enumerate(own_photos)
         )
-        tags = " ".join("#" + name for name in hashtags[i])
+        tags = " ".join("#" + name for name in own_hashtags)
         tags = tags if len(tags) * 6 < card_width else tags[: int(card_width / 6) - 1] + "…"
-        at = f'cx="{x[i]:.0f}" cy="{y[i]:.0f}" r="7"'
-        dots.append(f'<circle {at} fill="{colour[groups[i]]}" stroke="black" stroke-width="0.6"/>')
+        at = f'cx="{cx:.0f}" cy="{cy:.0f}" r="7"'
+        dots.append(f'<circle {at} fill="{colours[group]}" stroke="black" stroke-width="0.6"/>')
         cards.append(
             f'<g class="user"><circle {at} opacity="0"/><g class="card">'
             f'<rect x="{left:.0f}" y="{top:.0f}" width="{card_width}" height="{side + 48}" '
@@ -137,8 +138,8 @@ def hover_map(
             f'y="{top + 33:.0f}" fill="{GREY}">{escape(tags)}</text>{pictures}</g></g>'
         )
     legend = " &nbsp; ".join(
-        f'<span style="color: {colour[name]}; font-size: 16px">●</span> {escape(name)}'
-        for name in names
+        f'<span style="color: {colour}; font-size: 16px">●</span> {escape(name)}'
+        for name, colour in colours.items()
     )
     return (
         "<style>.hover-map .card {visibility: hidden; pointer-events: none} "

@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots.numbers import STYLES, check_groups, figure_style, new_figure, save
+from hashtag_core.plots.numbers import STYLES, check_groups, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hashtag_core.model.joint_embedding import HashtagModel
+
+PANELS = {  # entry of the log -> what it is
+    "loss": "training loss (Eq. 9)",
+    "valid A@1": "A@1 (%), validation users",
+    "valid R@10": "R@10 (%), validation users",
+}
 
 
 def plot_learning(logs: dict[str, list[dict]], path: str | Path | None = None) -> Figure:
@@ -20,37 +26,27 @@ def plot_learning(logs: dict[str, list[dict]], path: str | Path | None = None) -
         logs: name -> what `fit` returned as its log; one name, or up to 8 to compare.
         path: where to save the figure; None for nowhere.
     """
-    check_groups(len(logs))
     from matplotlib.ticker import MaxNLocator
 
-    with figure_style():
-        figure = new_figure(11, 3.9)
+    check_groups(len(logs))
+    with drawing(11, 3.9, path) as figure:
         panels = figure.subplots(1, 3)
-        keys = ("loss", "valid A@1", "valid R@10")
-        labels = (
-            "training loss (Eq. 9)",
-            "A@1 (%), validation users",
-            "R@10 (%), validation users",
-        )
-        for ax, key, label in zip(panels, keys, labels, strict=True):
+        for ax, (key, label) in zip(panels, PANELS.items(), strict=True):
             for (name, log), (colour, marker) in zip(logs.items(), STYLES, strict=False):
-                epochs = [entry["epoch"] for entry in log]
-                values = [entry[key] for entry in log]
-                ax.plot(epochs, values, color=colour, marker=marker, lw=2, label=name)
+                points = [(entry["epoch"], entry[key]) for entry in log]
+                ax.plot(*zip(*points, strict=True), color=colour, marker=marker, lw=2, label=name)
             ax.set(xlabel="epoch", ylabel=label)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             ax.grid(color="#e4e4e4")
         if len(logs) > 1:
             panels[-1].legend(frameon=False)
-        save(figure, path)
     return figure
 
 
 class LiveCurves:
     """One figure in a notebook that `fit(…, on_epoch=LiveCurves())` redraws after each epoch."""
 
-    def __init__(self) -> None:
-        self.handle = None
+    handle = None
 
     def __call__(self, model: HashtagModel, log: list[dict]) -> None:
         """Draw the log so far."""

@@ -17,6 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -26,6 +27,7 @@ STYLES = (  # colour and marker of up to eight lines or groups
     (BLUE, "o"), (ORANGE, "s"), ("#009E73", "^"), ("#CC79A7", "D"),
     ("#E69F00", "v"), (SKY, "P"), ("#000000", "X"), ("#F0E442", "*"),
 )  # fmt: skip
+DIAMOND = {"ls": "", "marker": "D", "mfc": "none", "mec": "black", "mew": 1.6, "markersize": 7}
 GREY_ROWS = {"oracle": LIGHT_GREY, "repeat recent": GREY}  # rows that the paper does not have
 
 
@@ -44,20 +46,18 @@ def plot_table(
         path: where to save the figure, a .png or any other format of matplotlib; None for nowhere.
         title: above the figure.
     """
-    split = [column for column in ("vocabulary", "candidates") if column in table]
+    numbers = [f"{metric}{kind}" for metric in metrics for kind in ("", " std", " paper")]
+    table = table.assign(**table.reindex(columns=numbers).astype(float))  # NaN where missing
     nouns = {"vocabulary": "vocabulary", "candidates": "hashtags"}
+    split = [column for column in nouns if column in table]
     blocks = {}
     for values, block in table.groupby(split, sort=False) if split else [((), table)]:
-        heading = " vocabulary, ".join(values) if len(split) == 2 else "".join(values)
-        heading = f"{heading} {nouns[split[-1]]}" if split else ""
+        heading = ", ".join(f"{x} {nouns[column]}" for x, column in zip(values, split, strict=True))
         blocks[heading.replace("transductive vocabulary", "the same users, later photos")] = block
 
     lengths = [len(block) for block in blocks.values()]
-    names = max(len(name) for name in table["model"])
-    with figure_style():
-        width = max(9.0, 0.5 + 0.11 * names + 2.4 * len(metrics))
-        height = 1.9 + sum(0.38 * n + 0.5 for n in lengths)
-        figure = new_figure(width, height)
+    width = max(9.0, 0.5 + 0.11 * table["model"].str.len().max() + 2.4 * len(metrics))
+    with drawing(width, 1.9 + sum(0.38 * n + 0.5 for n in lengths), path, title) as figure:
         panels = figure.subplots(len(blocks), len(metrics), squeeze=False, height_ratios=lengths)
         for row, (heading, block) in zip(panels, blocks.items(), strict=True):
             for ax, metric in zip(row, metrics, strict=True):
@@ -66,9 +66,7 @@ def plot_table(
             row[0].set_title(heading, loc="left", weight="bold")
         for ax, metric in zip(panels[-1], metrics, strict=True):
             ax.set_xlabel(_axis_label(metric))
-        _title(figure, title)
         _legend_of_table(figure, table, metrics)
-        save(figure, path)
     return figure
 
 
@@ -99,15 +97,12 @@ def plot_curve(
     Raises:
         ValueError: where there are more than 8 models.
     """
-    from matplotlib.ticker import NullLocator
-
     lines = list(table.groupby("model", sort=False)) if "model" in table else [("", table)]
     check_groups(len(lines))
     ticks = np.unique(table[x])
-    with figure_style():
-        names = [name for name, _ in lines]
-        panel = max(5.4, 0.72 * len(ticks))
-        figure = new_figure(max(7.0, panel * len(metrics)) + 0.11 * max(map(len, names)), 5.2)
+    names = [name for name, _ in lines]
+    width = max(7.0, max(5.4, 0.72 * len(ticks)) * len(metrics)) + 0.11 * max(map(len, names))
+    with drawing(width, 5.2, path, title) as figure:
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         for ax, metric in zip(panels, metrics, strict=True):
             for (_, points), (colour, marker) in zip(lines, STYLES, strict=False):
@@ -119,23 +114,20 @@ def plot_curve(
                     ax.fill_between(at, y - std, y + std, color=colour, alpha=0.18, lw=0)
                 if size:
                     _draw_circles(ax, at, y, points[size].to_numpy(), table[size].max(), colour)
-            if log and ticks[0] > 0:
-                ax.set_xscale("log", base=2)
-            elif log:
-                ax.set_xscale("symlog", base=2, linthresh=1)
             if log:
+                scale = {"value": "log"} if ticks[0] > 0 else {"value": "symlog", "linthresh": 1}
+                ax.set_xscale(**scale, base=2)
                 ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-                ax.xaxis.set_minor_locator(NullLocator())
+                ax.minorticks_off()
             ax.margins(x=0.12 if size else 0.04, y=0.22 if size else 0.08)
             ax.grid(color="#e4e4e4")
             ax.set(xlabel=xlabel or x, ylabel=_axis_label(metric))
         if size:
             note = f"width of a circle, and number at it: {size}"
             figure.supxlabel(note, color=GREY, fontsize=12, parse_math=False)
-        _title(figure, title)
         if "model" in table:
-            _legend(figure, panels[0].lines, names, "outside center right")
-        save(figure, path)
+            entries = dict(zip(names, panels[0].lines, strict=True))
+            _legend(figure, entries, "outside center right")
     return figure
 
 
@@ -151,8 +143,7 @@ def plot_data(
     """
     from matplotlib.ticker import MaxNLocator
 
-    with figure_style():
-        figure = new_figure(12.8, 8.2)
+    with drawing(12.8, 8.2, path, title) as figure:
         users, photos, hashtags, repeated = figure.subplots(2, 2).flat
 
         values = distributions["photos per user"]
@@ -166,7 +157,6 @@ def plot_data(
         values = distributions["hashtags per photo"]
         width = -(-int(values.max()) // 40)  # at most 40 bars
         _draw_histogram(photos, values, np.arange(0.5, values.max() + width + 0.5, width))
-        photos.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         photos.set(xlabel="hashtags of the photo", ylabel="photos")
 
         values = distributions["photos per hashtag"]
@@ -175,20 +165,15 @@ def plot_data(
 
         values = distributions["repeated share"]
         repeated.plot(np.arange(1, len(values) + 1), values, color=BLUE, marker="o", lw=2)
-        repeated.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
-        repeated.set(
-            xlabel="position of the photo in its user's history",
-            ylabel="hashtags used before (%)",
-            ylim=(-3, 103),
-        )
+        repeated.set(xlabel="position of the photo in its user's history", ylim=(-3, 103))
+        repeated.set_ylabel("hashtags used before (%)")
+        for ax in (photos, repeated):
+            ax.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         for ax in (users, photos):
-            ax.grid(axis="y", color="#e4e4e4")
             ax.yaxis.set_major_formatter("{x:,.0f}")
             ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        for ax in (hashtags, repeated):
-            ax.grid(color="#e4e4e4")
-        _title(figure, title)
-        save(figure, path)
+        for ax, axis in zip(figure.axes, ("y", "y", "both", "both"), strict=True):
+            ax.grid(axis=axis, color="#e4e4e4")
     return figure
 
 
@@ -216,24 +201,20 @@ def plot_users(
     groups = np.asarray(groups)
     by_size = [name for name, _ in Counter(groups.tolist()).most_common() if name]
     check_groups(len(by_size))
-    with figure_style():
-        figure = new_figure(9 + 0.11 * max(map(len, by_size), default=0), 7)
+    width = 9 + 0.11 * max(map(len, by_size), default=0)
+    with drawing(width, 7, path, title) as figure:
         ax = figure.subplots()
-        rest = points[groups == ""]
-        ax.scatter(rest[:, 0], rest[:, 1], s=14, color=LIGHT_GREY, lw=0)
+        ax.scatter(*points[groups == ""].T, s=14, color=LIGHT_GREY, lw=0)
         look = {"s": 75, "edgecolor": "black", "lw": 0.6, "alpha": 0.9}
-        handles = []
-        for name, (colour, marker) in zip(by_size, STYLES, strict=False):
-            own = points[groups == name]
-            handles.append(ax.scatter(own[:, 0], own[:, 1], color=colour, marker=marker, **look))
+        entries = {
+            name: ax.scatter(*points[groups == name].T, color=colour, marker=marker, **look)
+            for name, (colour, marker) in zip(by_size, STYLES, strict=False)
+        }
         for name, way in (paths or {}).items():
             _draw_way(ax, name, way)
         ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
         ax.margins(0.06)
-        if by_size:
-            _legend(figure, handles, by_size, "outside center right")
-        _title(figure, title)
-        save(figure, path)
+        _legend(figure, entries, "outside center right")
     return figure
 
 
@@ -249,6 +230,19 @@ def figure_style() -> Iterator[None]:
     with mpl.rc_context({**style, "axes.spines.top": False, "axes.spines.right": False,
                          "axes.axisbelow": True, "figure.titleweight": "bold"}):  # fmt: skip
         yield
+
+
+@contextmanager
+def drawing(
+    width: float, height: float, path: str | Path | None, title: str = ""
+) -> Iterator[Figure]:
+    """A figure of this size in inches to draw in with our fonts; at the end it is saved."""
+    with figure_style():
+        figure = new_figure(width, height)
+        letters = int(7 * width)  # in a line
+        figure.suptitle(textwrap.fill(title, letters), parse_math=False)
+        yield figure
+        save(figure, path)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -267,11 +261,6 @@ def save(figure: Figure, path: str | Path | None, dpi: int = 120) -> None:
         figure.savefig(path, dpi=dpi)
 
 
-def _title(figure: Figure, title: str) -> None:
-    letters = int(7 * figure.get_figwidth())  # in a line
-    figure.suptitle(textwrap.fill(title, letters), parse_math=False)
-
-
 def _axis_label(metric: str) -> str:
     if metric == "MR":
         return "median rank\n(lower is better)"
@@ -284,63 +273,47 @@ def check_groups(number: int) -> None:
         raise ValueError(f"{number} groups: at most {len(STYLES)} can be told apart.")
 
 
-def _legend(figure: Figure, handles: list, labels: list[str], where: str, columns: int = 1) -> None:
-    legend = figure.legend(handles, labels, loc=where, ncols=columns, frameon=False)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+def _legend(figure: Figure, entries: dict[str, Artist], where: str, columns: int = 1) -> None:
+    if entries:
+        handles, labels = entries.values(), entries.keys()
+        legend = figure.legend(handles, labels, loc=where, ncols=columns, frameon=False)
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _legend_of_table(figure: Figure, table: pd.DataFrame, metrics: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     entries = {}
-    if any(np.nansum(_column(table, f"{metric} std", np.nan)) for metric in metrics):
+    if any(table[f"{metric} std"].sum() for metric in metrics):
         entries["standard deviation over folds"] = Line2D([], [], color="black", lw=1.5)
-    if any(not np.isnan(_column(table, f"{metric} paper", np.nan)).all() for metric in metrics):
-        entries["paper (other data: does not compare)"] = Line2D([], [], **_diamond())
-    if entries:
-        handles, labels = list(entries.values()), list(entries)
-        _legend(figure, handles, labels, "outside lower center", len(entries))
-
-
-def _diamond() -> dict:
-    """The look of the paper's numbers."""
-    return {"ls": "", "marker": "D", "mfc": "none", "mec": "black", "mew": 1.6, "markersize": 7}
-
-
-def _column(table: pd.DataFrame, name: str, missing: float) -> np.ndarray:
-    """(rows,) floats; `missing` where there is no such column."""
-    if name not in table:
-        return np.full(len(table), missing)
-    return table[name].to_numpy(dtype=float)
+    if any(table[f"{metric} paper"].notna().any() for metric in metrics):
+        entries["paper (other data: does not compare)"] = Line2D([], [], **DIAMOND)
+    _legend(figure, entries, "outside lower center", len(entries))
 
 
 def _largest(table: pd.DataFrame, metric: str) -> float:
     """The end of the longest bar, or the farthest diamond."""
-    ends = table[metric] + np.nan_to_num(_column(table, f"{metric} std", 0.0))
-    largest = np.nanmax([0.0, *ends, *_column(table, f"{metric} paper", np.nan)])
-    return float(largest) or 1.0
+    ends = table[metric] + table[f"{metric} std"].fillna(0)
+    return float(np.nanmax([0.0, *ends, *table[f"{metric} paper"]])) or 1.0
 
 
 def _draw_bars(ax: Axes, block: pd.DataFrame, metric: str, largest: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    values = _column(block, metric, np.nan)
-    stds = np.nan_to_num(_column(block, f"{metric} std", 0.0))
-    papers = _column(block, f"{metric} paper", np.nan)
     width = 1.4 * largest  # with room for the numbers
-    for y, (model, value, std, paper) in enumerate(
-        zip(block["model"], values, stds, papers, strict=True)
-    ):
-        colour = GREY_ROWS.get(model, ORANGE if model.startswith("ours") else SKY)
+    rows = block[["model", metric, f"{metric} std", f"{metric} paper"]]
+    for y, (model, value, std, paper) in enumerate(rows.itertuples(index=False)):
+        end, number = 0.0, "–"
         if not np.isnan(value):
+            end, number = value, f"{value:.1f}"
+            colour = GREY_ROWS.get(model, ORANGE if model.startswith("ours") else SKY)
             ax.barh(y, value, height=0.72, color=colour)
-        if std:
-            ax.errorbar(value, y, xerr=std, color="black", lw=1.5, capsize=3)
+            if std > 0:
+                end += std
+                ax.errorbar(value, y, xerr=std, color="black", lw=1.5, capsize=3)
         if not np.isnan(paper):
-            ax.plot(paper, y + 0.36, **_diamond())  # below the error bar and the number
-        end = 0.0 if np.isnan(value) else value + std
-        number = "–" if np.isnan(value) else f"{value:.1f}"
+            ax.plot(paper, y + 0.36, **DIAMOND)  # below the error bar and the number
         ax.text(end + 0.02 * width, y, number, va="center", fontsize=12)
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, largest)
     ax.set(xlim=(0, width), ylim=(len(block) - 0.4, -0.5))
@@ -355,30 +328,26 @@ def _draw_circles(
 ) -> None:
     widths = 56 * sizes / largest  # in points
     ax.scatter(x, y, s=widths**2, color=colour, alpha=0.25, lw=0)
+    look = {"ha": "center", "va": "bottom", "fontsize": 11.5, "color": GREY}
     for at, value, size, width in zip(x, y, sizes, widths, strict=True):
-        ax.annotate(
-            f"{size:.3g}", (at, value), (0, max(width / 2, 4) + 3), textcoords="offset points",
-            ha="center", va="bottom", fontsize=11.5, color=GREY,
-        )  # fmt: skip
+        above = (0, max(width / 2, 4) + 3)
+        ax.annotate(f"{size:.3g}", (at, value), above, textcoords="offset points", **look)
 
 
 def _draw_histogram(ax: Axes, values: np.ndarray, edges: np.ndarray) -> None:
     median = np.median(values)
     ax.hist(values, edges, color=SKY, edgecolor="white")
     ax.axvline(median, color="black", lw=1.8, ls="--")
-    ax.text(
-        median, 1.01, f"median {median:g}", ha="center", va="bottom",
-        transform=ax.get_xaxis_transform(),
-    )  # fmt: skip
+    above = {"ha": "center", "va": "bottom", "transform": ax.get_xaxis_transform()}
+    ax.text(median, 1.01, f"median {median:g}", **above)
 
 
 def _draw_way(ax: Axes, name: str, way: np.ndarray) -> None:
-    ax.plot(way[:, 0], way[:, 1], color="black", lw=1.3)
+    line = {"color": "black", "lw": 1.3}
+    ax.plot(*way.T, **line)
     ax.plot(*way[0], marker="o", mfc="white", mec="black", markersize=9)
     if len(way) > 1:
-        ax.annotate(
-            "", way[-1], way[-2], arrowprops={"arrowstyle": "-|>", "color": "black", "lw": 1.3}
-        )
+        ax.annotate("", way[-1], way[-2], arrowprops={"arrowstyle": "-|>", **line})
     ax.annotate(
         name, way[-1], (6, 6), textcoords="offset points", fontsize=12, weight="bold",
         parse_math=False, bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},

@@ -17,8 +17,7 @@ import torch
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.image_retrieval import make_pool, user_of_half
-from hashtag_core.model.joint_embedding import picture_scores
+from hashtag_core.evaluation.image_retrieval import make_pool
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study.rows import main_row
 from hashtag_core.study.study import Study
@@ -80,10 +79,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     Raises:
         InputError: where no test user has 12 photos, or the collection has no pictures.
     """
-    _check_pictures(study)
-    photos, fold = study.photos, study.fold(0, "open")
-    model = study.model(0, "open", MODEL)
-    predictor = HashtagPredictor(model, fold.hashtags, words=study.words, device=str(study.device))
+    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study)
     rng = random.Random(study.seed)
     long_enough = [i for i, rows in enumerate(fold.test.rows) if len(rows) >= 12]
     if not long_enough:
@@ -115,9 +111,11 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     }
 
 
-def _check_pictures(study: Study) -> None:
+def _predictor(study: Study) -> HashtagPredictor:
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to show.")
+    model, hashtags = study.model(0, "open", MODEL), study.fold(0, "open").hashtags
+    return HashtagPredictor(model, hashtags, words=study.words, device=str(study.device))
 
 
 def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]:
@@ -134,10 +132,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     Raises:
         InputError: where no hashtag is asked for by two users, or there are no pictures.
     """
-    _check_pictures(study)
-    photos, fold = study.photos, study.fold(0, "open")
-    model = study.model(0, "open", MODEL)
-    psi = fold.hashtags.psi.to(study.device)
+    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study)
     pool = make_pool(fold.test, seed=study.seed)
     askers = Counter(i for ids in pool.asks for i in ids)
     shared = sorted(i for i, count in askers.items() if count >= 2)
@@ -148,18 +143,13 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     for hashtag in sorted(rng.sample(shared, min(hashtags, len(shared)))):
         users = rng.sample([u for u, ids in enumerate(pool.asks) if hashtag in ids], 2)
         for user in (None, *users):
-            if user is None:
-                state = torch.zeros(model.user_encoder.d_u, device=study.device)
-            else:
-                state = user_of_half(model, pool.halves[user], psi)
-            images = pool.images.to(study.device)
-            scores = picture_scores(model, images, state, psi, fold.hashtags.num_seen, [hashtag])[
-                :, 0
-            ]  # (P,)
-            best = scores.argsort(descending=True, stable=True)[:pictures].tolist()
+            half = [] if user is None else photos.history(pool.halves.rows[user])
+            state, _ = predictor.user(half)
+            name, images = fold.hashtags.names[hashtag], pool.images.numpy()
+            best = [row for row, _ in predictor.pictures(name, images, state, pictures)]
             shown.append(
                 Found(
-                    hashtag=fold.hashtags.names[hashtag],
+                    hashtag=name,
                     user=None if user is None else photos.users[pool.halves.users[user]],
                     pictures=[photos.picture(int(pool.rows[i])) for i in best],
                     has_it=[hashtag in pool.hashtags_of[i] for i in best],
