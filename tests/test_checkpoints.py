@@ -21,7 +21,6 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import whole_file
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.study.study import Study
-from hashtag_core.training import checkpoints
 from hashtag_core.training import loop as training
 from hashtag_core.training.checkpoints import read_checkpoint, write_checkpoint
 from hashtag_core.training.loop import fit

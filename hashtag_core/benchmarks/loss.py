@@ -19,14 +19,12 @@ def make(
 ):
     """Queries, psi, a tag side (with or without a last linear layer) and targets, from a seed."""
     torch.manual_seed(0)
-    queries = (torch.randn(photos, d) / d**0.5).to(dtype)
-    psi = torch.randn(hashtags, d_w).to(dtype)
+    queries, psi = torch.randn(photos, d) / d**0.5, torch.randn(hashtags, d_w)
     layers = [nn.Linear(d_w, d), nn.ReLU(), nn.Linear(d, d)]
-    side = nn.Sequential(*layers, *([] if folds else [nn.Tanh()])).to(dtype)
-    targets = torch.randint(hashtags, (photos,))
-    weights = torch.full((photos,), 1 / photos, dtype=dtype)
-    parts = queries, psi, side, targets, weights
-    queries, psi, side, targets, weights = (part.to(device) for part in parts)
+    side = nn.Sequential(*layers, *([] if folds else [nn.Tanh()])).to(device, dtype)
+    targets = torch.randint(hashtags, (photos,)).to(device)
+    weights = torch.full((photos,), 1 / photos, dtype=dtype, device=device)
+    queries, psi = queries.to(device, dtype), psi.to(device, dtype)
     return queries.requires_grad_(), psi, side, targets, weights
 
 

@@ -55,17 +55,14 @@ def make_pool(histories: UserHistories, max_users: int = 100, seed: int = 0) -> 
         batch = collate([histories[item]])
         half = len(batch.rows) // 2
         halves.rows[number] = histories.rows[item][:half]
-        ids = [set(part.tolist()) for part in batch.hashtag_ids.split(_counts(batch))]
+        counts = batch.hashtag_offsets.diff().tolist()
+        ids = [set(part.tolist()) for part in batch.hashtag_ids.split(counts)]
         images.append(batch.query_images[0, half:])
         rows.append(batch.rows[half:])
         owner.append(torch.full_like(batch.rows[half:], number))
         hashtags_of += ids[half:]
         asks.append(sorted(set.union(*ids[:half]) & set.union(*ids[half:])))
     return Pool(torch.cat(images), torch.cat(rows), torch.cat(owner), hashtags_of, halves, asks)
-
-
-def _counts(batch) -> list[int]:
-    return batch.hashtag_offsets.diff().tolist()
 
 
 def evaluate_retrieval(
@@ -90,7 +87,7 @@ def evaluate_retrieval(
     images = pool.images.to(device)
     states = [user_of_half(model, pool.halves[item], psi) for item in range(len(pool.halves))]
     nobody = torch.zeros_like(states[0])
-    ranks_of: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    ranks_of: dict[tuple[str, str], list[Tensor]] = {}
     for item, ids in enumerate(pool.asks):
         if not ids:
             continue
@@ -103,11 +100,8 @@ def evaluate_retrieval(
             order = scores.sort(dim=0, descending=True, stable=True).indices
             for relevant, truth in (("own", own), ("anyone's", has)):
                 hits = truth.gather(0, order)  # (P, Q), best picture first
-                first = hits.int().argmax(dim=0) + 1
-                among = hits[:10].sum(dim=0)
-                ranks_of.setdefault((reading, relevant), []).extend(
-                    zip(first.tolist(), among.tolist(), strict=True)
-                )
+                first, among = hits.int().argmax(dim=0) + 1, hits[:10].sum(dim=0)  # (Q,) each
+                ranks_of.setdefault((reading, relevant), []).append(torch.stack([first, among]))
     return [_metrics(*key, ranks, len(images)) for key, ranks in ranks_of.items()]
 
 
@@ -117,8 +111,8 @@ def user_of_half(model: HashtagModel, half: dict, psi: Tensor) -> Tensor:
     return model.users(collate([half]).to(psi.device), psi)[0, -1]
 
 
-def _metrics(reading: str, relevant: str, ranks: list[tuple[int, int]], pictures: int) -> dict:
-    first, among = torch.tensor(ranks).double().T
+def _metrics(reading: str, relevant: str, ranks: list[Tensor], pictures: int) -> dict:
+    first, among = torch.cat(ranks, dim=1).double()
     return {
         "reading": reading,
         "relevant": relevant,
@@ -126,6 +120,6 @@ def _metrics(reading: str, relevant: str, ranks: list[tuple[int, int]], pictures
         "A@10": 100 * float((first <= 10).double().mean()),
         "P@10": 100 * float((among / 10).mean()),
         "MR": float(first.quantile(0.5)),
-        "queries": len(ranks),
+        "queries": len(first),
         "pictures": pictures,
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ import torch
 
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import split_users, user_folds
+from hashtag_core.data.splits import user_folds
 from hashtag_core.data.words import load_word_vectors
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 
+@dataclass(eq=False, repr=False)
 class Study:
     """Folds, models and results of one collection.
 
@@ -56,34 +57,29 @@ class Study:
     evaluate together, and the first one writes.
     """
 
-    def __init__(
-        self,
-        photos: PhotoCollection,
-        folder: str | Path,
-        folds: int = 1,
-        seed: int = 0,
-        device: str | None = None,
-        words: str | Path | None = None,
-        training: TrainConfig | None = None,
-        fixed_size: int = 1000,
-        sizes: str = "small",
-    ) -> None:
-        self.photos = photos
-        self.folder = Path(folder)
-        self.seed = seed
-        self.device = choose_device(device)
+    photos: PhotoCollection
+    folder: Path
+    folds: int = 1
+    seed: int = 0
+    device: torch.device | str | None = None
+    words: Path | str | None = None
+    training: TrainConfig | None = None
+    fixed_size: int = 1000
+    sizes: str = "small"
+
+    def __post_init__(self) -> None:
+        self.folder = Path(self.folder)
+        self.device = choose_device(self.device)
         self.processes = Processes.started(self.device)
-        self.training = training or TrainConfig.small(seed)
-        self.fixed_size = fixed_size
-        self.sizes = sizes
-        if words is None and "words" in photos.meta:
-            words = photos.folder / photos.meta["words"]
-        self.words = None if words is None else Path(words).resolve()
-        num_users = len(photos.users)
-        one = folds == 1
-        self.splits = [split_users(num_users, seed)] if one else user_folds(num_users, folds, seed)
+        self.training = self.training or TrainConfig.small(self.seed)
+        if self.words is None and "words" in self.photos.meta:
+            self.words = self.photos.folder / self.photos.meta["words"]
+        self.words = None if self.words is None else Path(self.words).resolve()
+        users, one = len(self.photos.users), self.folds == 1
+        several = user_folds(users, 5 if one else self.folds, self.seed)
+        self.splits = several[:1] if one else several
         self.numbers = range(len(self.splits))
-        self._of = 5 if one else folds  # the one split is the first of five
+        self._of = len(several)  # the one split is the first of five
         self._latest: tuple[tuple[int, str], Fold] | None = None
 
     def __repr__(self) -> str:

@@ -12,6 +12,8 @@ from hashtag_core.data.histories import Batch
 from hashtag_core.data.loading import Batches
 from hashtag_core.model.joint_embedding import HashtagModel
 
+WITH_STATE = "model", "optimizer", "schedule"  # of a `Training`
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -101,9 +103,7 @@ class Training:
     def state(self) -> dict:
         """All of it as a dict of plain data and tensors."""
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in WITH_STATE},
             "generator": self.generator.get_state(),
             "order": self.order,
             "epoch": self.epoch,
@@ -117,9 +117,8 @@ class Training:
     def restore(self, state: dict) -> None:
         """Take over what `state` gave, perhaps in another process."""
         device = next(self.model.parameters()).device
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        for name in WITH_STATE:
+            getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["generator"])
         self.order, self.epoch, self.log = state["order"], state["epoch"], state["log"]
         self.losses = list(state["losses"].to(device))
