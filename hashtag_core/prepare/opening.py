@@ -22,19 +22,12 @@ CUT = "the compressed file ends too early, or is damaged: read up to line {line:
 
 
 class Lines(NamedTuple):
-    """Some whole lines of a file.
+    """Some whole lines of a file."""
 
-    Attributes:
-        position: how far the file on disk is read.
-        first: number of the first line, from 1.
-        lines: with their ends.
-        is_cut: whether it is one line that is too long, and only its beginning.
-    """
-
-    position: int
-    first: int
-    lines: list[bytes]
-    is_cut: bool = False
+    position: int  # how far the file on disk is read
+    first: int  # number of the first line, from 1
+    lines: list[bytes]  # with their ends
+    is_cut: bool = False  # whether it is one line that is too long, and only its beginning
 
 
 def check_files(paths: list[Path]) -> None:

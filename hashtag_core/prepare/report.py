@@ -30,27 +30,16 @@ class LeftOut:
 
 @dataclass
 class Report:
-    """The account of one block, or of all of them.
+    """The account of one block, or of all of them; `left_out` is by reason."""
 
-    Attributes:
-        rows_read: lines, or files, or whatever holds one photo.
-        rows_kept: of them.
-        rows_left_out: reason -> how many, and the first hundred.
-        hashtags_read: of the rows whose hashtags were looked at.
-        hashtags_kept: of them.
-        hashtags_left_out: reason -> how many.
-        notes: what was done to rows that were kept -> how many.
-        problems: (number of the input, what was wrong with it as a whole).
-    """
-
-    rows_read: int = 0
+    rows_read: int = 0  # lines, or files, or whatever holds one photo
     rows_kept: int = 0
     rows_left_out: dict[str, LeftOut] = field(default_factory=dict)
-    hashtags_read: int = 0
+    hashtags_read: int = 0  # of the rows whose hashtags were looked at
     hashtags_kept: int = 0
     hashtags_left_out: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, int] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)  # what was done to rows that were kept
+    problems: list[tuple[int, str]] = field(default_factory=list)  # (input's number, what is wrong)
 
     def leave_out(self, reason: str, count: int, first: Iterable[Row]) -> None:
         """Count rows that are left out; `first` may name more than are kept in mind."""

@@ -31,39 +31,23 @@ FORMAT = 1  # of the blocks; another one is another job
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of one input, not yet understood.
+    """A piece of one input, not yet understood."""
 
-    Attributes:
-        position: how much of the input is read now, in `Source.unit`.
-        data: what `Source.understand` knows to take apart.
-    """
-
-    position: int
-    data: Any
+    position: int  # how much of the input is read now, in `Source.unit`
+    data: Any  # what `Source.understand` knows to take apart
 
 
 class Source(Protocol):
-    """A way in: it cuts its inputs into pieces, and makes rows of the pieces.
+    """A way in: it cuts its inputs into pieces, and makes rows of the pieces."""
 
-    Attributes:
-        name: of the way in, as on the command line.
-        files: the names by which the report calls what rows come from.
-        inputs: the names of what is read one after the other.
-        sizes: of each input, in `unit`, for the progress bar.
-        job: plain data that tells this job from others: inputs and options.
-        meta: what meta.json shall say.
-        unit: of sizes and positions, "B" or " photos", say.
-        malformed: the reasons to leave out a row that is not as it should be.
-    """
-
-    name: str
-    files: list[str]
-    inputs: list[str]
-    sizes: list[int]
-    job: dict
-    meta: dict
-    unit: str
-    malformed: frozenset[str]
+    name: str  # of the way in, as on the command line
+    files: list[str]  # the names by which the report calls what rows come from
+    inputs: list[str]  # the names of what is read one after the other
+    sizes: list[int]  # of each input, in `unit`, for the progress bar
+    job: dict  # plain data that tells this job from others: inputs and options
+    meta: dict  # what meta.json shall say
+    unit: str  # of sizes and positions, "B" or " photos", say
+    malformed: frozenset[str]  # the reasons to leave out a row that is not as it should be
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """The pieces of input `number`, and texts that say what is wrong with it as a whole."""
@@ -74,17 +58,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Understood:
-    """The rows of a piece, and the account of it.
+    """The rows of a piece, and the account of it."""
 
-    Attributes:
-        table: the photos kept so far, as `staged_schema` has them.
-        report: of this piece; its `rows_kept` is the table's length.
-        rejected: (row, reason, its text) of each row left out; empty where nobody asked.
-    """
-
-    table: pa.Table
-    report: Report
-    rejected: list[tuple[Row, str, str]]
+    table: pa.Table  # the photos kept so far, as `staged_schema` has them
+    report: Report  # of this piece; its `rows_kept` is the table's length
+    rejected: list[tuple[Row, str, str]]  # row, reason, text of those left out; only if asked for
 
 
 def staged_schema() -> pa.Schema:

@@ -54,17 +54,11 @@ Found = tuple[list[str], list[datetime | None]]  # keywords, times
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture's file tells.
+    """What a picture's file tells."""
 
-    Attributes:
-        keywords: as they were typed, each once.
-        time: when it was taken, by the clock of the place; None where nothing tells.
-        unread: of "EXIF", "XMP", "IPTC" and "a sidecar", those that are broken or too large.
-    """
-
-    keywords: list[str]
-    time: datetime | None
-    unread: list[str]
+    keywords: list[str]  # as they were typed, each once
+    time: datetime | None  # when it was taken, by the clock of the place; None: nothing tells
+    unread: list[str]  # of "EXIF", "XMP", "IPTC", "a sidecar": those broken or too large
 
 
 def read_metadata(file: BinaryIO, sidecars: Sequence[bytes] = ()) -> Metadata:
@@ -190,12 +184,11 @@ def _iptc(image: Image) -> Found:
 
 def _iptc_text(value: bytes, charset: Any) -> str:
     """Programs that name no charset write UTF-8, too, or one byte a character."""
-    if charset == UTF8:
-        return value.decode("utf-8", errors="replace").rstrip("\0")
     try:
-        return value.decode("utf-8").rstrip("\0")
+        text = value.decode("utf-8", errors="replace" if charset == UTF8 else "strict")
     except UnicodeDecodeError:
-        return value.decode("latin-1").rstrip("\0")
+        text = value.decode("latin-1")
+    return text.rstrip("\0")
 
 
 def _time(value: Any) -> datetime | None:

@@ -92,11 +92,11 @@ def prepare_open_art(
     read = len(photos) + left_out.total()
     photos = _by_artist(photos, left_out)
     pictures = _draw(files, photos, left_out)
-    photos = [p for p in photos if p["photo_id"] in pictures]
-    photos = _enough_of_each_user(photos, left_out)
+    drawn = [photo for photo in photos if photo["photo_id"] in pictures]
+    photos = _enough_of_each_user(drawn, left_out)
     for photo in photos:
-        path = photo["photo_id"] + ".webp"
-        photo["image"] = {"bytes": pictures[photo["photo_id"]], "path": path}
+        name = photo["photo_id"]
+        photo["image"] = {"bytes": pictures[name], "path": f"{name}.webp"}
     texts = [(name, pa.string()) for name in ("title", "licence", "attribution")]
     schema = pa.schema([*photo_fields("s"), *texts])
     convnet = load_convnet(device=device)
@@ -275,14 +275,13 @@ def _draw(files: dict[str, Path], photos: list[dict], left_out: Counter) -> dict
                 if site == "openmoji":
                     svg = data.decode("utf-8")
                     data = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=DRAWING))
+                webp, why = None, "blank on white"
                 try:
                     webp = _on_canvas(load_picture(data, name))
                 except InputError as error:
-                    reason = "too many pixels" if "pixels" in str(error) else "cannot be decoded"
-                    left_out[f"{site}: {reason}"] += 1
-                    continue
+                    why = "too many pixels" if "pixels" in str(error) else "cannot be decoded"
                 if webp is None:
-                    left_out[f"{site}: blank on white"] += 1
+                    left_out[f"{site}: {why}"] += 1
                 else:
                     drawn[photo_id] = webp
     for photo_id in waiting:

@@ -50,29 +50,17 @@ ALBUM_LOOK, NOISE = 2.2, 1.7  # sigmas
 
 @dataclass(frozen=True)
 class Stream:
-    """One user's T photos in time order, and the truth about them.
+    """One user's T photos in time order, and the truth about them."""
 
-    Attributes:
-        user: the user's name.
-        names: (L,) the hashtags that the user may use, sorted.
-        marginals: (T, L) P(photo t carries hashtag l), as at the top of `simulated.py`.
-        carried: (T, L) bool, what it carries.
-        starts: (T,) bool, whether it begins an album.
-        times: (T,) int64, seconds since 1970.
-        concepts: (T,) concept numbers.
-        features: (T, D_I) float16.
-        own_words: the hashtags that the user made up -> (D_W,) float32.
-    """
-
-    user: str
-    names: np.ndarray
-    marginals: np.ndarray
-    carried: np.ndarray
-    starts: np.ndarray
-    times: np.ndarray
-    concepts: np.ndarray
-    features: np.ndarray
-    own_words: dict[str, np.ndarray]
+    user: str  # the user's name
+    names: np.ndarray  # (L,) the hashtags that the user may use, sorted
+    marginals: np.ndarray  # (T, L) P(photo t carries hashtag l), as at the top of `simulated.py`
+    carried: np.ndarray  # (T, L) bool, what it carries
+    starts: np.ndarray  # (T,) bool, whether it begins an album
+    times: np.ndarray  # (T,) int64, seconds since 1970
+    concepts: np.ndarray  # (T,) concept numbers
+    features: np.ndarray  # (T, D_I) float16
+    own_words: dict[str, np.ndarray]  # the hashtags that the user made up -> (D_W,) float32
 
 
 @dataclass(frozen=True)
@@ -232,12 +220,8 @@ def _draw_hashtags(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each photo carries (T, L) bool, and the true marginals (T, L).
 
-    Args:
-        rng: where chance comes from.
-        p: (T, L) the chance of each word where the photo is not a copy. A photo without any word
-            gets the most probable one, so that word's true chance is p + P(all others fail, too).
-        starts: (T,) bool, photos that begin an album and so are no copy.
-        copying: q.
+    `p` (T, L) is the chance of each word where the photo is not a copy. A photo without any word
+    gets the most probable one, so that word's true chance is p + P(all others fail, too).
     """
     rows = np.arange(len(p))
     fresh = rng.random(p.shape) < p

@@ -41,39 +41,22 @@ TOPIC_LOOK, CONCEPT_LOOK, PLACE_LOOK = 1.2, 1.0, 1.0  # sigmas
 
 @dataclass(frozen=True)
 class World:
-    """What is the same for all users.
+    """What is the same for all users."""
 
-    Attributes:
-        seed: of everything.
-        user_name: how a user is called, to be filled with the number.
-        names: (W,) the words; below they are meant by their numbers.
-        vectors: (W, D_W) float32.
-        words: (K + C, 8) the word of each meaning (the topics' first) and slot.
-        moods: (M, 4) their words, by language.
-        gear: (G,) their words, the most popular first.
-        places: (P,) their words, the most popular first; place i is in region i % REGIONS.
-        concept_names: (C,) concept c belongs to topic c // (C / K).
-        popularity: (K, C / K) the log-popularity of each topic's concepts, number 0 the highest.
-        looks: (C, D_I) how concepts look: what a picture of it is on average.
-        place_looks: (P, D_I) what a place adds.
-        event_rate: P(an album has an event).
-        personal_rate: P(a habit is a word that the user made up).
-    """
-
-    seed: int
-    user_name: str
-    names: np.ndarray
-    vectors: np.ndarray
-    words: np.ndarray
-    moods: np.ndarray
-    gear: np.ndarray
-    places: np.ndarray
-    concept_names: np.ndarray
-    popularity: np.ndarray
-    looks: np.ndarray
-    place_looks: np.ndarray
-    event_rate: float
-    personal_rate: float
+    seed: int  # of everything
+    user_name: str  # how a user is called, to be filled with the number
+    names: np.ndarray  # (W,) the words; below they are meant by their numbers
+    vectors: np.ndarray  # (W, D_W) float32
+    words: np.ndarray  # (K + C, 8) the word of each meaning (the topics' first) and slot
+    moods: np.ndarray  # (M, 4) their words, by language
+    gear: np.ndarray  # (G,) their words, the most popular first
+    places: np.ndarray  # (P,) the same; place i is in region i % REGIONS
+    concept_names: np.ndarray  # (C,) concept c belongs to topic c // (C / K)
+    popularity: np.ndarray  # (K, C / K) log-popularity of a topic's concepts, number 0 the highest
+    looks: np.ndarray  # (C, D_I) how concepts look: what a picture of it is on average
+    place_looks: np.ndarray  # (P, D_I) what a place adds
+    event_rate: float  # P(an album has an event)
+    personal_rate: float  # P(a habit is a word that the user made up)
 
 
 def make_world(users: int, num_photos: int, hashtags: int, seed: int) -> World:

@@ -209,9 +209,8 @@ def guess_separator(sample: Sequence[Any], given: str | None = None) -> Separato
     if given is not None:
         return Separator(given)
     cells = [text(cell).strip() for cell in sample if not is_empty(cell)]
-    if any(isinstance(cell, list | tuple) for cell in sample):
-        return Separator("list")
-    if sum(cell[:1] + cell[-1:] in ("[]", "{}") for cell in cells) > ENOUGH * len(cells):
+    brackets = sum(cell[:1] + cell[-1:] in ("[]", "{}") for cell in cells)
+    if any(isinstance(cell, list | tuple) for cell in sample) or brackets > ENOUGH * len(cells):
         return Separator("list")
     if sum(cell.startswith("#") for cell in cells) > ENOUGH * len(cells):
         return Separator("#")

@@ -11,7 +11,7 @@ upload where the first is missing or cannot be.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from hashtag_core.prepare.opening import (
 from hashtag_core.prepare.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
 
-MOST_KNOWN_TAGS = 400_000  # kept in mind, cleaned
+MOST_KNOWN_TAGS = 250_000  # asked for lately: kept in mind, cleaned
 
 
 class Yfcc100m:
@@ -71,7 +71,7 @@ class Yfcc100m:
             "source": "YFCC100M (Thomee et al., Communications of the ACM 59(2), 2016)",
             "licence": "each photo its own, a Creative Commons one; see the metadata",
         }
-        self._known: dict[bytes, tuple[str | None, str | None]] = {}
+        self._clean = lru_cache(MOST_KNOWN_TAGS)(self._hashtag)
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Blocks of lines."""
@@ -90,18 +90,10 @@ class Yfcc100m:
         listed = words is not None and not isinstance(words, str | Path)
         return has_word_vector(words if listed else load_vocabulary(words))
 
-    def _clean(self, tag: bytes) -> tuple[str | None, str | None]:
-        """(hashtag, None), or (None, why not); what was asked lately is remembered."""
-        known = self._known.get(tag)
-        if known is None:
-            hashtag, why = clean_encoded(tag)
-            if why is None and not self._has_vector(hashtag):
-                hashtag, why = None, UNKNOWN
-            known = hashtag, why
-            if len(self._known) >= MOST_KNOWN_TAGS:
-                self._known = {}
-            self._known[tag] = known
-        return known
+    def _hashtag(self, tag: bytes) -> tuple[str | None, str | None]:
+        """(hashtag, None), or (None, why not)."""
+        hashtag, why = clean_encoded(tag)
+        return (hashtag, why) if why or self._has_vector(hashtag) else (None, UNKNOWN)
 
 
 def _width(path: Path) -> int:
