@@ -22,4 +22,7 @@ import lazy_loader
 
 __version__ = "0.4.0"
 
+ROOMS = ("data", "errors", "evaluation", "model", "prediction", "study", "training")
+
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # __init__.pyi
+__all__ = [name for name in __all__ if name not in ROOMS]  # `import *` brings names alone

@@ -1,4 +1,11 @@
 # The names that __init__.py hands on: loaded when they are asked for, known to editors at once.
+from . import data as data
+from . import errors as errors
+from . import evaluation as evaluation
+from . import model as model
+from . import prediction as prediction
+from . import study as study
+from . import training as training
 from .data import (
     Hashtags,
     PhotoCollection,

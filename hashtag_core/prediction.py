@@ -24,11 +24,11 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.data.words import load_word_vectors, psi
 from hashtag_core.devices import choose_device
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
-from hashtag_core.model.user_encoders import StepwiseUserEncoder
+from hashtag_core.model.user_encoders import stepwise
 from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class HashtagPredictor:
     ) -> None:
         if model.config.d_i != model.config.d_v:
             raise InputError("the model reads features of two ConvNets; prediction has one.")
-        encoder = model.user_encoder
-        if not isinstance(encoder, StepwiseUserEncoder) or model.learned_psi is not None:
+        encoder = stepwise(model.user_encoder)
+        if encoder is None or model.learned_psi is not None:
             raise InputError(
                 "prediction needs a model that goes on from photo to photo (GRU) and reads word "
                 "vectors; this one is a baseline without one of them."
@@ -77,10 +77,10 @@ class HashtagPredictor:
         self._words_path = words
 
     def __repr__(self) -> str:
-        return (
-            f"HashtagPredictor: {self.model.config.encoder}, {self.model.config.fusion}, features "
-            f"of {self.convnet_name}, on {self.device}\n  {self.hashtags}"
-        )
+        encoder, convnet = type(self.user_encoder).__name__, printable(str(self.convnet_name))
+        fusion = self.model.config.fusion
+        about = f"{encoder}, {fusion}, features of {convnet}, on {self.device}"
+        return f"HashtagPredictor: {about}\n  {self.hashtags}"
 
     @classmethod
     def load(cls, run: str | Path, device: str | None = None) -> HashtagPredictor:
@@ -228,7 +228,7 @@ class HashtagPredictor:
         Returns:
             The V hashtags, and their p, (V,) float64, which add up to 1.
         """
-        names, vectors = self.represent([h for h in more if h not in self.hashtags.ids])
+        names, vectors = self.represent([h for h in _clean(more) if h not in self.hashtags.ids])
         user = self.new_user() if user is None else user
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         scores = self.model.scores(query, torch.cat([self.psi, vectors]))[0]  # (V,)
@@ -302,6 +302,6 @@ class HashtagPredictor:
         return names[0], vectors  # (1, d_w)
 
 
-def _clean(hashtags: list[str]) -> list[str]:
+def _clean(hashtags: Iterable[str]) -> list[str]:
     """Lower case, without blanks and `#` around them, each once, none empty."""
     return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip(" \t\n\r#").lower())))

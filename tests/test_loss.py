@@ -186,3 +186,11 @@ def test_the_product_is_the_product(shape, dtype):
     assert found.dtype == dtype
     torch.testing.assert_close(found.double(), exact, rtol=0, atol=limit)
     torch.testing.assert_close(turned.double(), exact, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize(("targets", "weights"), [(1, 3), (2, 3), (3, 1), (1, 1), (4, 3)])
+def test_each_photo_has_one_target_and_one_weight(targets, weights):
+    queries, psi, side, *_ = make(3, 9, 3, 2, "folds", 0, psi_learns=False)
+    ids, given = torch.zeros(targets).long(), torch.ones(weights, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"3 photos, {targets} targets, {weights} weights"):
+        softmax_loss(queries, psi, side, ids, given)

@@ -215,3 +215,19 @@ def test_shipped_pictures_are_small_webp_files_that_decode(open_art):
 def test_shipped_hashtags_are_clean(open_art):
     names = open_art.hashtag_names.dictionary.to_pylist()
     assert [name for name in names if name != " ".join(name.lower().split()) or not name] == []
+
+
+@pytest.mark.parametrize("about", [None, "resnet50", ["resnet50"], {}, {"name": None}])
+def test_a_meta_json_that_names_no_convnet_is_no_error(folder, about):
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "convnet": about}))
+    photos = PhotoCollection.load(folder)
+    assert photos.convnet is None and "no ConvNet named" in repr(photos)
+
+
+def test_features_that_an_older_version_left_half_switched_are_refused(folder):
+    (folder / "meta.next.json").write_text("{}")
+    with pytest.raises(InputError, match="prepare features` again"):
+        PhotoCollection.load(folder)
+    (folder / "features.next.npy").write_bytes(b"")  # it was not yet switching
+    assert len(PhotoCollection.load(folder)) == 8

@@ -308,3 +308,51 @@ def test_a_picture_needs_to_know_its_convnet(tmp_path):
     predictor = HashtagPredictor(tiny_model(), hashtags, convnet=None, device="cpu")
     with pytest.raises(InputError, match="does not say which ConvNet"):
         predictor.feature(tmp_path / "p.jpg")
+
+
+# ---- probabilities
+
+
+def test_probabilities_are_of_every_hashtag_once_and_in_the_order_of_predict(predictor, feature):
+    names, p = predictor.probabilities(feature)
+    assert names == predictor.hashtags.names and float(p.sum()) == pytest.approx(1)
+    best = [names[i] for i in p.argsort(descending=True, stable=True)[:5].tolist()]
+    assert best == [name for name, _ in predictor.predict(feature, k=5)]
+
+
+def test_only_hashtags_that_are_not_in_the_vocabulary_are_added(predictor, feature):
+    known, vocabulary = predictor.hashtags.names[0], len(predictor.hashtags)
+    assert "parliamentary" not in predictor.hashtags.ids
+    more = [known, f"#{known}", f" {known.upper()} ", "parliamentary", "#Parliamentary", "zqxwvzq"]
+    names, p = predictor.probabilities(feature, more=more)
+    assert names[vocabulary:] == ["parliamentary"] and len(p) == vocabulary + 1
+    assert len(set(names)) == len(names) and float(p.sum()) == pytest.approx(1)
+
+
+# ---- a user encoder of one's own
+
+
+class Own(torch.nn.Module):
+    """An encoder that a list of nothing would be mistaken for."""
+
+    d_u = 7
+
+    def __len__(self):
+        return 0
+
+    def forward(self, batch, psi):
+        return psi.new_zeros(*batch.mask.shape[:1], batch.mask.shape[1] + 1, 7)
+
+
+def test_the_models_encoder_is_the_one_that_was_given():
+    own = Own()
+    assert HashtagModel(tiny_config(), user_encoder=own).user_encoder is own
+
+
+def test_an_encoder_that_cannot_go_on_photo_by_photo_is_refused_and_one_that_can_is_taken():
+    _, hashtags, _ = tiny_fold()
+    model = HashtagModel(tiny_config(), user_encoder=Own())
+    with pytest.raises(InputError, match="from photo to photo"):
+        HashtagPredictor(model, hashtags, None, device="cpu")
+    model.user_encoder.update = torch.nn.Identity()  # also where it is a module
+    assert "Own, " in repr(HashtagPredictor(model, hashtags, None, device="cpu"))

@@ -1,6 +1,8 @@
 """The house: which part of the library may know which, read from every import in it."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -109,6 +111,15 @@ def test_a_face_hands_on_names_that_are_there_and_hides_no_file(room):
     stub = ast.parse((LIBRARY / room / "__init__.pyi").read_text(encoding="utf-8"))
     listed = next(node for node in stub.body if isinstance(node, ast.Assign))  # for editors
     assert set(ast.literal_eval(listed.value)) == set(face.__all__) <= set(dir(face))
+
+
+@pytest.mark.parametrize("room", ["data", "errors", "model", "prediction", "training"])
+def test_a_room_is_there_after_importing_the_package_alone(room):
+    program = f"import hashtag_core; print(hashtag_core.{room}.__name__, dir(hashtag_core))"
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.startswith(f"hashtag_core.{room} ") and f"'{room}'" in out.stdout
 
 
 def test_imports_are_found_wherever_they_stand():

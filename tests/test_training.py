@@ -305,3 +305,13 @@ def test_a_user_encoder_of_ones_own_trains_and_comes_back(fold, tmp_path):
     model, _ = fit(model, train, valid, hashtags, SETTINGS, tmp_path, device="cpu")
     other = HashtagModel(config, LastHashtags(config.d_w, config.d_u))
     assert same_weights(load_run(tmp_path, other)[0], model)
+
+
+def test_a_training_that_keeps_nothing_asks_nothing_of_what_would_be_written(tmp_path):
+    """Provenance that is no plain data, weights that have no bytes yet."""
+    _, hashtags, histories = tiny_fold()
+    config = TrainConfig(epochs=1, users_per_batch=4)
+    about = {"where": tmp_path}  # a Path
+    seen = histories.only(range(6))
+    _, log = fit(tiny_model(), seen, seen, hashtags, config, None, "cpu", about)
+    assert len(log) == 1

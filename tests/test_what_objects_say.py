@@ -34,7 +34,7 @@ def test_a_study_and_its_folds_name_theirs(site, tmp_path):
     study = Study(PhotoCollection.load(site), tmp_path, folds=3, seed=4, device="cpu")
     first, second = repr(study).splitlines()
     assert first == f"Study of {study.photos}" and second.endswith(f"kept in {tmp_path}")
-    assert "3 fold(s), seed 4, small models, at most 20 epochs, on cpu" in second
+    assert "3 fold(s), seed 4, small models, on cpu, at most 20 epochs" in second
     fold = study.fold(0, "open")
     lines = repr(fold).splitlines()
     assert [line.split()[0] for line in lines] == ["Fold", "hashtags", "train", "valid", "test"]
@@ -45,7 +45,7 @@ def test_a_predictor_names_its_model_and_vocabulary():
     _, hashtags, _ = tiny_fold()
     text = repr(HashtagPredictor(tiny_model(), hashtags, None, device="cpu"))
     assert text.startswith(
-        "HashtagPredictor: GRU, element-wise product, features of None, on cpu\n"
+        "HashtagPredictor: GRUEncoder, element-wise product, features of None, on cpu\n"
     )
     assert repr(hashtags) in text
 

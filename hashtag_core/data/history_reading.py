@@ -61,7 +61,7 @@ def collection_history(folder: str | Path, convnet: str | None) -> list[tuple[np
     photos = PhotoCollection.load(folder)
     if len(photos.users) > 1:
         raise InputError(f"{folder}: {len(photos.users)} users; a history is of one.")
-    own = photos.meta.get("convnet", {}).get("name")
+    own = photos.convnet
     if own != convnet:
         raise InputError(
             f"{folder}: features of {own or 'no ConvNet'}; the model knows those of {convnet}. "

@@ -35,6 +35,7 @@ FORMAT_VERSION = 1
 COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
 FEATURES = ("features.npy", "features.next.npy")  # `prepare features` changes between the two
+OLD_NOTE = "meta.next.json"  # of version 0.3, where it was stopped between two files
 ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
 
 
@@ -75,6 +76,9 @@ class PhotoCollection:
 
         folder = Path(folder)
         meta = read_meta(folder)
+        if (folder / OLD_NOTE).exists() and not (folder / FEATURES[1]).exists():
+            why = "an older version was stopped while it switched features"
+            raise InputError(f"{folder}: {why}. Start `hashtag-core prepare features` again.")
         with reading(folder / "photos.parquet") as path:
             columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
             table = pq.read_table(path, columns=columns)
@@ -87,13 +91,19 @@ class PhotoCollection:
 
     def __repr__(self) -> str:
         source = self.meta.get("source", "no source named")
-        convnet = (self.meta.get("convnet") or {}).get("name", "no ConvNet named")
         return printable(
             f"PhotoCollection {self.folder.name if self.folder else '(in memory)'}: "
             f"{len(self):,} photos of {len(self.users):,} users, "
             f"{len(self.hashtag_names.dictionary):,} different hashtags, "
-            f"features of {self.features.shape[1]} numbers ({convnet}); from {source}"
+            f"features of {self.features.shape[1]} numbers "
+            f"({self.convnet or 'no ConvNet named'}); from {source}"
         )
+
+    @property
+    def convnet(self) -> str | None:
+        """The name of the ConvNet that made the features; None where meta.json does not say."""
+        about = self.meta.get("convnet")
+        return about.get("name") if isinstance(about, dict) else None
 
     @property
     def has_pictures(self) -> bool:

@@ -9,7 +9,7 @@ from hashtag_core.data.histories import Batch
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.ranking import Users
 from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.model.user_encoders import StepwiseUserEncoder, hashtag_sums
+from hashtag_core.model.user_encoders import StepwiseUserEncoder, hashtag_sums, stepwise
 
 
 def users_of_last_photos(
@@ -56,9 +56,9 @@ def last_photos(model: HashtagModel, photos: int) -> Users:
     Raises:
         InputError: where the user encoder cannot go on from photo to photo.
     """
-    encoder = model.user_encoder
-    if not isinstance(encoder, StepwiseUserEncoder):
-        name = f"{model.config.encoder} ({type(encoder).__name__})"
+    encoder = stepwise(model.user_encoder)
+    if encoder is None:
+        name = f"{model.config.encoder} ({type(model.user_encoder).__name__})"
         raise InputError(f"{name}: reading the last photos alone needs `update`, as the GRU has.")
 
     def users(batch: Batch, psi: Tensor) -> Tensor:

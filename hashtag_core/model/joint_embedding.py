@@ -110,7 +110,7 @@ class HashtagModel(nn.Module):
         super().__init__()
         c = config
         self.config = config
-        self.user_encoder = user_encoder or build_user_encoder(config)
+        self.user_encoder = build_user_encoder(config) if user_encoder is None else user_encoder
         self.learned_psi = nn.Embedding(c.num_hashtags, c.d_w) if c.learned_psi else None
         if self.learned_psi is not None:
             nn.init.normal_(self.learned_psi.weight, std=0.4)  # about as large as word vectors

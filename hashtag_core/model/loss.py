@@ -42,7 +42,12 @@ def softmax_loss(
     Returns:
         sum over n of weights[n] * -log p(targets[n] | photo n), a scalar (float32, or float64 where
         the queries are). Gradients go to the queries, psi, and every parameter of the tag side.
+
+    Raises:
+        ValueError: where there is not one target and one weight for each photo.
     """
+    if not len(queries) == len(targets) == len(weights):
+        raise ValueError(f"{len(queries)} photos, {len(targets)} targets, {len(weights)} weights.")
     queries, tag_side, _ = fold(queries, tag_side, len(psi))
     parameters = [p for p in tag_side.parameters() if p.requires_grad]
     chunk = chunk or chunk_size(queries, psi)

@@ -7,7 +7,7 @@ d_x image-hashtags pair, d_u user.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,13 +36,20 @@ class UserEncoder(Protocol):
         ...
 
 
-@runtime_checkable
 class StepwiseUserEncoder(UserEncoder, Protocol):
-    """One that can go on from a user, photo by photo: what prediction needs (`prediction.py`)."""
+    """One that can go on from a user, photo by photo: what prediction needs (`prediction.py`).
+
+    Its user without a history has to be zeros, as the paper's h_0 is.
+    """
 
     def update(self, users: Tensor, images: Tensor, hashtag_sums: Tensor) -> Tensor:
         """One more photo each: (B, d_u), (B, d_i), (B, d_w) -> (B, d_u)."""
         ...
+
+
+def stepwise(encoder: UserEncoder) -> StepwiseUserEncoder | None:
+    """The same encoder, where it can go on photo by photo; None where it cannot."""
+    return cast(StepwiseUserEncoder, encoder) if hasattr(encoder, "update") else None
 
 
 def photo_sums(batch: Batch, vectors: Tensor) -> Tensor:

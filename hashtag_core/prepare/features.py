@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hashtag_core.data.photos import FEATURES, features_path, picture_root, read_meta
+from hashtag_core.data.photos import FEATURES, OLD_NOTE, features_path, picture_root, read_meta
 from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
@@ -88,7 +88,9 @@ def prepare_features(
         named = {"name": convnet.name, "weights": convnet.weights}
         changes = {"features": path.name, "convnet": named, "pictures": account}
         write_json(folder / "meta.json", meta | changes)  # the one stroke that replaces them
-        older.unlink(missing_ok=True)
+        if older.name in FEATURES:  # another one is not ours to remove
+            older.unlink(missing_ok=True)
+        (folder / OLD_NOTE).unlink(missing_ok=True)
         FeatureFiles(path).remove_notes()
     processes.wait()
     return account

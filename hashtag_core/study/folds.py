@@ -32,15 +32,13 @@ class Fold:
 def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
     """The open vocabulary: the training users decide what is seen."""
     hashtags = build_hashtags(photos, split.train, vectors)
-    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
-    return Fold(hashtags, *sets)
+    return Fold(hashtags, *(UserHistories(photos, hashtags, users) for users in split))
 
 
 def make_fixed_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
     """The fixed vocabulary: the most frequent hashtags of the training users."""
     hashtags = build_fixed_hashtags(photos, photos.of_users(split.train), size)
-    sets = (UserHistories(photos, hashtags, u) for u in (split.train, split.valid, split.test))
-    return Fold(hashtags, *sets)
+    return Fold(hashtags, *(UserHistories(photos, hashtags, users) for users in split))
 
 
 def make_transductive_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:

@@ -22,6 +22,7 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import user_folds
 from hashtag_core.data.words import load_word_vectors
 from hashtag_core.devices import Processes, choose_device
+from hashtag_core.errors import printable
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
@@ -83,11 +84,9 @@ class Study:
         self._latest: tuple[tuple[int, str], Fold] | None = None
 
     def __repr__(self) -> str:
-        return (
-            f"Study of {self.photos}\n"
-            f"  {len(self.splits)} fold(s), seed {self.seed}, {self.sizes} models, at most "
-            f"{self.training.epochs} epochs, on {self.device}; kept in {self.folder}"
-        )
+        how = f"{len(self.splits)} fold(s), seed {self.seed}, {self.sizes} models, on {self.device}"
+        epochs, folder = self.training.epochs, printable(str(self.folder))
+        return f"Study of {self.photos}\n  {how}, at most {epochs} epochs; kept in {folder}"
 
     @cached_property
     def provenance(self) -> dict:
@@ -95,7 +94,7 @@ class Study:
         return {
             "source": self.photos.meta.get("source"),
             "sha256": self.photos.checksum(),
-            "convnet": self.photos.meta.get("convnet", {}).get("name"),
+            "convnet": self.photos.convnet,
             "words": None if self.words is None else str(self.words),
             "seed": self.seed,
             "training": asdict(self.training),

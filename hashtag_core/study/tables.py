@@ -262,9 +262,6 @@ def _seen(
     return study.evaluate(number, setting, ranker)["seen"]
 
 
-# --- what the tables share ---
-
-
 def prediction_by_fold(
     study: Study, rows: dict[str, tuple[str, ...]], models: Iterable[str] | None = None
 ) -> pd.DataFrame:

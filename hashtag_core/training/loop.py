@@ -82,7 +82,9 @@ def fit(
     device = choose_device(device)
     processes = Processes.started(device)
     rank, first = processes.rank, processes.rank == 0
-    identity = _identity(model, train, valid, hashtags, settings, provenance)
+    identity = {}
+    if folder is not None:
+        identity = _identity(model, train, valid, hashtags, settings, provenance)
     identity |= {"processes": processes.number, "device": device.type, "torch": torch.__version__}
     train, valid = resident((train, valid), device)
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
