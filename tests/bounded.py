@@ -26,7 +26,8 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 resource.setrlimit(resource.RLIMIT_AS, (size + {bound}, size + {bound}))
 sys.path.insert(0, {tests!r})
 start = time.perf_counter()
-code = hashtag_core.cli.main({arguments!r}) if {program!r} is None else exec({program!r}) or 0
+{run}
+code = locals().get("code", 0)
 seconds = time.perf_counter() - start
 more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print("\\nBOUNDED" + json.dumps([code, seconds, more / 1024]))
@@ -59,8 +60,7 @@ def bounded(
         imports=imports,
         bound=bound,
         tests=str(Path(__file__).parent),
-        arguments=[str(argument) for argument in arguments],
-        program=program,
+        run=program or f"code = hashtag_core.cli.main({[str(a) for a in arguments]!r})",
     )
     ran = subprocess.run(
         [sys.executable, "-c", source],
