@@ -6,47 +6,95 @@ import argparse
 import io
 import os
 import shlex
+import signal
 import sys
-from pathlib import Path
+from typing import NoReturn
 
 from hashtag_core.commands import benchmark, course, predict, prepare, quickstart, tables, train
+from hashtag_core.commands.paths import Written, check_paths
 from hashtag_core.errors import InputError, printable
+from hashtag_core.printing import say
+from hashtag_core.stopping import NOBODY_READS, Stop, end_at_once, flush_output
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 2 for bad input, 130 when interrupted."""
-    options = _parser().parse_args(arguments)
-    options.line = shlex.join(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-    if int(os.environ.get("RANK", 0)):  # torchrun's: the first process speaks for all
-        options.json, sys.stdout = None, io.StringIO()
-        os.environ["TQDM_DISABLE"] = "1"
+    """Run one command.
+
+    Args:
+        arguments: of the command line. None for those of this process, which then is the program:
+            it hears ctrl-C and SIGTERM.
+
+    Returns:
+        The exit code: 0, 2 for bad input, 130 and 143 when stopped by ctrl-C and SIGTERM, 141
+        where nobody reads what is printed.
+    """
+    stop = Stop()
+    if arguments is not None:
+        return _answer(arguments, stop)
+    stop.listen()
     try:
-        folder = Path(getattr(options, "json", None) or ".").parent
-        if not folder.is_dir():  # better said before the work than after it
-            raise InputError(f"--json {options.json}: there is no folder {folder}.")
-        return options.command(options) or 0
-    except InputError as error:  # of several lines where `tutorial` shows a cell
-        code, message = 2, "\n".join(map(printable, str(error).split("\n")))
-    except PermissionError as error:
-        code, message = 2, printable(str(error.filename or error)) + ": no permission."
-    except KeyboardInterrupt:
-        code, message = 130, "stopped."
-    print(f"hashtag-core: {message}", file=sys.stderr)
+        return _answer(sys.argv[1:], stop)
+    finally:
+        end_at_once()
+        flush_output()
+
+
+def _answer(arguments: list[str], stop: Stop) -> int:
+    """Run one command, and tell in one line what went wrong; returns the exit code."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.line = shlex.join(arguments)
+        for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        if int(os.environ.get("RANK", 0)):  # torchrun's: the first process speaks for all
+            options.json, sys.stdout = None, io.StringIO()
+            os.environ["TQDM_DISABLE"] = "1"
+        check_paths(vars(options))  # better said before the work than after it
+        code = options.command(options) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is told now
+        return code
+    except (Exception, KeyboardInterrupt) as error:
+        code, message = _explain(error, stop)
+    if message:
+        say(*f"hashtag-core: {message}".split("\n"), file=sys.stderr)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _explain(error: BaseException, stop: Stop) -> tuple[int, str]:
+    """The exit code and the message of what ended a command; a fault of ours is raised again."""
+    if stop.signal or isinstance(error, KeyboardInterrupt):  # which many libraries turn into theirs
+        return 128 + (stop.signal or signal.SIGINT), "stopped."
+    if isinstance(error, InputError):
+        return 2, str(error)  # of several lines where `tutorial` shows a cell
+    if isinstance(error, BrokenPipeError):
+        return NOBODY_READS, ""
+    if isinstance(error, OSError):  # no permission, a full disk, a folder that vanished
+        reason = "no permission" if isinstance(error, PermissionError) else error.strerror or error
+        return 2, printable(f"{error.filename}: {reason}." if error.filename else f"{reason}.")
+    raise error
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's; the arguments that it complains of are printable."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with code 2."""
+        super().error(printable(message))
+
+
+def _parser() -> Parser:
+    parser = Parser(
         prog="hashtag-core",
         description="User-conditional, open-vocabulary image hashtag prediction.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--device", help="cpu, cuda or mps; the best there is where not given")
-    common.add_argument("--json", metavar="FILE", help="also write the result as plain data")
+    common.add_argument(
+        "--json", metavar="FILE", type=Written, help="also write the result as plain data"
+    )
 
     quickstart.add_command(commands, common)
     prepare.add_commands(commands)

@@ -1,4 +1,4 @@
-"""Files: read with one clear error, written whole or not at all."""
+"""Files: read with one clear error, written whole or not at all, and by one run at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from hashtag_core.errors import InputError
+
+OURS = ".hashtag-core"  # in the names of what is there only while something is written
 
 
 @contextmanager
@@ -16,8 +19,10 @@ def reading(path: Path) -> Iterator[Path]:
     """Turn whatever a reader raises at a broken file into an InputError that names the file."""
     try:
         yield path
+    except InputError:
+        raise
     except Exception as error:  # each format has exceptions of its own
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: damaged, or of another version ({reason}).") from None
 
 
@@ -32,10 +37,10 @@ def enough_disk(where: Path, kept: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # OSError, but some libraries only tell it in their own words
+        full = errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has no quota
+        words = "max_temp_directory_size", *(os.strerror(number).lower() for number in full)
         told = str(error).lower()
-        quota = getattr(errno, "EDQUOT", errno.ENOSPC)  # Windows has none
-        full = getattr(error, "errno", None) in (errno.ENOSPC, quota)
-        if not (full or "no space left" in told or "max_temp_directory_size" in told):
+        if getattr(error, "errno", None) not in full and not any(word in told for word in words):
             raise
         raise InputError(
             f"{where}: the disk is full; {kept}. Make room and start the same command again."
@@ -53,7 +58,7 @@ def whole_file(path: Path, kept: str = "what was written before") -> Iterator[Pa
     Raises:
         InputError: where the disk is full.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f".{path.name}{OURS}.partial")
     try:
         with enough_disk(path, f"{kept} is still there"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,3 +75,85 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(data)
+
+
+BEGINNINGS = b"[\n  {", b"[]\n", b"# command: hashtag-core", b"file,line,reason,text"
+SIGNS = b"atplotlib", b"<!-- hashtag-core tutorial -->"  # somewhere at the beginning or the end
+
+
+def refuse_others(path: Path, where: str = "") -> None:
+    """Refuse to write over a file that does not look like a result of this program.
+
+    Args:
+        path: the file; nothing is refused where there is none, or an empty one.
+        where: what the message calls it.
+    """
+    if not path.exists() or (path.is_file() and _looks_ours(path)):
+        return
+    what = "holds something else" if path.is_file() else "is no plain file"
+    raise InputError(f"{where or path} is there, and {what}. Name another, or move it.")
+
+
+def is_device(path: Path) -> bool:
+    """Whether it is there and no file or folder, as /dev/stdout: nothing in it can be lost."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _looks_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(4096)
+        file.seek(max(path.stat().st_size - 4096, 0))
+        both = start + file.read(4096)
+    return not both or start.startswith(BEGINNINGS) or any(sign in both for sign in SIGNS)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file or folder that is written: a second run that would write it is refused meanwhile.
+
+    The lock is an empty file beside it, `.<name>.hashtag-core.lock`, which the system lets go of
+    when a run ends, however it ends.
+
+    Raises:
+        InputError: where another run holds it, or a file of that name is somebody's own.
+    """
+    lock = path.with_name(f".{path.name}{OURS}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("ab") as file:
+        if file.tell():
+            raise InputError(f"{lock} is needed as a lock, and holds something. Move it.")
+        if not _lock(file) or not _is_same(file, lock):  # another one may just have removed it
+            raise InputError(f"{path}: another run is writing to it. Wait for it, or name another.")
+        try:
+            yield
+        finally:
+            if os.name != "nt":  # where an open file cannot be removed
+                lock.unlink(missing_ok=True)
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Whether it is ours now; true, too, where the file system knows no locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_same(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -109,12 +109,17 @@ class HashtagPredictor:
         """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself.
 
         A vector of NaN, of a picture that could not be read, becomes zeros, as in training.
+
+        Raises:
+            InputError: where the picture cannot be used, or the vector not.
         """
         if isinstance(picture, np.ndarray):
             picture = torch.from_numpy(picture.astype(np.float32))
         if isinstance(picture, Tensor):
             feature = picture.float().reshape(1, -1)
             feature = torch.where(feature.isnan(), 0, feature)
+            if feature.isinf().any():
+                raise InputError("a feature vector with a number that is not finite.")
         else:  # float16 in between, as in features.npy
             feature = self.convnet([load_picture(picture)]).half().float()
         self._check_width(feature)
@@ -198,6 +203,7 @@ class HashtagPredictor:
         Raises:
             InputError: where the picture cannot be used, or a candidate has no word vector.
         """
+        _check_number(k)
         if candidates is None:
             names, vectors = self.hashtags.names, self.psi
         else:
@@ -210,7 +216,7 @@ class HashtagPredictor:
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         k = min(k, len(names))
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
-        scores, ids = (row[0].tolist() for row in best)
+        scores, ids = (row[0].tolist() for row in (_finite(best[0]), best[1]))
         return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
 
     @torch.inference_mode()
@@ -231,7 +237,7 @@ class HashtagPredictor:
         names, vectors = self.represent([h for h in _clean(more) if h not in self.hashtags.ids])
         user = self.new_user() if user is None else user
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
-        scores = self.model.scores(query, torch.cat([self.psi, vectors]))[0]  # (V,)
+        scores = _finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
         return self.hashtags.names + names, scores.cpu().double().softmax(dim=0)
 
     @torch.inference_mode()
@@ -245,6 +251,7 @@ class HashtagPredictor:
         Raises:
             InputError: where it has no word vector.
         """
+        _check_number(k)
         name, vector = self._represent_one(hashtag)
         cosines = (self._unit_tags(self.psi) @ self._unit_tags(vector).T)[:, 0]  # (V,)
         best = cosines.argsort(descending=True, stable=True)[: k + 1].tolist()
@@ -270,15 +277,20 @@ class HashtagPredictor:
         Raises:
             InputError: where it has no word vector.
         """
+        _check_number(k)
         _, vector = self._represent_one(hashtag)
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
         images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
         self._check_width(images)
         rows = (~images.isnan().any(dim=1)).nonzero()[:, 0]
         images = images[rows]
+        if images.isinf().any():
+            row = int(rows[images.isinf().any(dim=1)][0])
+            raise InputError(f"row {row} of the features has a number that is not finite.")
         user = self.new_user() if user is None else user
         seen = self.hashtags.num_seen
-        scores = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])[:, 0]  # (P,)
+        log_p = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])  # (P, 1)
+        scores = _finite(log_p)[:, 0]  # (P,)
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         return [(int(rows[i]), float(scores[i])) for i in best]
 
@@ -293,13 +305,27 @@ class HashtagPredictor:
         return self._unit_tags(torch.cat(vectors)) if vectors else self._unit_tags(self.psi[:0])
 
     def _unit_tags(self, psi: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(self.model.phi_tag(psi), dim=1)
+        return torch.nn.functional.normalize(_finite(self.model.phi_tag(psi)), dim=1)
 
     def _represent_one(self, hashtag: str) -> tuple[str, Tensor]:
         names, vectors = self.represent([hashtag])
         if not names:
             raise InputError(f"no word vector for {hashtag!r}.")
         return names[0], vectors  # (1, d_w)
+
+
+def _check_number(k: int) -> None:
+    if k < 1:
+        raise InputError(f"k is {k}: ask for at least one.")
+
+
+def _finite(scores: Tensor) -> Tensor:
+    if not scores.isfinite().all():
+        raise InputError(
+            "the scores are too large for 32 bits: the picture's feature, the history or a "
+            "word vector has numbers far from those of the training."
+        )
+    return scores
 
 
 def _clean(hashtags: Iterable[str]) -> list[str]:

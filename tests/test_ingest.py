@@ -72,7 +72,7 @@ def test_a_run_stopped_between_two_blocks_goes_on_there(
     with pytest.raises(Stop):
         prepare(Yfcc100m([sample]), out)
     assert not out.exists()
-    made = len(list(tmp_path.glob("out.staging/blocks/*.parquet")))
+    made = len(list(tmp_path.glob("out.hashtag-core/blocks/*.parquet")))
     again = []
     monkeypatch.setattr(
         Yfcc100m, "understand", lambda *args: again.append(args) or understand(*args)
@@ -153,7 +153,7 @@ def test_kills_at_any_moment_change_nothing(tmp_path, sample):
         if kill % 2:  # as soon as the first, second, … block is there
             wanted = rng.randrange(1, 12)
             while process.poll() is None:
-                if len(list(out.parent.glob(f"{out.name}.staging/blocks/*.parquet"))) >= wanted:
+                if len(list(out.parent.glob(f"{out.name}.hashtag-core/blocks/*.parquet"))) >= wanted:
                     break
                 time.sleep(0.002)
         else:
@@ -223,11 +223,11 @@ def test_a_folder_with_something_else_in_it_is_refused_at_once(tmp_path, sample,
 
 
 def test_a_folder_of_somebody_else_s_is_not_emptied_for_the_work(tmp_path, sample):
-    (tmp_path / "out.staging").mkdir()
-    (tmp_path / "out.staging" / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match=r"out.staging is needed for the work"):
+    (tmp_path / "out.hashtag-core").mkdir()
+    (tmp_path / "out.hashtag-core" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match=r"out.hashtag-core is needed for the work"):
         prepare(Yfcc100m([sample]), tmp_path / "out")
-    assert (tmp_path / "out.staging" / "thesis.txt").read_text() == "years of work"
+    assert (tmp_path / "out.hashtag-core" / "thesis.txt").read_text() == "years of work"
 
 
 def test_paths_with_quotes_and_stars_are_only_names(tmp_path):

@@ -15,6 +15,7 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.prepare import writing as writing_module
+from hashtag_core.prepare.places import workplace
 from hashtag_core.prepare.writing import write_collection
 
 # ---- what goes in comes out
@@ -54,6 +55,7 @@ def test_pictures_are_read_in_any_order_across_row_groups(tmp_path, monkeypatch)
 def test_meta_json_says_what_it_was_given_and_the_counts(folder):
     meta = PhotoCollection.load(folder).meta
     assert meta == {
+        "made_by": "hashtag_core",
         "format_version": 1,
         "source": "test",
         "counts": {"photos": 8, "users": 3},
@@ -153,7 +155,7 @@ def test_an_older_collection_is_replaced(folder):
 
 
 def test_a_run_killed_while_it_cleaned_up_does_not_stop_the_next_one(folder):
-    shutil.copytree(folder, folder.with_name(folder.name + ".replaced"))  # not yet removed
+    shutil.copytree(folder, workplace(folder) / "old")  # not yet removed
     write_collection(folder, table_of(GOOD), {}, fake_features)
     assert len(PhotoCollection.load(folder)) == 3
 
@@ -217,7 +219,7 @@ def test_shipped_hashtags_are_clean(open_art):
     assert [name for name in names if name != " ".join(name.lower().split()) or not name] == []
 
 
-@pytest.mark.parametrize("about", [None, "resnet50", ["resnet50"], {}, {"name": None}])
+@pytest.mark.parametrize("about", [None, {}, {"name": None}, {"name": None, "weights": None}])
 def test_a_meta_json_that_names_no_convnet_is_no_error(folder, about):
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "convnet": about}))

@@ -89,7 +89,7 @@ def test_loading_names_a_broken_file(name, folder):
 
 def test_loading_refuses_another_format_version(folder):
     (folder / "meta.json").write_text('{"format_version": 99}')
-    assert "format version 99" in error_of(PhotoCollection.load, folder)
+    assert "`format_version` is 99" in error_of(PhotoCollection.load, folder)
 
 
 @pytest.mark.parametrize(

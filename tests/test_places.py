@@ -7,9 +7,10 @@ import pytest
 
 from hashtag_core import cli
 from hashtag_core.errors import InputError
+from hashtag_core.files import locked
 from hashtag_core.prepare import ingest
 from hashtag_core.prepare.ingest import dry_run, prepare
-from hashtag_core.prepare.places import errors_in_one_line, locked
+from hashtag_core.prepare.places import errors_in_one_line
 from hashtag_core.prepare.selection import Selected
 from hashtag_core.sources.table import Table
 
@@ -36,7 +37,7 @@ def test_rejected_rows_are_written_over_nothing_else(table, tmp_path, capsys):
     out = tmp_path / "out"
     (tmp_path / "thesis.txt").write_text("years of work")
     for place, message in (
-        (table, "holds something else"),
+        (table, "is, or lies in, what is read"),
         (tmp_path / "thesis.txt", "holds something else"),
         (tmp_path / "none" / "r.csv", "there is no folder"),
         (tmp_path, "no plain file"),
@@ -48,7 +49,7 @@ def test_rejected_rows_are_written_over_nothing_else(table, tmp_path, capsys):
     rejected = tmp_path / "r.csv"
     for _ in range(2):  # an older one of ours is written over
         assert command(table, out, "--rejected", str(rejected)) == 0
-        (out / "meta.json").write_text("{}")
+        (out / "meta.json").write_text('{"made_by": "hashtag_core"}')  # of another job
         text = rejected.read_text()
         assert "a time that is not understood,\"['bob', 'soon', 'dog']\"" in text
         assert 'most rows,"bob,2001-01-01,dog,"' in text
@@ -80,7 +81,7 @@ def test_no_permission_is_one_line(table, monkeypatch, capsys):
 HOLD = """
 import sys
 from pathlib import Path
-from hashtag_core.prepare.places import locked
+from hashtag_core.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -13,7 +13,8 @@ LIBRARY = Path(__file__).parents[1] / "hashtag_core"
 FILES = sorted(LIBRARY.rglob("*.py"))
 STEPS = (  # no part knows one that comes later, nor another one on its own step
     ("errors",),
-    ("files", "devices", "repository"),
+    ("files", "devices", "printing", "repository", "stopping", "workers"),
+    ("formats",),
     ("data",),
     ("model",),
     ("evaluation", "prepare"),

@@ -12,7 +12,7 @@ import torch
 from test_tables import all_previous, state_after
 
 from hashtag_core import __version__, cli
-from hashtag_core.commands.output import as_text, write_csv
+from hashtag_core.commands.output import as_lines, write_csv
 from hashtag_core.commands.tables import DIFFERENT, FIGURES, TABLES
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.photos import PhotoCollection
@@ -370,10 +370,10 @@ def test_a_table_as_text_has_spreads_and_the_papers_numbers_in_brackets():
             "dim": [256, 18583], "dim paper": [1024.0, 18583.0],
         }
     )  # fmt: skip
-    lines = [re.split(r"\s{2,}", line.strip()) for line in as_text(table).splitlines()]
-    assert lines[0][0].split()[0] == "model" and "left_out" not in as_text(table)
-    assert " std" not in as_text(table) and " paper" not in as_text(table)
-    text = as_text(table)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in as_lines(table)]
+    assert lines[0][0].split()[0] == "model" and "left_out" not in lines[0]
+    text = "\n".join(as_lines(table))
+    assert " std" not in text and " paper" not in text
     for cell in ("12.3 ± 0.3 (73.19)", "50.0 ± 1.0", "2.5 (2)", "10.0", "1234", "0.1235", "1,234"):
         assert cell in text, cell
     assert "256 (1024)" in text and "18583 (18583)" in text and "nan" not in text

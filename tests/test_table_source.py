@@ -20,7 +20,7 @@ from hashtag_core import cli
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.ingest import NothingKept, dry_run
-from hashtag_core.sources import table_reading
+from hashtag_core.sources import table_json
 from hashtag_core.sources.table import Table
 from hashtag_core.sources.table_guessing import Times, guess_separator, guess_times
 
@@ -285,10 +285,10 @@ def test_lists_that_break_off_are_read_as_far_as_they_go(tmp_path, monkeypatch):
         path.write_bytes(FORMATS[name][: len(FORMATS[name]) * 3 // 4])
         photos, report = collect(path)
         assert 5 < len(photos) < 12 and "broken JSON after object" in report["problems"][0]["what"]
-    monkeypatch.setattr(table_reading, "MAX_ITEM", 70_000)  # ijson reads 64 KiB at a time
-    huge = text_file(tmp_path / "huge", json.dumps([*LISTS, {"user": "a" * 200_000}]))
+    monkeypatch.setattr(table_json, "MAX_ITEM", 70_000)
+    huge = text_file(tmp_path / "huge", json.dumps([*LISTS, {"user": "a" * 600_000}]))
     photos, report = collect(huge)
-    assert "an item of more than" in report["problems"][0]["what"]
+    assert "a value of more than 70,000 characters" in report["problems"][0]["what"]
 
 
 def test_what_json_can_hold_is_refused_row_by_row(tmp_path):

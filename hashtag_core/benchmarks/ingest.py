@@ -110,6 +110,8 @@ def read_photo(row: list[str], vectors: SimpleNamespace) -> Photo | str:
         return "no user tags"
     if len(tags.encode("utf-8", "surrogateescape")) > 65_536:
         return "user tags of more than 65,536 bytes"
+    if tags.count(",") >= 1000:
+        return "more than 1,000 hashtags"
     time = read_time(taken, uploaded)
     if time is None:
         return "no date, neither taken nor uploaded"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import statistics
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from hashtag_core.errors import InputError
+from hashtag_core.workers import workers_for
 
 SAMPLE_SECONDS = 0.002  # between two looks at the resident set
 
@@ -47,14 +47,11 @@ def measure(case: Callable, device: str, repeats: int = 3, **arguments) -> Measu
         repeats: how often to time, after one run that warms up.
         arguments: handed on.
     """
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
+    with workers_for(_measure, [(case, device, repeats, arguments)]) as [process]:
         try:
-            return process.submit(_measure, case, device, repeats, arguments).result()
-        except Exception as error:
-            killed = isinstance(error, BrokenProcessPool)
-            what = "it was killed" if killed else f"{type(error).__name__}: {error}"
-            raise RuntimeError(f"{case.__name__}: {what}") from None
+            return process.take()
+        except (InputError, RuntimeError) as error:
+            raise type(error)(f"{case.__name__}: {error}") from None
 
 
 def compare(benchmark: str, case: str, against: str, ours: Measured, other: Measured) -> dict:
@@ -80,7 +77,8 @@ def compare(benchmark: str, case: str, against: str, ours: Measured, other: Meas
     }
 
 
-def _measure(case: Callable, device: str, repeats: int, arguments: dict) -> Measured:
+def _measure(case: Callable, device: str, repeats: int, arguments: dict) -> Iterator[Measured]:
+    """What `measure` returns, once; the other process makes it."""
     work = case(device, **arguments)
     peak, result = _peak(work, device)  # this also warms up
     seconds = []
@@ -91,7 +89,7 @@ def _measure(case: Callable, device: str, repeats: int, arguments: dict) -> Meas
         _wait(device)
         seconds.append(time.perf_counter() - start)
     arrays = {name: x.detach().float().cpu().numpy() for name, x in result.items()}
-    return Measured(seconds, peak, arrays)
+    yield Measured(seconds, peak, arrays)
 
 
 def _wait(device: str) -> None:

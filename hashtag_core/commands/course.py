@@ -6,7 +6,9 @@ import argparse
 import subprocess
 import sys
 
+from hashtag_core.commands.paths import WrittenFolder
 from hashtag_core.errors import InputError
+from hashtag_core.printing import say
 
 
 def add_commands(commands: argparse._SubParsersAction) -> None:
@@ -16,7 +18,9 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 
     tutorial = commands.add_parser("tutorial", help="run the whole course, write HTML pages")
     tutorial.add_argument("names", nargs="*", help="only these, such as 03 07; default: all")
-    tutorial.add_argument("--out", default="runs/tutorial", help="default: %(default)s")
+    tutorial.add_argument(
+        "--out", type=WrittenFolder, default="runs/tutorial", help="default: %(default)s"
+    )
     tutorial.add_argument(
         "--in-place", action="store_true", help="also write the outputs into the notebooks"
     )
@@ -43,8 +47,8 @@ def _tutorial(options: argparse.Namespace) -> None:
 
     done = run_tutorial(options.out, options.names or None, options.in_place)
     for row in done:
-        print(f"{row['seconds']:4d} s  {row['notebook']:32s} {row['page']}")
-    print(f"{sum(row['seconds'] for row in done):4d} s  in all")
+        say(f"{row['seconds']:4d} s  {row['notebook']:32s} {row['page']}")
+    say(f"{sum(row['seconds'] for row in done):4d} s  in all")
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -52,9 +56,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
     failed = 0
     for check in examine():
-        print(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.state}", flush=True)
+        say(f"[{'OK' if check.ok else 'FAIL'}] {check.name}: {check.state}", flush=True)
         if not check.ok:
             failed += 1
-            print(f"       what to do: {check.mend}", flush=True)
-    print(f"{failed} to mend first." if failed else "This machine can run the course.")
+            say(f"       what to do: {check.mend}", flush=True)
+    say(f"{failed} to mend first." if failed else "This machine can run the course.")
     return 1 if failed else 0

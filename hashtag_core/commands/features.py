@@ -7,8 +7,9 @@ import os
 from contextlib import nullcontext
 from pathlib import Path
 
-from hashtag_core.errors import printable
-from hashtag_core.prepare.places import locked
+from hashtag_core.commands.paths import Read
+from hashtag_core.files import locked
+from hashtag_core.printing import say
 
 SHOWN = 5  # rows that are named of each reason
 
@@ -23,7 +24,7 @@ def add_command(subparsers: argparse._SubParsersAction) -> None:
             "Several GPUs: torchrun --nproc-per-node 8 -m hashtag_core.cli prepare features DIR"
         ),
     )
-    command.add_argument("folder", metavar="DIR", help="a photo collection")
+    command.add_argument("folder", metavar="DIR", type=Read, help="a photo collection")
     add_options(command)
     command.set_defaults(command=_features)
 
@@ -46,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _features(options: argparse.Namespace) -> None:
     extract(options, options.folder)
-    print(f"Written: {printable(str(options.folder))}")
+    say(f"Written: {options.folder}")
 
 
 def extract(options: argparse.Namespace, folder: str | Path) -> None:
@@ -60,8 +61,8 @@ def extract(options: argparse.Namespace, folder: str | Path) -> None:
         account = prepare_features(
             folder, convnet, options.batch_size, options.workers, options.device
         )
-    print(f"{account['read']:12,d}  pictures read with {convnet}")
+    say(f"{account['read']:12,d}  pictures read with {convnet}")
     for reason, left in account["left_out"].items():
         first = ", ".join(map(str, left["first"][:SHOWN]))
         more = ", …" if left["count"] > SHOWN else ""
-        print(f"{left['count']:12,d}  left out: {printable(reason)}  (row {first}{more})")
+        say(f"{left['count']:12,d}  left out: {reason}  (row {first}{more})")

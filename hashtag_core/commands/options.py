@@ -7,20 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashtag_core.commands.paths import Read, WrittenFolder, check_paths
 from hashtag_core.errors import InputError
+from hashtag_core.files import refuse_others
+from hashtag_core.printing import say
 
 if TYPE_CHECKING:
+    from hashtag_core.data.photos import PhotoCollection
     from hashtag_core.study.study import Study
 
 
-def data_options(out: Path | None, shown: str) -> argparse.ArgumentParser:
+def data_options(out: str | None, shown: str) -> argparse.ArgumentParser:
     """Which photos, which split, and where results go; `shown` is the default in words."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--data", metavar="DIR", help="a photo collection; default: data/open_art")
-    shared.add_argument("--out", metavar="DIR", default=out, help=f"default: {shown}")
+    shared.add_argument(
+        "--data", metavar="DIR", type=Read, help="a photo collection; default: data/open_art"
+    )
+    shared.add_argument(
+        "--out", metavar="DIR", type=WrittenFolder, default=out, help=f"default: {shown}"
+    )
     shared.add_argument("--folds", type=int, default=1, help="user folds; default: one split")
     shared.add_argument("--seed", type=int, default=0)
-    shared.add_argument("--words", metavar="FILE", help="GloVe vectors; default: 6B, 50 dimensions")
+    shared.add_argument(
+        "--words", metavar="FILE", type=Read, help="GloVe vectors; default: 6B, 50 dimensions"
+    )
     return shared
 
 
@@ -37,8 +47,6 @@ def study_options() -> argparse.ArgumentParser:
 
 def open_study(options: argparse.Namespace) -> Study:
     """The study that the options of `study_options` describe; says if it has no pictures."""
-    from hashtag_core.data.photos import PhotoCollection
-    from hashtag_core.repository import repository_folder
     from hashtag_core.study.rows import notice
     from hashtag_core.study.study import Study
     from hashtag_core.training.state import TrainConfig
@@ -48,19 +56,41 @@ def open_study(options: argparse.Namespace) -> Study:
         value = getattr(options, name, None)
         if value is not None and value < bound:
             raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
-    photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
+    photos = open_photos(options)
     given = {"seed": options.seed, "epochs": options.epochs}
     given |= {"users_per_batch": options.users_per_batch}
     training = TrainConfig.paper() if options.paper else TrainConfig.small()
     training = replace(training, **{name: x for name, x in given.items() if x is not None})
-    out = Path(options.out) if options.out else Path("runs/tables") / photos.folder.name
     study = Study(
-        photos, out, options.folds, options.seed, options.device, options.words, training,
-        options.fixed, "paper" if options.paper else "small",
+        photos, Path(options.out), options.folds, options.seed, options.device, options.words,
+        training, options.fixed, "paper" if options.paper else "small",
     )  # fmt: skip
     if said := notice(study.photos):
-        print(said)
+        say(said)
     return study
+
+
+def open_photos(options: argparse.Namespace) -> PhotoCollection:
+    """The photos that --data names, and where results of them go if --out does not say so."""
+    from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.repository import repository_folder
+
+    photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
+    options.out = WrittenFolder(options.out or Path("runs/tables") / photos.folder.name)
+    check_paths({"out": options.out, "data": Read(photos.folder)})  # now both are known
+    return photos
+
+
+def result_path(study: Study, name: str) -> Path:
+    """Where a figure NAME.png goes, and NAME.csv beside it.
+
+    Raises:
+        InputError: where a file lies there that is not of this program.
+    """
+    path = study.folder / f"{name}.png"
+    for result in (path, path.with_suffix(".csv")):
+        refuse_others(result)
+    return path
 
 
 def chosen_models(options: argparse.Namespace) -> list[str] | None:

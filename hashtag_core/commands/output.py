@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hashtag_core.errors import printable
+from hashtag_core.files import is_device, whole_file, write_whole
+from hashtag_core.formats import to_json
+from hashtag_core.printing import AS_TEXT, FORMULA
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +21,14 @@ if TYPE_CHECKING:
 def write_json(options: argparse.Namespace, rows: list[dict]) -> None:
     """Write what a command printed as plain data, where --json names a file."""
     if options.json:
-        text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
-        Path(options.json).write_text(text, encoding="utf-8")
+        text = to_json(rows, indent=2, ensure_ascii=False) + "\n"
+        # a byte of a name that is not UTF-8 becomes JSON's \udc..
+        data = text.encode(errors="backslashreplace")
+        path = Path(options.json)
+        (Path.write_bytes if is_device(path) else write_whole)(path, data)
 
 
-def as_text(table: pd.DataFrame) -> str:
+def as_lines(table: pd.DataFrame) -> list[str]:
     """A table to read: mean ± standard deviation, the paper's number in brackets beside it."""
     import pandas as pd
 
@@ -33,18 +40,20 @@ def as_text(table: pd.DataFrame) -> str:
         forms = {f"{column} std": " ± {:.1f}", f"{column} paper": " ({:g})"}
         values, more = table[column], [name for name in forms if name in table]
         if not more and ("@" not in column or not pd.api.types.is_numeric_dtype(values)):
-            shown[column] = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
+            texts = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
+            shown[column] = list(map(printable, texts))
             continue
         shown[column] = [f"{v:.{0 if column == 'dim' else 1}f}" for v in values]
         for name in more:
             shown[column] += ["" if pd.isna(x) else forms[name].format(x) for x in table[name]]
-    return shown.to_string(index=False)
+    return shown.to_string(index=False).split("\n")
 
 
 def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> None:
     """Write a table with what made it in front: lines that begin with `#`.
 
-    Read it with `pandas.read_csv(path, comment="#")`.
+    Read it with `pandas.read_csv(path, comment="#")`. A text that a spreadsheet would take for a
+    formula has a ' in front (`printing.FORMULA`); --json has the texts as they are.
     """
     import torch
 
@@ -58,8 +67,8 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> No
         f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
         f"fixed vocabulary {made['fixed_size']}",
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(f"# {line}\n" for line in lines)
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"# {printable(line)}\n" for line in lines)
         quoted = csv.QUOTE_NONNUMERIC  # a name may begin with `#`
-        table.round(4).to_csv(file, index=False, lineterminator="\n", quoting=quoted)
+        table = table.round(4).replace(FORMULA, AS_TEXT, regex=True)
+        table.to_csv(file, index=False, lineterminator="\n", quoting=quoted)

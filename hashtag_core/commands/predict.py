@@ -6,26 +6,28 @@ import argparse
 from pathlib import Path
 
 from hashtag_core.commands.output import write_json
+from hashtag_core.commands.paths import Read
 from hashtag_core.commands.quickstart import DEFAULT_RUN
 from hashtag_core.errors import InputError
+from hashtag_core.printing import progress_bar, say
 
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
-    predict.add_argument("--image", metavar="FILE", required=True, help="the picture")
+    predict.add_argument("--image", metavar="FILE", type=Read, required=True, help="the picture")
     predict.add_argument(
-        "--history", metavar="TABLE", help="CSV (image, hashtags), or your collection"
+        "--history", metavar="TABLE", type=Read, help="CSV (image, hashtags), or your collection"
     )
     predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
     predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
-    predict.add_argument("--run", metavar="DIR", default=DEFAULT_RUN, help="default: %(default)s")
+    predict.add_argument(
+        "--run", metavar="DIR", type=Read, default=DEFAULT_RUN, help="default: %(default)s"
+    )
     predict.set_defaults(command=_predict)
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from tqdm.auto import tqdm
-
     from hashtag_core.data.history_reading import collection_history, read_history
     from hashtag_core.prediction import HashtagPredictor
 
@@ -38,11 +40,11 @@ def _predict(options: argparse.Namespace) -> None:
     elif options.history:
         history = read_history(options.history)
     feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
-    user, without = predictor.user(tqdm(history, desc="history", disable=not history))
+    user, without = predictor.user(progress_bar(history, "history", disable=not history))
     candidates = options.hashtags.split(",") if options.hashtags is not None else None
     best = predictor.predict(feature, user, candidates, options.k)
     if without:
-        print(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
+        say(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
     for name, score in best:
-        print(f"{score:8.2f}  {name}")
+        say(f"{score:8.2f}  {name}")
     write_json(options, [{"hashtag": name, "score": score} for name, score in best])

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.commands import features as feature_command
-from hashtag_core.errors import InputError, printable
+from hashtag_core.commands.paths import Read, ReadSome, Replaced, Written
+from hashtag_core.errors import InputError
+from hashtag_core.printing import say
 
 if TYPE_CHECKING:
     from hashtag_core.prepare.staging import Source
@@ -24,8 +26,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         required=True, metavar="SOURCE"
     )
     art = prepare.add_parser("open-art", help="build data/open_art from its packages")
-    art.add_argument("packages", metavar="DIR", help="the folder with the three packages")
-    art.add_argument("--out", metavar="DIR", default="data/open_art", help="default: %(default)s")
+    art.add_argument(
+        "packages", metavar="DIR", type=ReadSome, help="the folder with the three packages"
+    )
+    _add_out(art, "data/open_art")
     art.add_argument("--device", default="cpu", help="for the ConvNet; default: %(default)s")
     art.set_defaults(command=_prepare_open_art)
 
@@ -37,7 +41,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     sim.add_argument(
         "--workers", type=int, help="processes; default: 1, or one a core if it is much"
     )
-    sim.add_argument("--out", metavar="DIR", default="data/simulated", help="default: %(default)s")
+    _add_out(sim, "data/simulated")
     sim.set_defaults(command=_prepare_simulated)
 
     _add_sources(prepare)
@@ -51,9 +55,15 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/yfcc100m", 100, 200, 50)],  # the paper's
         help="read YFCC100M's metadata as it is published",
     )
-    yfcc.add_argument("metadata", metavar="FILE", nargs="+", help="plain, .bz2, .gz or .xz")
-    yfcc.add_argument("--images", metavar="DIR", help="with <photo id>.jpg, or abc/def/<hash>.jpg")
-    yfcc.add_argument("--words", metavar="FILE", help="word vectors; default: the installed ones")
+    yfcc.add_argument(
+        "metadata", metavar="FILE", type=Read, nargs="+", help="plain, .bz2, .gz or .xz"
+    )
+    yfcc.add_argument(
+        "--images", metavar="DIR", type=ReadSome, help="with <photo id>.jpg, or abc/def/<hash>.jpg"
+    )
+    yfcc.add_argument(
+        "--words", metavar="FILE", type=Read, help="word vectors; default: the installed ones"
+    )
     yfcc.set_defaults(command=_prepare_yfcc100m)
 
     table = prepare.add_parser(
@@ -65,12 +75,14 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
             "names have dots between them: user.name."
         ),
     )
-    table.add_argument("file", metavar="FILE", help="it may be compressed")
+    table.add_argument("file", metavar="FILE", type=Read, help="it may be compressed")
     for name, what in (("user", "who"), ("time", "when"), ("hashtags", "which hashtags")):
         table.add_argument(f"--{name}", metavar="COL", required=True, help=what)
     table.add_argument("--photo-id", metavar="COL", help="default: the number of the line")
     table.add_argument("--image", metavar="COL", help="the picture's path")
-    table.add_argument("--image-root", metavar="DIR", help="from here; default: FILE's folder")
+    table.add_argument(
+        "--image-root", metavar="DIR", type=ReadSome, help="from here; default: FILE's folder"
+    )
     table.add_argument("--separator", metavar="S", help="between hashtags; default: guessed")
     table.add_argument(
         "--time-format",
@@ -86,7 +98,9 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/folder")],
         help="read your own pictures: their keywords and times",
     )
-    folder.add_argument("folder", metavar="DIR", help="with pictures, and folders of them")
+    folder.add_argument(
+        "folder", metavar="DIR", type=Read, help="with pictures, and folders of them"
+    )
     folder.add_argument("--user", metavar="NAME", default="me", help="default: %(default)s")
     folder.set_defaults(command=_prepare_folder)
 
@@ -95,9 +109,15 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/flickr-export")],
         help="read the archive that Flickr gives its members",
     )
-    flickr.add_argument("zips", metavar="ZIP", nargs="+", help="all that Flickr gave")
+    flickr.add_argument("zips", metavar="ZIP", type=Read, nargs="+", help="all that Flickr gave")
     flickr.add_argument("--user", metavar="NAME", help="default: what the archive says")
     flickr.set_defaults(command=_prepare_flickr_export)
+
+
+def _add_out(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--out", metavar="DIR", type=Replaced, default=default, help="default: %(default)s"
+    )
 
 
 def _shared_options(
@@ -105,9 +125,11 @@ def _shared_options(
 ) -> argparse.ArgumentParser:
     """What all of them understand, with the defaults of one."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--out", metavar="DIR", default=out, help="default: %(default)s")
+    _add_out(shared, out)
     shared.add_argument("--strict", action="store_true", help="stop at the first malformed row")
-    shared.add_argument("--rejected", metavar="FILE", help="write the rows left out to a CSV file")
+    shared.add_argument(
+        "--rejected", metavar="FILE", type=Written, help="write the rows left out to a CSV file"
+    )
     shared.add_argument(
         "--dry-run", action="store_true", help="show ten photos and the counts, write nothing"
     )
@@ -137,7 +159,7 @@ def _prepare_table(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in (*names, "delimiter")}
     source = Table(options.file, **given)
     for line in source.understood:
-        print(printable(line))
+        say(line)
     root = options.image_root or Path(options.file).parent
     _ingest(source, options, None if options.image is None else root)
 
@@ -173,34 +195,32 @@ def _ingest(
         for photo in photos:
             hashtags = " ".join(f"#{hashtag}" for hashtag in photo["hashtags"])
             picture = f"  [{photo['image']}]" if photo["image"] else ""
-            print(printable(f"{photo['user']}  {photo['time']}  {hashtags}{picture}"))
-        print(report_text(report))
+            say(f"{photo['user']}  {photo['time']}  {hashtags}{picture}")
+        say(*report_text(report).split("\n"))
         return
     before = _changed(options.out)
     try:
         out = prepare(source, options.out, selection, images, options.rejected, options.strict)
     except NothingKept as nothing:
-        print(report_text(nothing.report))
+        say(*report_text(nothing.report).split("\n"))
         raise
     meta = read_meta(out)
     photos, users, pictures = (meta["counts"][name] for name in ("photos", "users", "pictures"))
-    print((out / "report.txt").read_text(encoding="utf-8"), end="")
-    print(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
+    say(*(out / "report.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n"))
+    say(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
     if _changed(out) == before:
-        print(
-            f"It was there, made of the same files: {printable(str(out))}. Delete it to begin anew."
-        )
+        say(f"It was there, made of the same files: {out}. Delete it to begin anew.")
     else:
-        print(f"Written: {printable(str(out))}")
+        say(f"Written: {out}")
     if not pictures:
-        print("There are no pictures: models learn from the hashtags alone.")
+        say("There are no pictures: models learn from the hashtags alone.")
     elif "convnet" in meta:
-        print(f"Features of {meta['convnet']['name']}; `prepare features` makes those of another.")
+        say(f"Features of {meta['convnet']['name']}; `prepare features` makes those of another.")
     elif not options.no_features:
         feature_command.extract(options, out)
-    where = printable(shlex.quote(str(options.out)))
+    where = shlex.quote(str(options.out))
     history = f"predict --image YOUR.jpg --history {where}"
-    print(f"Next:    hashtag-core {history if users == 1 else f'table 1 --data {where}'}")
+    say(f"Next:    hashtag-core {history if users == 1 else f'table 1 --data {where}'}")
 
 
 def _changed(folder: str | Path) -> int | None:
@@ -221,7 +241,7 @@ def _prepare_simulated(options: argparse.Namespace) -> None:
         raise InputError(f"--workers {options.workers}: at least 1.")
     workers = options.workers or (cores if about["seconds"] > 60 else 1)
     seconds = about["seconds"] / min(workers, cores)
-    print(
+    say(
         f"{about['photos']:,} photos of {options.users:,} users: about "
         + (f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min")
         + f" with {workers} process(es), {about['bytes'] / 1e9:.2f} GB on disk.",
@@ -229,8 +249,9 @@ def _prepare_simulated(options: argparse.Namespace) -> None:
     )
     photos = prepare_simulated(options.out, *size, workers)
     hashtags = len(photos.hashtag_names.dictionary)
-    print(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
-    print(f"Written: {photos.folder}\nNext:    hashtag-core table 1 --data {options.out}")
+    say(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
+    say(f"Written: {photos.folder}")
+    say(f"Next:    hashtag-core table 1 --data {options.out}")
 
 
 def _prepare_open_art(options: argparse.Namespace) -> None:
@@ -240,7 +261,7 @@ def _prepare_open_art(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     photos = prepare_open_art(options.packages, options.out, device)
     meta = photos.meta
-    print(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
+    say(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
     for reason, count in meta["left_out"].items():
-        print(f"{count:6,d}  left out: {reason}")
-    print(f"Written: {photos.folder}")
+        say(f"{count:6,d}  left out: {reason}")
+    say(f"Written: {photos.folder}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from pathlib import Path
 
-from hashtag_core.commands.options import data_options
-from hashtag_core.commands.output import as_text, write_json
+from hashtag_core.commands.options import data_options, open_photos, result_path
+from hashtag_core.commands.output import as_lines, write_json
 from hashtag_core.errors import InputError
+from hashtag_core.printing import say
 
-DEFAULT_RUNS = Path("runs/quickstart")
-DEFAULT_RUN = DEFAULT_RUNS / "seed0-fold1of5/open/ours-image-hashtag"
+DEFAULT_RUNS = "runs/quickstart"
+DEFAULT_RUN = f"{DEFAULT_RUNS}/seed0-fold1of5/open/ours-image-hashtag"
 
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -25,43 +25,44 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
 
 
 def _quickstart(options: argparse.Namespace) -> None:
-    from hashtag_core.data.photos import PhotoCollection
     from hashtag_core.plots.pictures import plot_examples
-    from hashtag_core.repository import repository_folder
     from hashtag_core.study.figures import MODEL, predictions
     from hashtag_core.study.study import Study
     from hashtag_core.study.tables import quickstart
 
     start = time.perf_counter()
-    photos = PhotoCollection.load(options.data or repository_folder("data/open_art"))
-    print(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
+    photos = open_photos(options)
+    say(f"{len(photos):,} photos of {len(photos.users)} users from {photos.folder.name}.")
     study = Study(photos, options.out, options.folds, options.seed, options.device, options.words)
+    figure = result_path(study, "examples")
     table = quickstart(study)
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
-    print(f"\nTest users, in per cent{' (mean ± std over folds)' if options.folds > 1 else ''}:\n")
+    spread = " (mean ± std over folds)" if options.folds > 1 else ""
+    say("", f"Test users, in per cent{spread}:", "")
     for which, block in table.groupby("candidates", sort=False):
         if left_out := block["left_out"].iloc[0]:
-            print(f"({left_out:,} photos without any {which} hashtag left out)")
-        print(f"{which} hashtags:\n{as_text(block.drop(columns='candidates'))}\n")
+            say(f"({left_out:,} photos without any {which} hashtag left out)")
+        say(f"{which} hashtags:", *as_lines(block.drop(columns="candidates")), "")
     hashtags = study.fold(0, "open").hashtags
-    print(
+    say(
         f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; "
         f"{hashtags.left_out['no word vector']:,} have no word vector and are left out."
     )
     best = table[table["candidates"] == "seen"].set_index("model")["A@1"]
-    print(
+    say(
         f"The user's history is worth {best['ours (image+hashtag)']:.1f} against "
-        f"{best['user agnostic']:.1f} (A@1, seen).\nRepeating the user's recent hashtags without "
-        f"looking at the picture reaches {best['repeat recent']:.1f}:\npeople post in series. "
-        "The paper has no such row; it is the line to beat.\n"
+        f"{best['user agnostic']:.1f} (A@1, seen).",
+        "Repeating the user's recent hashtags without "
+        f"looking at the picture reaches {best['repeat recent']:.1f}:",
+        "people post in series. The paper has no such row; it is the line to beat.",
+        "",
     )
     try:
-        figure = Path(options.out) / "examples.png"
         plot_examples(predictions(study), figure)
     except InputError as error:  # a collection may come without pictures
         figure = f"none ({error})"
     run = study.path(0, "open", MODEL)
-    print(f"Figure:      {figure}")
-    print(f"Checkpoint:  {run}")
-    print(f"Time:        {time.perf_counter() - start:.0f} s")
-    print(f"Next:        hashtag-core predict --image YOUR.jpg --run {run}")
+    say(f"Figure:      {figure}")
+    say(f"Checkpoint:  {run}")
+    say(f"Time:        {time.perf_counter() - start:.0f} s")
+    say(f"Next:        hashtag-core predict --image YOUR.jpg --run {run}")

@@ -7,8 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.commands.options import chosen_models, open_study, study_options, whole_numbers
-from hashtag_core.commands.output import as_text, write_csv, write_json
+from hashtag_core.commands.options import (
+    chosen_models,
+    open_study,
+    result_path,
+    study_options,
+    whole_numbers,
+)
+from hashtag_core.commands.output import as_lines, write_csv, write_json
+from hashtag_core.printing import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +48,7 @@ def _table(options: argparse.Namespace) -> None:
     from hashtag_core.study import observations, tables
 
     study, name = open_study(options), options.name
-    path = study.folder / f"table-{name}.png"
+    path = result_path(study, f"table-{name}")
     history = {"history": options.history} if name in ("5", "orders") else {}
     if name == "data":
         table = describe(study.photos, study.vectors, study.seed)
@@ -67,7 +74,7 @@ def _figure(options: argparse.Namespace) -> None:
     from hashtag_core.study.rows import main_row
 
     study, name = open_study(options), options.name
-    path = study.folder / f"figure-{name}.png"
+    path = result_path(study, f"figure-{name}")
     if name == "3":
         table = experiments.figure_3(study, whole_numbers(options.sizes, "--sizes", 1))
         table["model"] = main_row(study.photos)
@@ -92,7 +99,7 @@ def _figure(options: argparse.Namespace) -> None:
             picture_plots.plot_retrieval(rows, path)
             shown, kept = [({}, row) for row in rows], ("hashtag", "user", "has_it", "own")
         write_json(options, [head | {k: getattr(x, k) for k in kept} for head, x in shown])
-        print(f"Figure: {path}")
+        say(f"Figure: {path}")
         return
     _finish(options, study, table, path, show=name != "users")
 
@@ -102,11 +109,11 @@ def _finish(
 ) -> None:
     """Print and write a table; `path` is its plot's, which some have."""
     if show:
-        print("\n" + as_text(table) + "\n")
+        say("", *as_lines(table), "")
         if any(column.endswith(" paper") for column in table):
-            print(DIFFERENT)
+            say(DIFFERENT)
     write_csv(table, study, path.with_suffix(".csv"), options.line)
-    print(f"Table:  {path.with_suffix('.csv')}")
+    say(f"Table:  {path.with_suffix('.csv')}")
     if path.exists():
-        print(f"Figure: {path}")
+        say(f"Figure: {path}")
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null

@@ -6,7 +6,8 @@ import argparse
 from itertools import product
 
 from hashtag_core.commands.options import chosen_models, open_study, study_options
-from hashtag_core.commands.output import as_text, write_json
+from hashtag_core.commands.output import as_lines, write_json
+from hashtag_core.printing import say
 
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
@@ -28,11 +29,11 @@ def _train(options: argparse.Namespace) -> None:
     models = chosen_models(options) or [main_row(study.photos)]
     rows_for(study.photos, {"open": tuple(MODELS)}, models)  # are there such rows?
     together, device = study.processes.number, study.device.type
-    print(f"{together} process(es), {device}: {len(study.photos):,} photos.")
+    say(f"{together} process(es), {device}: {len(study.photos):,} photos.")
     rows = []
     for number, name in product(study.numbers, models):
         about = {"fold": number + 1, "model": name}
         rows += [about | row for row in study.prediction(number, "open", name)]
-        print(f"Trained: {study.path(number, 'open', name)}")
-    print("\n" + as_text(pd.DataFrame(rows)) + "\n")
+        say(f"Trained: {study.path(number, 'open', name)}")
+    say("", *as_lines(pd.DataFrame(rows)), "")
     write_json(options, rows)

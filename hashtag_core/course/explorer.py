@@ -11,12 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
 
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.plots.html_views import TEXT, percent, photo_cards, picture_uri, ranked_hashtags
+from hashtag_core.plots.html_views import (
+    TEXT,
+    html_text,
+    percent,
+    photo_cards,
+    picture_uri,
+    ranked_hashtags,
+)
 from hashtag_core.plots.numbers import GREY, ORANGE
 from hashtag_core.prediction import HashtagPredictor
 
@@ -159,7 +165,7 @@ class Explorer:
             try:
                 yield
             except InputError as error:
-                message.value = f'<span style="color: {ORANGE}">{escape(str(error))}</span>'
+                message.value = f'<span style="color: {ORANGE}">{html_text(str(error))}</span>'
 
         def draw() -> None:
             parts = ("", "", "")
@@ -224,7 +230,7 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     history = f'<div style="{SMALL}">{heading if shown else "no history"}</div>'
     history += photo_cards(look.history, pixels=72, most=3) if shown else ""
     own = "posted with" if look.true else "your own picture"
-    tags = "<br>".join(f"#{escape(name)}" for name in look.true)
+    tags = "<br>".join(f"#{html_text(name)}" for name in look.true)
     picture = (
         f'<div style="{TEXT}; width: 230px; overflow-wrap: anywhere">'
         f'<img src="{picture_uri(look.picture, 200)}" width="200"><br>'
@@ -234,7 +240,7 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     ranking += ranked_hashtags(look.predicted, look.true)
     for name, rank, p in look.added:
         ranking += (
-            f'<div style="{TEXT}">added: <b>{escape(name)}</b>, '
+            f'<div style="{TEXT}">added: <b>{html_text(name)}</b>, '
             f"rank {rank:,} of {look.hashtags:,}, {percent(p)}</div>"
         )
     return history, picture, ranking

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import hashlib
 import re
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.errors import InputError
-from hashtag_core.files import reading
+from hashtag_core.files import reading, refuse_others, whole_file, write_whole
+from hashtag_core.printing import progress_bar
 from hashtag_core.repository import repository_folder
 
 if TYPE_CHECKING:
+    from nbclient import NotebookClient
     from nbformat import NotebookNode
 
 CELL_SECONDS = 600  # no cell may take longer
+OUR_PAGE = "<!-- hashtag-core tutorial -->"  # at the end of a page: it may be written over
 
 
 def notebooks(names: Sequence[str] | None = None) -> list[Path]:
@@ -53,14 +60,13 @@ def execute(path: Path) -> NotebookNode:
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from tqdm.auto import tqdm
 
     with reading(path):
         notebook = nbformat.read(path, as_version=4)
     total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
     begun = [0]  # the numbers of cells; the last one is running
     start = time.perf_counter()
-    with tqdm(total=total, desc=path.stem, unit="cell", leave=None) as bar:
+    with progress_bar(total=total, desc=path.stem, unit="cell", leave=None) as bar:
         client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
@@ -71,13 +77,14 @@ def execute(path: Path) -> NotebookNode:
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
         )
         try:
-            client.execute()
+            _run(client)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             reason = error.traceback if isinstance(error, CellExecutionError) else str(error)
             reason = re.sub(r"\x1b\[[0-9;]*m", "", reason)  # colours of the terminal
             where = f"{path.name} stopped at cell {begun[-1] + 1}"
             source = notebook.cells[begun[-1]].source
-            raise InputError(f"{where}:\n{source}\n---\n{reason}") from None
+            shown = *source.split("\n"), "---", *reason.split("\n")
+            raise InputError(f"{where}:", *shown) from None
         except (NoSuchKernel, FileNotFoundError, RuntimeError) as error:
             raise InputError(
                 f"the Jupyter kernel `python3` does not start ({error}): see `hashtag-core doctor`."
@@ -87,6 +94,31 @@ def execute(path: Path) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when each cell ran: another number each time
     return notebook
+
+
+def _run(client: NotebookClient) -> None:
+    """Run a notebook in a thread: in the main one, nbclient would take ctrl-C and SIGTERM for it.
+
+    Where they come, the notebook is cancelled, and its kernel ends.
+    """
+    ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = Future()
+
+    async def run() -> None:
+        ready.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        try:
+            await client.async_execute()
+        finally:
+            atexit.unregister(client._cleanup_kernel)  # it stays where no kernel has started
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(asyncio.run, run())
+        try:
+            running.result()
+        except BaseException:
+            loop, task = ready.result()
+            with suppress(RuntimeError):  # it has ended by itself
+                loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 def write_page(notebook: NotebookNode, path: Path) -> None:
@@ -107,8 +139,7 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
     body, _ = HTMLExporter(embed_images=True).from_notebook_node(page)
     for mark, html in marks.items():
         body = body.replace(mark, html)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(body, encoding="utf-8")
+    write_whole(path, f"{body}\n{OUR_PAGE}\n".encode())
 
 
 def run_tutorial(
@@ -131,7 +162,6 @@ def run_tutorial(
         import nbclient  # noqa: F401
         import nbconvert  # noqa: F401
         import nbformat
-        from tqdm.auto import tqdm
     except ImportError as error:
         raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
 
@@ -139,16 +169,18 @@ def run_tutorial(
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not place.is_dir():
         raise InputError(f"{place} is a file: name a folder for the pages.")
+    paths = notebooks(names)
+    for path in paths:
+        refuse_others(out / f"{path.stem}.html")
     done = []
-    for path in (bar := tqdm(notebooks(names), desc="tutorial", unit="notebook")):
+    for path in (bar := progress_bar(paths, desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)
         notebook = execute(path)
         page = out / f"{path.stem}.html"
         write_page(notebook, page)
         if in_place:
-            partial = path.with_suffix(".partial")
-            nbformat.write(notebook, partial)
-            partial.replace(path)
+            with whole_file(path) as partial:
+                nbformat.write(notebook, partial)
         seconds = notebook.metadata["hashtag_core"]["seconds"]
         done.append({"notebook": path.name, "seconds": seconds, "page": str(page)})
     return done

@@ -18,11 +18,15 @@ from torch import Tensor
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.words import psi
 from hashtag_core.errors import InputError, printable
+from hashtag_core.files import reading
+from hashtag_core.formats import check_columns, read_parquet
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from gensim.models import KeyedVectors
 
 CANDIDATES = ("seen", "unseen", "all")
+COLUMNS = {"name": "text", "count": "whole numbers", "psi": "lists of numbers of 32 bits"}
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,46 @@ class Hashtags:
 
     @classmethod
     def load(cls, path: Path) -> Hashtags:
-        """Read what `save` wrote."""
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: where it is damaged, or no vocabulary; the error says in which row.
+        """
         import pyarrow.parquet as pq
 
-        table = pq.read_table(path)
-        vectors = table["psi"].combine_chunks()
-        matrix = vectors.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
-        return cls(
-            table["name"].to_pylist(),
-            torch.from_numpy(matrix.copy()),
-            torch.from_numpy(table["count"].to_numpy().copy()),
-        )
+        with reading(path):
+            check_columns(pq.read_schema(path), COLUMNS, path)
+        table = read_parquet(path, list(COLUMNS))
+        names, counts, vectors = (table[name].combine_chunks() for name in COLUMNS)
+        lengths = vectors.value_lengths().fill_null(-1).to_numpy()  # (V,)
+        numbers = vectors.flatten().to_numpy(zero_copy_only=False)  # (V d_w,), a null is NaN
+        if not len(names):
+            raise InputError(f"{path}: there is no hashtag in it. Train the model again.")
+        spoilt = {  # (V,) bool
+            "`name` is null or stands there twice": ~_first_ones(names),
+            "`count` is no number from 0 up": counts.fill_null(-1).to_numpy() < 0,
+            "`psi` has another length than in row 0": (lengths != lengths[0]) | (lengths < 0),
+        }
+        for what, where in spoilt.items():
+            if where.any():
+                raise InputError(f"{path}: row {where.argmax()}: {what}. Train the model again.")
+        matrix = numbers.reshape(len(names), -1).copy()  # (V, d_w)
+        finite = np.isfinite(matrix).all(axis=1)
+        if not finite.all():
+            row = finite.argmin()
+            raise InputError(f"{path}: row {row}: `psi` is not finite. Train the model again.")
+        count = counts.to_numpy().copy()
+        if (np.diff(count > 0) & (count[1:] > 0)).any():
+            raise InputError(f"{path}: unseen hashtags (count 0) come last. Train the model again.")
+        return cls(names.to_pylist(), torch.from_numpy(matrix), torch.from_numpy(count))
+
+
+def _first_ones(names: pa.Array) -> np.ndarray:
+    """(V,) bool: whether a name is one, and stands there for the first time."""
+    first = np.zeros(len(names), dtype=bool)
+    codes = names.dictionary_encode().indices.fill_null(-1).to_numpy()
+    first[np.unique(codes, return_index=True)[1]] = True
+    return first & (codes >= 0)
 
 
 def build_hashtags(

@@ -20,6 +20,9 @@ from torch.utils.data import Dataset
 
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.errors import InputError
+
+LONG = 1000  # photos: a longer history is learned from in pieces; the paper's have at most 200
 
 
 class Whole(NamedTuple):
@@ -47,6 +50,7 @@ class Batch:
         users: (B,) int64, the users' numbers in the collection.
         predict: (N,) bool, which photos are learned from or evaluated; the others are history
             and nothing else.
+        weights: (B,), what each history weighs in the loss; None: all the same, as users do.
         whole: the batch that this is a process's part of; None: this one itself.
     """
 
@@ -58,6 +62,7 @@ class Batch:
     rows: Tensor
     users: Tensor
     predict: Tensor
+    weights: Tensor | None = None
     whole: Whole | None = None
 
     def __repr__(self) -> str:
@@ -82,13 +87,17 @@ class Batch:
     def photo_weights(self) -> Tensor:
         """(N,) float32: 1 / (B N_u) for each photo of user u, the weights of Equation 9.
 
-        B counts the users of the whole batch, also where this is a part of it.
+        B counts the users of the whole batch, also where this is a part of it. Histories that are
+        pieces of one user's have weights of their own (`UserHistories.at_most`).
         """
         counted = self.mask.clone()  # (B, T)
         counted[self.mask] = self.predict
         photos = counted.sum(dim=1, keepdim=True).clamp(min=1)  # (B, 1), N_u
         users = len(self.mask) if self.whole is None else self.whole.users
-        return (counted / photos / users)[self.mask]  # (N,)
+        each = counted / photos / users  # (B, T)
+        if self.weights is not None:
+            each = each * self.weights[:, None]
+        return each[self.mask]  # (N,)
 
     def draw_targets(self, generator: torch.Generator | None = None) -> Tensor:
         """(N,) int64: one hashtag of each photo, uniformly at random (§3.3).
@@ -120,6 +129,7 @@ class UserHistories(Dataset):
 
     Attributes:
         features: (P, d_i), the collection's, or a tensor on a device (`resident`).
+        weights: what each item weighs in the loss; 1 where it is all of a user (`at_most`).
         left_out: {"photos": …, "users": …}.
     """
 
@@ -146,6 +156,7 @@ class UserHistories(Dataset):
         self.hashtag_offsets = np.concatenate([[0], np.cumsum(counts)])  # (P + 1,)
         self.users: list[int] = []
         self.rows: list[np.ndarray] = []
+        self.weights: list[float] = []
         self.left_out = {"photos": 0, "users": 0}
         for user in users:
             rows = np.arange(photos.user_offsets[user], photos.user_offsets[user + 1])
@@ -155,6 +166,7 @@ class UserHistories(Dataset):
             if len(kept):
                 self.users.append(int(user))
                 self.rows.append(kept)
+                self.weights.append(1.0)
             else:
                 self.left_out["users"] += 1
 
@@ -174,6 +186,8 @@ class UserHistories(Dataset):
         def read(features: np.ndarray | Tensor) -> np.ndarray | Tensor:
             """(T, d): one slice, which is one sequential read of a memory map."""
             own = features[rows[0] : rows[-1] + 1][rows - rows[0]]  # a copy
+            if isinstance(own, np.ndarray) and not np.isfinite(own).all():
+                check_features(own, rows, self.photos)  # those on a GPU are by `resident`
             own[own != own] = 0  # NaN: a picture that could not be read
             return own
 
@@ -187,6 +201,7 @@ class UserHistories(Dataset):
             "rows": rows,
             "user": self.users[item],
             "predict": self.predict[rows],
+            "weight": self.weights[item],
         }
 
     def only(self, items: Sequence[int]) -> UserHistories:
@@ -194,6 +209,7 @@ class UserHistories(Dataset):
         chosen = copy.copy(self)
         chosen.users = [self.users[item] for item in items]
         chosen.rows = [self.rows[item] for item in items]
+        chosen.weights = [self.weights[item] for item in items]
         return chosen
 
     def in_pieces(self, photos: int) -> UserHistories:
@@ -206,7 +222,44 @@ class UserHistories(Dataset):
             for start in range(0, len(rows) - photos + 1, photos):
                 pieces.users.append(user)
                 pieces.rows.append(rows[start : start + photos])
+                pieces.weights.append(1.0)
         return pieces
+
+    def at_most(self, photos: int) -> UserHistories:
+        """The same users and photos, in histories of at most `photos` photos.
+
+        A longer one becomes consecutive items of nearly the same length, and each of them begins
+        without a history, as a new user does. In the loss the items of one user weigh together
+        what another user weighs; the mean weight of all items is 1.
+        """
+        pieces = self.only([])
+        for user, rows, weight in zip(self.users, self.rows, self.weights, strict=True):
+            parts = np.array_split(rows, -(-len(rows) // photos))
+            learned = [int(self.predict[part].sum()) for part in parts]
+            pieces.users += [user] * len(parts)
+            pieces.rows += parts
+            pieces.weights += [weight * n / max(sum(learned), 1) for n in learned]
+        more = len(pieces) / max(len(self), 1)
+        pieces.weights = [weight * more for weight in pieces.weights]
+        return pieces
+
+
+def check_features(
+    features: np.ndarray | Tensor, rows: np.ndarray | range, photos: PhotoCollection
+) -> None:
+    """Refuse features, (N, d) of these rows, with infinity in them; NaN stands for no picture.
+
+    Raises:
+        InputError: the error names the row.
+    """
+    parts = torch.as_tensor(features).split(65_536)
+    infinite = torch.cat([part.isinf().any(dim=1) for part in parts])  # (N,)
+    if infinite.any():
+        row = int(rows[int(infinite.nonzero()[0])])
+        raise InputError(
+            f"{photos.folder or 'collection'}: row {row} of the features holds infinity. Extract "
+            "them again (`hashtag-core prepare features`)."
+        )
 
 
 def collate(users: list[dict], whole: Whole | None = None) -> Batch:
@@ -232,5 +285,6 @@ def collate(users: list[dict], whole: Whole | None = None) -> Batch:
         rows=joined("rows"),
         users=torch.tensor([user["user"] for user in users]),
         predict=joined("predict"),
+        weights=torch.tensor([user["weight"] for user in users]),
         whole=whole,
     )

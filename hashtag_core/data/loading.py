@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hashtag_core.data.histories import Batch, UserHistories, Whole, collate
+from hashtag_core.data.histories import LONG, Batch, UserHistories, Whole, check_features, collate
 
 
 def similar_lengths(
@@ -31,6 +31,20 @@ def similar_lengths(
     return [parts[i] for i in torch.randperm(len(parts), generator=generator).tolist()]
 
 
+def in_order(lengths: Sequence[int], users_per_batch: int) -> list[list[int]]:
+    """Batches of users in their order; one of more than `LONG` photos stands alone.
+
+    Nobody else's history is then padded to that length.
+    """
+    parts: list[list[int]] = []
+    for item, length in enumerate(lengths):
+        full = not parts or len(parts[-1]) == users_per_batch
+        if full or max(length, lengths[parts[-1][-1]]) > LONG:
+            parts.append([])
+        parts[-1].append(item)
+    return parts
+
+
 def _pieces(items: list[int], size: int) -> list[list[int]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
 
@@ -44,7 +58,7 @@ class Batches:
 
     Args:
         histories: of the users.
-        users_per_batch: how many; the last batch in order has what is left.
+        users_per_batch: how many at most; the batches in order are those of `in_order`.
         shuffle: for training, as `similar_lengths` draws them.
         generator: of the random order; None for torch's own.
         rank: which of the processes this is.
@@ -59,8 +73,9 @@ class Batches:
     processes: int = 1
 
     def __len__(self) -> int:
-        number = -(-len(self.histories) // self.users_per_batch)  # rounded up
-        return number if self.shuffle else len(range(self.rank, number, self.processes))
+        if self.shuffle:
+            return -(-len(self.histories) // self.users_per_batch)  # rounded up
+        return len(self._in_order())
 
     def __iter__(self) -> Iterator[Batch]:
         return self.start_at(0)
@@ -71,11 +86,16 @@ class Batches:
         A random order is drawn now, not with the first batch.
         """
         if self.shuffle:
-            lengths = [len(rows) for rows in self.histories.rows]
-            order = similar_lengths(lengths, self.users_per_batch, self.generator)
+            order = similar_lengths(self._lengths(), self.users_per_batch, self.generator)
             return map(self._part, order[number:])
-        order = _pieces(list(range(len(self.histories))), self.users_per_batch)
-        return map(self._read, order[self.rank :: self.processes][number:])
+        return map(self._read, self._in_order()[number:])
+
+    def _lengths(self) -> list[int]:
+        return [len(rows) for rows in self.histories.rows]
+
+    def _in_order(self) -> list[list[int]]:
+        """The share of this process."""
+        return in_order(self._lengths(), self.users_per_batch)[self.rank :: self.processes]
 
     def _read(self, items: list[int], whole: Whole | None = None) -> Batch:
         return collate([self.histories[item] for item in items], whole)
@@ -127,6 +147,8 @@ def resident(histories: Sequence[UserHistories], device: torch.device) -> list[U
     if device.type != "cuda" or needed > torch.cuda.mem_get_info(device)[0] / 2:
         return list(histories)
     on_device = {key: torch.as_tensor(np.array(x)).to(device) for key, x in arrays.items()}
+    for array in on_device.values():
+        check_features(array, range(len(array)), histories[0].photos)
     moved = [copy.copy(h) for h in histories]
     for h in moved:
         h.features = on_device[id(h.features)]

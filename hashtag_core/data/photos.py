@@ -20,13 +20,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from hashtag_core.data.pictures import NO_PICTURE, PictureError, Pictures
+from hashtag_core.data.pictures import IMAGE, NO_PICTURE, PictureError, Pictures
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
+from hashtag_core.formats import check_columns, read_features, read_json, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +38,41 @@ COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
 FEATURES = ("features.npy", "features.next.npy")  # `prepare features` changes between the two
 OLD_NOTE = "meta.next.json"  # of version 0.3, where it was stopped between two files
-ON_DISK = ("image", "oracle")  # columns that stay there until somebody asks: they are large
+WANTED = {  # of photos.parquet, and what they hold
+    "photo_id": "text",
+    "user": "text",
+    "time": "timestamps",
+    "hashtags": "lists of text",
+}
+ON_DISK = {  # columns that stay there until somebody asks: they are large
+    **IMAGE,
+    "oracle": "lists of text",
+}
+IN_FOLDER = re.compile(r"[\w.-]+")  # the name of a file of the folder
+
+
+class Named(TypedDict):
+    """A ConvNet, in meta.json."""
+
+    name: NotRequired[str | None]
+    weights: NotRequired[str | None]
+
+
+class Meta(TypedDict):
+    """What of meta.json the library reads; a source adds what there is to say of its photos."""
+
+    format_version: Literal[1]
+    source: NotRequired[str]
+    convnet: NotRequired[Named | None]  # that made the features
+    words: NotRequired[str]  # the file of the collection's own word vectors
+    features: NotRequired[str]  # the file of the features, where it is not features.npy
+    images: NotRequired[str]  # the folder of the pictures, where it is another one
+    counts: NotRequired[dict[str, int]]  # photos, users, pictures
+    read: NotRequired[int]  # pictures that a source read
+    left_out: NotRequired[dict[str, int]]  # of them, by reason
+    job: NotRequired[str]  # digest of what was prepared
+    made_by: NotRequired[str]
+    pictures: NotRequired[dict[str, Any]]  # the account of `prepare features`
 
 
 @dataclass(frozen=True)
@@ -79,11 +115,13 @@ class PhotoCollection:
         if (folder / OLD_NOTE).exists() and not (folder / FEATURES[1]).exists():
             why = "an older version was stopped while it switched features"
             raise InputError(f"{folder}: {why}. Start `hashtag-core prepare features` again.")
-        with reading(folder / "photos.parquet") as path:
-            columns = [name for name in pq.read_schema(path).names if name not in ON_DISK]
-            table = pq.read_table(path, columns=columns)
-        with reading(_present(features_path(folder, meta))) as path:
-            features = load_features(path)
+        path = folder / "photos.parquet"
+        with reading(path):
+            schema = pq.read_schema(path)
+        check_columns(schema, WANTED, path)
+        check_columns(schema, ON_DISK, path, optional=True)
+        table = read_parquet(path, [name for name in schema.names if name not in ON_DISK])
+        features = read_features(_present(features_path(folder, meta)))
         return cls(table, features, meta, folder)
 
     def __len__(self) -> int:
@@ -104,6 +142,18 @@ class PhotoCollection:
         """The name of the ConvNet that made the features; None where meta.json does not say."""
         about = self.meta.get("convnet")
         return about.get("name") if isinstance(about, dict) else None
+
+    @property
+    def words(self) -> Path | None:
+        """The file of the collection's own word vectors; None where it has none.
+
+        Raises:
+            InputError: where meta.json names something else than a file of the folder.
+        """
+        name = self.meta.get("words")
+        if name is None or self.folder is None:
+            return None
+        return _in_folder(self.folder, "words", name, "NAME.txt")
 
     @property
     def has_pictures(self) -> bool:
@@ -153,19 +203,18 @@ class PhotoCollection:
         """Whether there is such a column, in memory or on disk."""
         import pyarrow.parquet as pq
 
-        path = None if self.folder is None else self.folder / "photos.parquet"
-        on_disk = path is not None and name in pq.read_schema(path).names
-        return on_disk or name in self.table.column_names
+        if self.folder is None or name in self.table.column_names:
+            return name in self.table.column_names
+        with reading(self.folder / "photos.parquet") as path:
+            return name in pq.read_schema(path).names
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column, P values; one of `ON_DISK` is read now."""
-        import pyarrow.parquet as pq
-
         if name in self.table.column_names:
             return self.table[name]
-        if self.folder is None:
-            raise InputError(f"collection: no column `{name}`.")
-        return pq.read_table(self.folder / "photos.parquet", columns=[name])[name]
+        if self.folder is None or not self.has(name):
+            raise InputError(f"{self.folder or 'collection'}: no column `{name}`.")
+        return read_parquet(self.folder / "photos.parquet", [name])[name]
 
     def rows_of(self, user: int) -> slice:
         """The rows of user number `user`, oldest photo first."""
@@ -209,15 +258,7 @@ def read_meta(folder: Path) -> dict:
         InputError: where it or photos.parquet is missing, or it is broken or of another version.
     """
     _present(folder / "photos.parquet")
-    with reading(_present(folder / "meta.json")) as path:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    version = meta.get("format_version") if isinstance(meta, dict) else None
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{folder}/meta.json: format version {version}, this "
-            f"hashtag_core reads version {FORMAT_VERSION}. Prepare the collection again."
-        )
-    return meta
+    return read_json(_present(folder / "meta.json"), Meta, "Prepare the collection again.")
 
 
 def _present(path: Path) -> Path:
@@ -235,9 +276,13 @@ def features_path(folder: Path, meta: dict) -> Path:
     Raises:
         InputError: where meta.json names something else than an .npy file of the folder.
     """
-    name = meta.get("features", FEATURES[0])
-    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.npy", name):
-        raise InputError(f"{folder}/meta.json: `features` is {name!r}; it must be NAME.npy.")
+    return _in_folder(folder, "features", meta.get("features", FEATURES[0]), "NAME.npy")
+
+
+def _in_folder(folder: Path, key: str, name: str, form: str) -> Path:
+    suffix = form.removeprefix("NAME")
+    if not IN_FOLDER.fullmatch(name) or not name.endswith(suffix):
+        raise InputError(f"{folder}/meta.json: `{key}` is {name!r}; it must be {form}.")
     return folder / name
 
 
@@ -248,47 +293,11 @@ def picture_root(folder: Path, meta: dict) -> Path:
         InputError: where meta.json names one that is not absolute.
     """
     root = meta.get("images", str(folder.resolve()))
-    if not isinstance(root, str) or not Path(root).is_absolute():
+    if not Path(root).is_absolute():
         raise InputError(
             f"{folder}/meta.json: `images` is {root!r}; it must be an absolute folder."
         )
     return Path(root)
-
-
-def load_features(path: Path) -> np.ndarray:
-    """The features as a memory map; (P, 0), of photos without pictures, holds nothing to map."""
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        features = np.load(path, allow_pickle=False)
-        if features.size:
-            raise
-        return features
-
-
-def check_columns(table: pa.Table, where: Path | None) -> None:
-    """Refuse a table without the columns of a collection, or with columns of other types."""
-    import pyarrow.types as types
-
-    def is_text(kind: pa.DataType) -> bool:
-        return types.is_string(kind) or types.is_large_string(kind)
-
-    def is_texts(kind: pa.DataType) -> bool:
-        return (types.is_list(kind) or types.is_large_list(kind)) and is_text(kind.value_type)
-
-    wanted = {
-        "photo_id": (is_text, "text"),
-        "user": (is_text, "text"),
-        "time": (types.is_timestamp, "timestamps"),
-        "hashtags": (is_texts, "lists of text"),
-    }
-    place = where or "collection"
-    for name, (fits, what) in wanted.items():
-        if name not in table.column_names:
-            raise InputError(f"{place}: photos.parquet has no column `{name}`.")
-        kind = table.schema.field(name).type
-        if not fits(kind):
-            raise InputError(f"{place}: column `{name}` is of type {kind}; it must be {what}.")
 
 
 def check_table(table: pa.Table, where: Path | None) -> None:
@@ -298,7 +307,7 @@ def check_table(table: pa.Table, where: Path | None) -> None:
     def fail(what: str) -> None:
         raise InputError(f"{where or 'collection'}: {what}")
 
-    check_columns(table, where)
+    check_columns(table.schema, WANTED, where or "collection")
     for name in ("photo_id", "user", "hashtags"):
         nulls = table[name].is_null().combine_chunks().to_numpy(zero_copy_only=False)
         if nulls.any():

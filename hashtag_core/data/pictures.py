@@ -17,16 +17,37 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from hashtag_core.data.exif import orientation
+from hashtag_core.data.picture_parts import (
+    ANIMATION,
+    TooManyParts,
+    gif_of_first_picture,
+    jpeg_without_exif,
+    png_without,
+)
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading
+from hashtag_core.formats import check_columns
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+IMAGE = {"image": "{bytes, path}"}  # the column of photos.parquet
 MAX_BYTES = 100_000_000
 MAX_ASPECT = 50  # a strip of one pixel's height would be blown up before the ConvNet crops it
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
+MAX_RUNS = 4_000_000  # pixels or bytes of a BMP packed by run lengths: Pillow takes its time
+TURNS = {  # by what EXIF says of a picture's orientation
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 # Why a picture cannot be used, in general words that can be counted.
 NO_PICTURE = "no picture"
@@ -58,29 +79,49 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
         A PIL image in mode RGB. Of an animation, the first frame.
 
     Raises:
-        PictureError: where it is missing, empty, broken, of another format, or over
-            `MAX_BYTES`, `MAX_PIXELS` or `MAX_ASPECT`.
+        PictureError: where it is missing, empty, broken, of another format, or over one of the
+            bounds: `MAX_BYTES`, `MAX_PIXELS`, `MAX_ASPECT`, those of `picture_parts`.
     """
-    import warnings
-
-    from PIL import Image, ImageOps
-
     name = name or ("picture" if isinstance(source, bytes) else str(source))
     data = source if isinstance(source, bytes) else _read(Path(source), name)
     if not data:
         raise PictureError(f"{name}: the file is empty.")
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
+    image = open_picture(io.BytesIO(data), name)
+    if image.tile and image.tile[0][0] == "bmp_rle" and max(len(data), _area(image)) > MAX_RUNS:
+        raise PictureError(
+            f"{name}: a BMP packed by run lengths, of more than {MAX_RUNS:,} pixels or bytes.",
+            TOO_LARGE,
+        )
     try:
-        with warnings.catch_warnings():  # what matters of them is an error below
-            warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data), formats=FORMATS)  # reads no more than the header
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"{name}: too large to decode ({error}).", TOO_LARGE) from None
-    except Exception:
+        image.load()
+        image = _upright(image)  # without the file and its decoder, which hold memory
+        return _on_white(image)
+    except Exception as error:  # decoders raise whatever a broken file makes them raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PictureError(f"{name}: the picture is broken ({reason}).") from None
+
+
+def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFile:
+    """A picture whose header is read and within the bounds; nothing is decoded yet.
+
+    Args:
+        file: the encoded picture, from its beginning.
+        name: what to call it in an error.
+        with_pixels: whether it is to be decoded; otherwise only its metadata are asked for.
+
+    Raises:
+        PictureError: where it is of another format, has a broken header, or is too large.
+    """
+    try:
+        image = _open(file, with_pixels)
+    except TooManyParts as error:
+        raise PictureError(f"{name}: {error}, so it is not decoded.", TOO_LARGE) from None
+    except Exception:  # a broken header makes them raise what it likes
         raise PictureError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    if _area(image) > MAX_PIXELS:
         raise PictureError(
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded.",
             TOO_LARGE,
@@ -90,13 +131,41 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
             f"{name}: {width} x {height} pixels: more than {MAX_ASPECT} times as long as wide.",
             TOO_LARGE,
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _on_white(ImageOps.exif_transpose(image))
-    except Exception as error:  # decoders raise whatever a broken file makes them raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PictureError(f"{name}: the picture is broken ({reason}).") from None
+    return image
+
+
+def _open(file: BinaryIO, with_pixels: bool) -> ImageFile:
+    """The picture, by Pillow's class for its format: `PIL.Image.open` would try and warn more.
+
+    No warning is silenced here, for its filters are the whole program's: what Pillow warns of
+    (many pixels, odd EXIF or animations) it does not come to see.
+    """
+    from PIL.BmpImagePlugin import BmpImageFile
+    from PIL.GifImagePlugin import GifImageFile
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    start = file.read(12)
+    file.seek(0)
+    if start.startswith(b"\xff\xd8\xff"):
+        file, exif = jpeg_without_exif(file, with_pixels)
+        image = JpegImageFile(file)
+        image.info["exif"] = exif
+        return image
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile(png_without(file, ANIMATION if with_pixels else ANIMATION | {b"IDAT"}))
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return GifImageFile(gif_of_first_picture(file))
+    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
+        return WebPImageFile(file)
+    if start.startswith(b"BM"):
+        return BmpImageFile(file)
+    raise ValueError("another format")
+
+
+def _area(image: Image) -> int:
+    return image.width * image.height
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -204,7 +273,8 @@ class Pictures:
 
         def image(row: int) -> dict | None:
             group = int(np.searchsorted(starts, row, side="right")) - 1
-            return read_group(group)[row - int(starts[group])].as_py()
+            with reading(self.parquet):  # a path may be no UTF-8
+                return read_group(group)[row - int(starts[group])].as_py()
 
         return image
 
@@ -214,9 +284,20 @@ class Pictures:
         import pyarrow.parquet as pq
 
         with reading(self.parquet):
-            file = pq.ParquetFile(self.parquet)
+            schema = pq.read_schema(self.parquet)
+            check_columns(schema, IMAGE, self.parquet, optional=True)
+            # what stands there often is held once
+            often = ["image.bytes", "image.path"] if "image" in schema.names else []
+            file = pq.ParquetFile(self.parquet, read_dictionary=often)
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         return file, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+
+
+def _upright(image: Image) -> Image:
+    from PIL.Image import Transpose
+
+    turn = TURNS.get(orientation(image.info))
+    return image.copy() if turn is None else image.transpose(Transpose[turn])
 
 
 def _on_white(image: Image) -> Image:
@@ -225,7 +306,7 @@ def _on_white(image: Image) -> Image:
     if image.mode.startswith("I"):  # 16-bit grey: scale, where convert() would clip
         return image.convert("I").point(lambda grey: grey * (1 / 256)).convert("L").convert("RGB")
     if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -18,6 +18,8 @@ from urllib.parse import unquote
 import numpy as np
 
 from hashtag_core.errors import InputError
+from hashtag_core.files import reading
+from hashtag_core.printing import progress_bar
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -26,6 +28,9 @@ BETWEEN_WORDS = re.compile(r"[\s+_\-]+")
 PUNCTUATION = "!\"#$%&'()*,./:;<=>?@[\\]^`{|}~«»“”‘’…"
 SHORTEST_PIECE = 3  # letters, where a run of letters is split into known words
 LONGEST_PIECE = 24
+LONGEST_HASHTAG = 1000  # characters; a longer one has no words
+MAX_LINE = 2**20  # characters of a line of a file
+MAX_SIZE = 10_000  # numbers of a word vector
 
 
 def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
@@ -70,26 +75,30 @@ def _installed(name: str) -> str:
 
 def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Each word of a file with its vector; of a word that stands there twice, the first one."""
-    from tqdm.auto import tqdm
-
     if not path.is_file():
         raise InputError(f"{path}: no such file of word vectors.")
     words: set[str] = set()
     size = None
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(tqdm(file, desc=path.name, unit=" words"), start=1):
+    with reading(path), path.open(encoding="utf-8", errors="replace") as file:
+        lines = iter(lambda: file.readline(MAX_LINE), "")
+        for number, line in enumerate(progress_bar(lines, path.name, unit=" words"), start=1):
             if size is None:
                 size = line.rstrip().count(" ")
-                if re.fullmatch(r"\d+ \d+", line.strip()):  # word2vec's "words dimensions"
+                if re.fullmatch(r"[0-9]+ [0-9]{1,9}", line.strip()):  # "words dimensions", word2vec
                     size = int(line.split()[1])
                     continue
+            if not 2 <= size <= MAX_SIZE or len(line) == MAX_LINE:
+                raise InputError(
+                    f"{path}, line {number}: not a word and its numbers. Word vectors are plain "
+                    f"text, unpacked, of 2 to {MAX_SIZE:,} numbers a line."
+                )
             word, *numbers = line.rstrip("\n ").rsplit(" ", size)  # GloVe has words with blanks
             try:
                 vector = np.array(numbers, dtype=np.float32)
             except ValueError:
                 vector = np.empty(0, dtype=np.float32)
-            if size < 2 or len(vector) != size or not np.isfinite(vector).all():
-                raise InputError(f"{path}, line {number}: not a word and its {size or ''} numbers.")
+            if len(vector) != size or not np.isfinite(vector).all():
+                raise InputError(f"{path}, line {number}: not a word and its {size} numbers.")
             if word not in words:
                 words.add(word)
                 yield word, vector
@@ -107,6 +116,8 @@ def known_words(hashtag: str, vectors: KeyedVectors) -> list[str]:
     """
     known = vectors.key_to_index
     words: list[str] = []
+    if len(hashtag) > LONGEST_HASHTAG:
+        return words
     for word in BETWEEN_WORDS.split(unquote(hashtag).lower()):
         bare = word.strip(PUNCTUATION)
         letters = unicodedata.normalize("NFKD", bare)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from itertools import islice
+
 import torch
 from torch import Tensor
 
@@ -28,41 +31,29 @@ def repeat_recent(batch: Batch, candidates: range, k: int) -> Tensor:
 
     Weights of a repeated hashtag add up. The rest, and all of it for a user's first photo, is by
     frequency. The paper has no such row; real photo streams repeat themselves, so it is strong.
+
+    No weight is computed. A sum of halves is a binary number: its digits say on which photos the
+    hashtag stands, the newest first. To sort by it, sort by the oldest photo first and stably by
+    each newer one. So a photo brings its hashtags to the front, and no other two change places.
     """
-    ranked = []
-    photo_of = batch.photo_of_hashtags()  # (M,)
-    first = 0
+    ranked = torch.full((len(batch.rows), k), -1)  # (N, k)
+    photos = batch.hashtag_ids.split(batch.hashtag_offsets.diff().tolist())  # N times (K,)
+    n = 0
     for length in batch.mask.sum(dim=1).tolist():
-        mine = (photo_of >= first) & (photo_of < first + length)
-        mine &= (batch.hashtag_ids >= candidates.start) & (batch.hashtag_ids < candidates.stop)
-        photos, ids = photo_of[mine] - first, batch.hashtag_ids[mine]
-        # No other hashtag can be among the k best: those all weigh 0 and are less frequent.
-        local = torch.unique(torch.cat([ids, torch.tensor(candidates[:k], dtype=torch.long)]))
-        used = torch.zeros(length, len(local), dtype=torch.float64)  # (T, L)
-        used[photos, torch.searchsorted(local, ids)] = 1.0
-        order = _by_recency(used)[:, :k]
-        best = torch.full((length, k), -1)
-        best[:, : order.shape[1]] = local[order]
-        ranked.append(best)
-        first += length
-    return torch.cat(ranked)  # (N, k)
-
-
-def _by_recency(used: Tensor) -> Tensor:
-    """(T, L) used or not -> (T, L): before each photo, the columns by falling sum of weights.
-
-    A float64 adds up 50 steps of 1, 1/2, 1/4, … without rounding, and 50 newer steps outweigh all
-    older ones. So the columns are sorted by the oldest 50 steps first, and stably by newer ones.
-    """
-    length = len(used)
-    steps = torch.arange(length)[:, None] - torch.arange(length)[None] - 1  # (T, T), steps back
-    order = torch.arange(used.shape[1]).expand_as(used)  # (T, L)
-    for newest in reversed(range(0, max(length - 1, 1), 50)):
-        inside = (steps >= newest) & (steps < newest + 50)
-        weights = torch.where(inside, 0.5 ** (steps - newest).clamp(0, 50).double(), 0.0)
-        score = (weights @ used).gather(1, order)  # (T, L)
-        order = order.gather(1, score.sort(dim=1, descending=True, stable=True).indices)
-    return order
+        # hashtag -> its place, the higher the better; the best ones last. None but the used ones
+        # and these can be among the k best: all others weigh 0 and are less frequent.
+        places = OrderedDict((i, -i) for i in reversed(candidates[:k]))
+        top = 1
+        for ids in photos[n : n + length]:
+            best = list(islice(reversed(places), k))
+            ranked[n, : len(best)] = torch.tensor(best, dtype=torch.long)
+            own = [i for i in ids.tolist() if i in candidates]
+            for i in sorted(own, key=lambda i: places.get(i, -i)):  # never used: by frequency
+                places[i] = top
+                places.move_to_end(i)
+                top += 1
+            n += 1
+    return ranked
 
 
 def oracle(photos: PhotoCollection, hashtags: Hashtags) -> Ranker:

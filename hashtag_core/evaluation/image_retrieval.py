@@ -11,6 +11,7 @@ d_u user, d joint space.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,8 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
+
+CHUNK = 512  # hashtags of a user at a time
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,19 @@ def evaluate_retrieval(
     states = [user_of_half(model, pool.halves[item], psi) for item in range(len(pool.halves))]
     nobody = torch.zeros_like(states[0])
     ranks_of: dict[tuple[str, str], list[Tensor]] = {}
-    for item, ids in enumerate(pool.asks):
-        if not ids:
-            continue
-        has = torch.tensor([[i in tags for i in ids] for tags in pool.hashtags_of])  # (P, Q)
+    pictures_with: dict[int, list[int]] = defaultdict(list)
+    for picture, tags in enumerate(pool.hashtags_of):
+        for i in tags:
+            pictures_with[i].append(picture)
+    queries = (
+        (item, asked[start : start + CHUNK])
+        for item, asked in enumerate(pool.asks)
+        for start in range(0, len(asked), CHUNK)
+    )
+    for item, ids in queries:
+        has = torch.zeros(len(images), len(ids), dtype=torch.bool)  # (P, Q)
+        for q, i in enumerate(ids):
+            has[pictures_with[i], q] = True
         own = has & (pool.owner == item)[:, None]
         another = states[(item + 1) % len(states)]
         readings = {"everyone": nobody, "this user": states[item], "another user": another}
@@ -108,7 +120,7 @@ def evaluate_retrieval(
 @torch.inference_mode()
 def user_of_half(model: HashtagModel, half: dict, psi: Tensor) -> Tensor:
     """The user after one item of `Pool.halves`: (d_u,), from psi of the vocabulary."""
-    return model.users(collate([half]).to(psi.device), psi)[0, -1]
+    return model.users(collate([half]).to(psi.device), psi)[0, -1].clone()
 
 
 def _metrics(reading: str, relevant: str, ranks: list[Tensor], pictures: int) -> dict:

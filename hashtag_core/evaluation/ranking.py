@@ -1,8 +1,9 @@
 """Ranking: the exact top k among any number of hashtags (§4).
 
 The vocabulary goes by in tiles; a tile's scores are compared with the best so far, and only photos
-for which it holds something better do more work. Memory does not depend on V. The tiles are always
-the same ones, so the score of a hashtag never depends on which others are ranked.
+for which it holds something better do more work. Memory does not depend on V, nor on N where there
+are very many photos. The tiles are always the same ones, so the score of a hashtag never depends on
+which others are ranked.
 
 Shapes: N photos, V hashtags, C candidates in a tile, d joint space.
 """
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import Batch
 from hashtag_core.evaluation.metrics import Ranker
-from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.joint_embedding import PHOTOS, HashtagModel
 from hashtag_core.model.products import fold, product
 
 Users = Callable[[Batch, Tensor], Tensor]  # batch, psi -> (N, d_u), the user before each photo
@@ -42,6 +43,10 @@ def top_hashtags(
         (scores, ids): (N, k) float32 and (N, k) int64. Where there are fewer than k candidates,
         the rest is -inf and -1.
     """
+    if len(queries) > PHOTOS:
+        parts = [top_hashtags(q, psi, tag_side, candidates, k) for q in queries.split(PHOTOS)]
+        scores, ids = (torch.cat(part) for part in zip(*parts, strict=True))
+        return scores, ids
     missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
     best = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k), falling
     queries, tag_side, offset = fold(queries, tag_side, len(psi))

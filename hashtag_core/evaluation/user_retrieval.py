@@ -72,7 +72,7 @@ def represent(model: HashtagModel, pieces: UserHistories, psi: Tensor) -> Tensor
     states = []
     for batch in batches(pieces, users_per_batch=16):
         users = model.users(batch.to(psi.device), model.psi(psi))  # (B, T + 1, d_u)
-        states.append(users[:, -1].cpu())
+        states.append(users[:, -1].clone().cpu())  # a copy, or the whole of `users` stays
     return torch.cat(states)
 
 

@@ -52,10 +52,9 @@ class HashtagCounts(nn.Module):
 
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """Users after 0 to T photos: (B, T + 1, d_u); psi is not read."""
-        columns = self.columns[batch.hashtag_ids]  # (M, d_u)
-        if self.binary:
-            columns = columns * first_uses(batch)[:, None]
-        return F.pad(photo_sums(batch, columns).cumsum(dim=1), (0, 0, 1, 0))  # (B, T + 1, d_u)
+        counted = first_uses(batch) if self.binary else None
+        sums = photo_sums(batch, self.columns, counted)  # (B, T, d_u)
+        return F.pad(sums.cumsum(dim=1), (0, 0, 1, 0))  # (B, T + 1, d_u)
 
 
 def first_uses(batch: Batch) -> Tensor:

@@ -5,7 +5,6 @@ In Equation 4 a is the image branch and b the hashtag branch.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -127,13 +126,16 @@ class Mutan(Fusion):
 
 
 def linear(d_in: int, d_out: int) -> nn.Linear:
-    """A linear map with bias; where there is nothing to read (d_in = 0) the bias alone.
+    """A linear map with bias; where there is nothing to read (d_in = 0) the bias alone."""
+    return nn.Linear(d_in, d_out) if d_in else BiasAlone(0, d_out)
 
-    Torch warns that it has no weights to draw then, which is as it should be.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Initializing zero-element tensors")
-        return nn.Linear(d_in, d_out)
+
+class BiasAlone(nn.Linear):
+    """A linear map of nothing: torch warns that it has no weights to draw, as it should be."""
+
+    def reset_parameters(self) -> None:
+        """The bias, of zeros, as `nn.Linear` draws it."""
+        nn.init.uniform_(self.bias, 0, 0)
 
 
 FUSIONS: dict[str, Callable[[int, int], Fusion | None]] = {  # d, rank ->

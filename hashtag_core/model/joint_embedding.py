@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from hashtag_core.data.histories import Batch
+from hashtag_core.errors import InputError
 from hashtag_core.model.baseline_encoders import HashtagCounts, HashtagSum, NoHistory, UserVectors
 from hashtag_core.model.fusion import Fusion, Mutan, build_fusion
 from hashtag_core.model.user_encoders import GRUEncoder, PoolingEncoder, TCNEncoder, UserEncoder
 
-CHUNK = 512  # pictures at a time
+CHUNK = 512  # pictures at a time, each with all hashtags
+PHOTOS = 4096  # at a time, in one query each: more than 16 users of 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ class ModelConfig:
     num_hashtags: int = 0
     num_users: int = 0
     learned_psi: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("d_i", "d_v", "d_w", "d_x", "d_u", "d_c", "d", "rank", "num_hashtags"):
+            least = 0 if name in ("d_i", "d_v", "num_hashtags") else 1  # d_i = 0: no pictures
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}: at least {least}.")
 
     @classmethod
     def paper(cls, d_i: int = 2048, d_w: int = 300, **parts) -> ModelConfig:
@@ -130,8 +138,11 @@ class HashtagModel(nn.Module):
 
     def queries(self, images: Tensor, users: Tensor) -> Tensor:
         """The image side of Equation 7: (N, d_v), (N, d_u) -> (N, d)."""
-        z = self.g(self.image_norm(images), users)  # Eq. 6: (N, d_c)
-        return self.phi_iu(z)  # (N, d)
+        queries = []
+        for v, u in zip(images.split(PHOTOS), users.split(PHOTOS), strict=True):
+            z = self.g(self.image_norm(v), u)  # Eq. 6: (N, d_c)
+            queries.append(self.phi_iu(z))  # (C, d)
+        return torch.cat(queries)  # (N, d)
 
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """One query per photo of the batch, each from the photos before it: (N, d)."""

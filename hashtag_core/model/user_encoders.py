@@ -17,6 +17,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.fusion import Fusion, linear
 
+CHUNK = 65_536  # hashtags at a time
+
 
 class UserEncoder(Protocol):
     """A module that reads histories; the model asks no more of it.
@@ -52,10 +54,22 @@ def stepwise(encoder: UserEncoder) -> StepwiseUserEncoder | None:
     return cast(StepwiseUserEncoder, encoder) if hasattr(encoder, "update") else None
 
 
-def photo_sums(batch: Batch, vectors: Tensor) -> Tensor:
-    """Sum the vectors of each photo's hashtags: (M, d) -> (B, T, d), zeros where padded."""
+def photo_sums(batch: Batch, vectors: Tensor, counted: Tensor | None = None) -> Tensor:
+    """Sum the vectors of each photo's hashtags: (V, d) -> (B, T, d), zeros where padded.
+
+    Args:
+        batch: of N photos.
+        vectors: (V, d), one for each hashtag.
+        counted: (M,) bool, which of the batch's hashtags to count; None for all.
+    """
     sums = vectors.new_zeros(len(batch.rows), vectors.shape[1])  # (N, d)
-    sums = sums.index_add(0, batch.photo_of_hashtags(), vectors)  # (N, d)
+    photo_of = batch.photo_of_hashtags()  # (M,)
+    for start in range(0, len(photo_of), CHUNK):
+        part = slice(start, start + CHUNK)
+        chosen = vectors[batch.hashtag_ids[part]]  # (C, d)
+        if counted is not None:
+            chosen = chosen * counted[part, None]
+        sums.index_add_(0, photo_of[part], chosen)
     padded = sums.new_zeros(*batch.mask.shape, sums.shape[1])  # (B, T, d)
     padded[batch.mask] = sums
     return padded
@@ -63,7 +77,7 @@ def photo_sums(batch: Batch, vectors: Tensor) -> Tensor:
 
 def hashtag_sums(batch: Batch, psi: Tensor) -> Tensor:
     """y_t of Equation 3, the sum of psi over each photo's hashtags: (V, d_w) -> (B, T, d_w)."""
-    return photo_sums(batch, psi[batch.hashtag_ids])
+    return photo_sums(batch, psi)
 
 
 class PairEncoder(nn.Module):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashtag_core.errors import printable
 from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, drawing
 
 if TYPE_CHECKING:
@@ -115,4 +116,4 @@ def _label(ax: Axes, at: np.ndarray, names: list[str]) -> None:
             step += 1
             y += step * (-1) ** step * line / 4  # in turn below and above
         taken.append((start, y, end))
-        ax.text(start, y, name, va="center", parse_math=False)
+        ax.text(start, y, printable(name), va="center", parse_math=False)

@@ -11,9 +11,15 @@ from html import escape
 import numpy as np
 
 from hashtag_core.data.pictures import load_picture
+from hashtag_core.errors import printable
 from hashtag_core.plots.numbers import BLUE, GREY, STYLES, check_groups
 
 TEXT = "font: 13px/1.45 sans-serif; color: #222"
+
+
+def html_text(text: str) -> str:
+    """Text from outside as HTML: no markup, on one line, and it turns nothing beside it."""
+    return escape(printable(text))
 
 
 def picture_uri(picture: bytes, pixels: int = 128) -> str:
@@ -41,7 +47,7 @@ def photo_cards(
     """
     cards = []
     for picture, hashtags in photos:
-        lines = [f"#{escape(name)}" for name in hashtags[:most]]
+        lines = [f"#{html_text(name)}" for name in hashtags[:most]]
         if len(hashtags) > most:
             lines.append(f"and {len(hashtags) - most} more")
         cards.append(
@@ -69,7 +75,7 @@ def ranked_hashtags(predicted: Sequence[tuple[str, float]], true: Sequence[str] 
         look = f"color: {BLUE}; font-weight: bold" if hit else ""
         rows.append(
             f'<tr><td style="text-align: right; color: {GREY}">{place}</td>'
-            f'<td style="text-align: left; {look}">{"✓ " if hit else ""}{escape(name)}</td>'
+            f'<td style="text-align: left; {look}">{"✓ " if hit else ""}{html_text(name)}</td>'
             f'<td style="text-align: left"><div style="background: {BLUE if hit else "#bbb"}; '
             f'height: 9px; width: {1 + 110 * p / largest:.0f}px"></div></td>'
             f'<td style="text-align: right; color: {GREY}">{percent(p)}</td></tr>'
@@ -134,11 +140,11 @@ def hover_map(
             f'<g class="user"><circle {at} opacity="0"/><g class="card">'
             f'<rect x="{left:.0f}" y="{top:.0f}" width="{card_width}" height="{side + 48}" '
             f'rx="4" fill="white" stroke="#888"/><text x="{left + 6:.0f}" y="{top + 16:.0f}" '
-            f'font-weight="bold">{escape(user)}</text><text x="{left + 6:.0f}" '
-            f'y="{top + 33:.0f}" fill="{GREY}">{escape(tags)}</text>{pictures}</g></g>'
+            f'font-weight="bold">{html_text(user)}</text><text x="{left + 6:.0f}" '
+            f'y="{top + 33:.0f}" fill="{GREY}">{html_text(tags)}</text>{pictures}</g></g>'
         )
     legend = " &nbsp; ".join(
-        f'<span style="color: {colour}; font-size: 16px">●</span> {escape(name)}'
+        f'<span style="color: {colour}; font-size: 16px">●</span> {html_text(name)}'
         for name, colour in colours.items()
     )
     return (

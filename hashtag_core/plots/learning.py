@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots.numbers import STYLES, check_groups, drawing
+from hashtag_core.plots.numbers import STYLES, check_groups, drawing, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,14 +32,14 @@ def plot_learning(logs: dict[str, list[dict]], path: str | Path | None = None) -
     with drawing(11, 3.9, path) as figure:
         panels = figure.subplots(1, 3)
         for ax, (key, label) in zip(panels, PANELS.items(), strict=True):
-            for (name, log), (colour, marker) in zip(logs.items(), STYLES, strict=False):
+            for log, (colour, marker) in zip(logs.values(), STYLES, strict=False):
                 points = [(entry["epoch"], entry[key]) for entry in log]
-                ax.plot(*zip(*points, strict=True), color=colour, marker=marker, lw=2, label=name)
+                ax.plot(*zip(*points, strict=True), color=colour, marker=marker, lw=2)
             ax.set(xlabel="epoch", ylabel=label)
             ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             ax.grid(color="#e4e4e4")
         if len(logs) > 1:
-            panels[-1].legend(frameon=False)
+            legend(panels[-1], dict(zip(logs, panels[-1].lines, strict=True)), "best")
     return figure
 
 

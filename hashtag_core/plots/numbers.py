@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashtag_core.errors import printable
+from hashtag_core.files import whole_file
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.artist import Artist
@@ -62,7 +65,8 @@ def plot_table(
         for row, (heading, block) in zip(panels, blocks.items(), strict=True):
             for ax, metric in zip(row, metrics, strict=True):
                 _draw_bars(ax, block, metric, _largest(table, metric))
-            row[0].set_yticks(range(len(block)), block["model"], parse_math=False)
+            names = list(map(printable, block["model"]))
+            row[0].set_yticks(range(len(block)), names, parse_math=False)
             row[0].set_title(heading, loc="left", weight="bold")
         for ax, metric in zip(panels[-1], metrics, strict=True):
             ax.set_xlabel(_axis_label(metric))
@@ -127,7 +131,7 @@ def plot_curve(
             figure.supxlabel(note, color=GREY, fontsize=12, parse_math=False)
         if "model" in table:
             entries = dict(zip(names, panels[0].lines, strict=True))
-            _legend(figure, entries, "outside center right")
+            legend(figure, entries, "outside center right")
     return figure
 
 
@@ -214,7 +218,7 @@ def plot_users(
             _draw_way(ax, name, way)
         ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
         ax.margins(0.06)
-        _legend(figure, entries, "outside center right")
+        legend(figure, entries, "outside center right")
     return figure
 
 
@@ -240,7 +244,8 @@ def drawing(
     with figure_style():
         figure = new_figure(width, height)
         letters = int(7 * width)  # in a line
-        figure.suptitle(textwrap.fill(title, letters), parse_math=False)
+        lines = map(printable, textwrap.wrap(title, letters))
+        figure.suptitle("\n".join(lines), parse_math=False)
         yield figure
         save(figure, path)
 
@@ -255,10 +260,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path | None, dpi: int = 120) -> None:
-    """Write the figure, and its folder; None writes nothing."""
+    """Write the figure whole or not at all, and its folder; None writes nothing."""
     if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=dpi)
+        with whole_file(Path(path)) as partial:
+            figure.savefig(partial, dpi=dpi, format=Path(path).suffix.removeprefix(".") or "png")
 
 
 def _axis_label(metric: str) -> str:
@@ -273,11 +278,12 @@ def check_groups(number: int) -> None:
         raise ValueError(f"{number} groups: at most {len(STYLES)} can be told apart.")
 
 
-def _legend(figure: Figure, entries: dict[str, Artist], where: str, columns: int = 1) -> None:
+def legend(where: Figure | Axes, entries: dict[str, Artist], place: str, columns: int = 1) -> None:
+    """A legend of these names, whatever they hold, in a figure or a panel."""
     if entries:
-        handles, labels = entries.values(), entries.keys()
-        legend = figure.legend(handles, labels, loc=where, ncols=columns, frameon=False)
-        for text in legend.get_texts():
+        handles, labels = list(entries.values()), list(map(printable, entries))
+        made = where.legend(handles, labels, loc=place, ncols=columns, frameon=False)
+        for text in made.get_texts():
             text.set_parse_math(False)
 
 
@@ -289,7 +295,7 @@ def _legend_of_table(figure: Figure, table: pd.DataFrame, metrics: list[str]) ->
         entries["standard deviation over folds"] = Line2D([], [], color="black", lw=1.5)
     if any(table[f"{metric} paper"].notna().any() for metric in metrics):
         entries["paper (other data: does not compare)"] = Line2D([], [], **DIAMOND)
-    _legend(figure, entries, "outside lower center", len(entries))
+    legend(figure, entries, "outside lower center", len(entries))
 
 
 def _largest(table: pd.DataFrame, metric: str) -> float:
@@ -349,6 +355,6 @@ def _draw_way(ax: Axes, name: str, way: np.ndarray) -> None:
     if len(way) > 1:
         ax.annotate("", way[-1], way[-2], arrowprops={"arrowstyle": "-|>", **line})
     ax.annotate(
-        name, way[-1], (6, 6), textcoords="offset points", fontsize=12, weight="bold",
+        printable(name), way[-1], (6, 6), textcoords="offset points", fontsize=12, weight="bold",
         parse_math=False, bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1.5},
     )  # fmt: skip

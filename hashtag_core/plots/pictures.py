@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.data.pictures import load_picture
+from hashtag_core.errors import printable
 from hashtag_core.plots.numbers import BLUE, GREY, LIGHT_GREY, ORANGE, save
 from hashtag_core.study.figures import Example, Found
 
@@ -56,7 +57,7 @@ def plot_examples(sections: dict[str, list[Example]], path: str | Path | None = 
         if isinstance(line, str):  # a heading
             title = figure.add_subplot(grid[number, :])
             title.axis("off")
-            title.text(0, 0.25, line, fontsize=14, weight="bold", va="bottom")
+            _write(title, 0, 0.25, line, 14, weight="bold", va="bottom")
         else:
             history, picture, hashtags = (figure.add_subplot(grid[number, i]) for i in range(3))
             _draw_history(history, line)
@@ -70,7 +71,8 @@ def _draw_history(ax: Axes, example: Example) -> None:
     shown = example.history
     ax.axis("off")
     ax.set(xlim=(0, max(6, len(shown))), ylim=(-0.42, 1.22), aspect="equal", anchor="W")
-    heading = f"{example.user}: the last {len(shown)} of {example.history_length} photos so far"
+    last = f"the last {len(shown)} of {example.history_length} photos so far"
+    heading = f"{_short(example.user, 30)}: {last}"
     _write(ax, 0, 1.2, heading, 10, color=GREY, va="top")
     for i, (picture, hashtags) in enumerate(shown):
         ax.imshow(load_picture(picture), extent=(i + 0.05, i + 0.95, 0.05, 0.95))
@@ -104,8 +106,10 @@ def _draw_hashtags(ax: Axes, example: Example) -> None:
 
 
 def _write(ax: Axes, x: float, y: float, text: str, size: float, **look: str) -> None:
-    ax.text(x, y, text, **{"fontsize": size, "va": "center", "parse_math": False, **look})
+    look = {"fontsize": size, "va": "center", "parse_math": False, **look}
+    ax.text(x, y, printable(text), **look)
 
 
 def _short(text: str, letters: int) -> str:
+    text = printable(text)
     return text if len(text) <= letters else text[: letters - 1] + "…"

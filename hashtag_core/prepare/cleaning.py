@@ -20,7 +20,10 @@ MAX_NAME = 200  # characters of a user or a photo id
 MAX_HASHTAGS = 1000  # of a photo
 MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
 
+MAX_TYPED = 2**18  # characters of a photo's hashtags where they stand in one text
+
 MAX_CHARACTERS = 200  # of a hashtag; Flickr lets people type 255 bytes
+MAX_ENCODED = 12 * MAX_CHARACTERS  # %F0%9F%90%88 is one
 MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
 HALF = re.compile("[\ud800-\udfff]")
@@ -36,6 +39,8 @@ UNKNOWN = "a hashtag without a word vector"
 
 def clean_hashtag(text: str) -> tuple[str | None, str | None]:
     """One hashtag as typed: (hashtag, None), or (None, why it is left out)."""
+    if len(text) > MAX_ENCODED:
+        return None, LONG
     if is_broken(text):
         return None, BROKEN
     if MACHINE_TAG.fullmatch(text.strip()):
@@ -58,6 +63,8 @@ def clean_encoded(tag: bytes) -> tuple[str | None, str | None]:
     """The same of a percent-encoded one, with `+` for a space."""
     if tag.isalnum() and len(tag) <= MAX_CHARACTERS:  # of ASCII: most are, and this is faster
         return tag.lower().decode(), None
+    if len(tag) > MAX_ENCODED:
+        return None, LONG
     if b"%" in tag or b"+" in tag:
         tag = unquote_to_bytes(tag.replace(b"+", b" "))
     return clean_hashtag(tag.decode("utf-8", errors="replace"))

@@ -22,6 +22,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hashtag_core.errors import InputError
+from hashtag_core.files import write_whole
+from hashtag_core.formats import read_features
+
 TO_DO, DONE, FIRST_REASON = 0, 1, 2  # a row's code; FIRST_REASON and more are the caller's
 
 
@@ -37,25 +41,43 @@ class FeatureFiles:
         self._rows = path.with_name(path.name + ".rows")
         self._note = path.with_name(path.name + ".job.json")
 
-    def are_of(self, job: dict) -> bool:
-        """Whether the files are there, and about this job (plain data)."""
-        complete = self.path.exists() and self._rows.exists() and self._note.exists()
-        return complete and self._note.read_text(encoding="utf-8") == json.dumps(job)
+    def are_of(self, job: dict, rows: int) -> bool:
+        """Whether the files are there, as large as so many rows need, and about this job."""
+        if not (self.path.exists() and self._rows.exists() and self._note.exists()):
+            return False
+        expected = json.dumps(job).encode()
+        with self._note.open("rb") as note:
+            if note.read(len(expected) + 1) != expected:
+                return False
+        try:
+            features = read_features(self.path)
+        except InputError:
+            return False
+        return self._rows.stat().st_size == rows == len(features) and features.dtype == "<f2"
 
     def begin(self, job: dict, rows: int, d_i: int) -> None:
-        """Make them for this job, with every row to do."""
-        self._note.unlink(missing_ok=True)  # first: files without a note count for nothing
-        header = {"descr": "<f2", "fortran_order": False, "shape": (rows, d_i)}
+        """Make them for this job, with every row to do.
+
+        Raises:
+            InputError: where a features file lies there that no run of ours began.
+        """
+        if self.path.exists() and not self._note.exists():
+            raise InputError(f"{self.path} is needed, and was not made here: move it elsewhere.")
+        self.disown()  # first: files of such a note count for nothing
         try:
             with self.path.open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                _reserve(file, 2 * rows * d_i)
+                begin_features(file, rows, d_i)
             with self._rows.open("wb") as file:
                 _write_at(file, 0, bytes(rows))
         except OSError:
             self.path.unlink(missing_ok=True)  # nothing is in it, and it may fill the disk
+            self.remove_notes()
             raise
-        self._note.write_text(json.dumps(job), encoding="utf-8")
+        write_whole(self._note, json.dumps(job).encode())
+
+    def disown(self) -> None:
+        """Say that the features are not to be used, and may be written over or removed."""
+        write_whole(self._note, b"null")
 
     def codes(self) -> np.ndarray:
         """(P,) uint8, as they are on the disk now."""
@@ -88,9 +110,14 @@ class FeatureFiles:
         self._note.unlink(missing_ok=True)
 
 
-def _reserve(file: BinaryIO, size: int) -> None:
-    """Make room for so many bytes, so that a full disk is known before the work."""
-    start = file.tell()
+def begin_features(file: BinaryIO, rows: int, d_i: int) -> None:
+    """Begin a .npy file of float16 (P, d_i): its header, and room for all rows behind it.
+
+    With that a full disk is known before the work. A memory map would end the process there.
+    """
+    header = {"descr": "<f2", "fortran_order": False, "shape": (rows, d_i)}
+    np.lib.format.write_array_header_1_0(file, header)
+    start, size = file.tell(), 2 * rows * d_i
     file.truncate(start + size)
     if size and hasattr(os, "posix_fallocate"):
         try:

@@ -29,7 +29,10 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.prepare.feature_files import DONE, FIRST_REASON, FeatureFiles
+from hashtag_core.prepare.places import MADE_BY
 from hashtag_core.prepare.writing import write_json
+from hashtag_core.printing import progress_bar
+from hashtag_core.workers import deaf_to_ctrl_c
 
 FIRST = 100  # rows of each reason that are named
 ALONE = Processes()
@@ -87,9 +90,13 @@ def prepare_features(
             )
         named = {"name": convnet.name, "weights": convnet.weights}
         changes = {"features": path.name, "convnet": named, "pictures": account}
+        ours = older.name in FEATURES and meta.get("made_by") == MADE_BY  # others stay
+        if ours:
+            FeatureFiles(older).disown()
         write_json(folder / "meta.json", meta | changes)  # the one stroke that replaces them
-        if older.name in FEATURES:  # another one is not ours to remove
+        if ours:
             older.unlink(missing_ok=True)
+            FeatureFiles(older).remove_notes()
         (folder / OLD_NOTE).unlink(missing_ok=True)
         FeatureFiles(path).remove_notes()
     processes.wait()
@@ -157,7 +164,7 @@ def _begin(
         "pictures": identity,
         "reasons": REASONS,
     }
-    if not files.are_of(job):
+    if not files.are_of(job, len(pictures)):
         d_i = convnet([Image.new("RGB", (64, 64))]).shape[1]
         files.begin(job, len(pictures), d_i)
 
@@ -171,8 +178,6 @@ def _fill(
     processes: Processes,
 ) -> None:
     """Compute those of this process's batches that are not done."""
-    from tqdm.auto import tqdm
-
     codes = files.codes()
     starts = range(processes.rank * batch_size, len(codes), processes.number * batch_size)
     own = [range(start, min(start + batch_size, len(codes))) for start in starts]
@@ -187,9 +192,14 @@ def _fill(
         pin_memory=convnet.device.type == "cuda",
         multiprocessing_context="spawn" if workers else None,  # a fork and CUDA do not go together
     )
+    with deaf_to_ctrl_c():
+        batches = iter(loader)  # the workers begin
     total, left = sum(map(len, own)), sum(map(len, todo))
-    with files.writer() as write, tqdm(total=total, initial=total - left, desc=convnet.name) as bar:
-        for batch, (decoded, codes) in zip(todo, loader, strict=True):
+    with (
+        files.writer() as write,
+        progress_bar(total=total, initial=total - left, desc=convnet.name) as bar,
+    ):
+        for batch, (decoded, codes) in zip(todo, batches, strict=True):
             features = None if decoded is None else convnet.features(decoded).half()  # (n, d_i)
             if features is not None and not features.isfinite().all():
                 raise InputError(
@@ -242,7 +252,7 @@ def _workers_explained() -> Iterator[None]:
     try:
         yield
     except InputError as error:  # raised in a worker: its traceback is in the message
-        raise InputError(str(error).splitlines()[-1].split("InputError: ", 1)[-1]) from None
+        raise InputError(error.args[0].splitlines()[-1].split("InputError: ", 1)[-1]) from None
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise

@@ -1,14 +1,13 @@
 """Every way in from files, from beginning to end: stage, select, write, report.
 
-It can be killed at any moment. Until the collection is in its place, `<out>.staging` holds the
-blocks that are understood, and the same command goes on with them.
+It can be killed at any moment. Until the collection is in its place, `<out>.hashtag-core` beside it
+holds the blocks that are understood, and the same command goes on with them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -19,10 +18,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.data.photos import COLUMNS
+from hashtag_core.data.photos import COLUMNS, features_path
 from hashtag_core.errors import InputError
-from hashtag_core.files import enough_disk, write_whole
-from hashtag_core.prepare.places import check_places, errors_in_one_line, locked
+from hashtag_core.files import enough_disk, locked, write_whole
+from hashtag_core.prepare.places import (
+    check_places,
+    check_replaceable,
+    errors_in_one_line,
+    leave_workplace,
+    said_by,
+    workplace,
+)
 from hashtag_core.prepare.report import report_text
 from hashtag_core.prepare.selection import Selected, Selection
 from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
@@ -118,7 +124,8 @@ def prepare(
     """
     out = Path(out).resolve()
     rejected = None if rejected is None else Path(rejected)
-    check_places(out, rejected)
+    root = None if images is None else images.root
+    check_places(out, rejected, map(Path, source.inputs), root)
     with errors_in_one_line(out), locked(out):
         _prepare(source, out, selection or Selection(), images, rejected, strict)
     return out
@@ -134,17 +141,16 @@ def _prepare(
 ) -> None:
     """The same, when nobody else writes there."""
     root = None if images is None else str(images.root.resolve())
-    staging = out.with_name(out.name + ".staging")
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
     whole_job = {**job, "selection": asdict(selection), "images": root}
     digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
-    if _made_by(out) == digest and (rejected is None or rejected.is_file()):
+    if _is_there(out, digest) and (rejected is None or rejected.is_file()):
         if strict:
             refuse_malformed(json.loads((out / "report.json").read_bytes()), source.malformed)
-        shutil.rmtree(staging, ignore_errors=True)
+        leave_workplace(out)
         return
-    if out.is_file() or (out.exists() and any(out.iterdir()) and _made_by(out) is None):
-        raise InputError(f"{out} holds something else than a photo collection. Name another.")
+    check_replaceable(out)
+    staging = workplace(out)
     with enough_disk(staging, KEPT):
         same_job(staging, job)
         report = Staging(source, staging, strict, rejected is not None).run()
@@ -158,7 +164,7 @@ def _prepare(
                     f"{out}: no photo is left to keep. {staging.name} stays for another selection.",
                     account,
                 )
-            with replacing(out, anew=True) as partial:
+            with replacing(out, staging) as partial:
                 pictures, notes = _write_photos(selected, partial, images)
                 account["notes"] = {**account["notes"], **notes}
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
@@ -169,7 +175,7 @@ def _prepare(
                 users = selected.number_of_users()
                 counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
                 write_meta(partial, {**meta, "report": _summary(account)}, counts)
-    shutil.rmtree(staging, ignore_errors=True)
+    leave_workplace(out)
 
 
 def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, list[dict]]:
@@ -223,12 +229,13 @@ def _images(table: pa.Table, images: Images | None, notes: Counter) -> list[dict
     return column
 
 
-def _made_by(out: Path) -> str | None:
-    """The job of a collection, "" where it does not say; None where there is no collection."""
-    try:
-        return json.loads((out / "meta.json").read_text(encoding="utf-8")).get("job", "")
-    except (OSError, ValueError, AttributeError):
-        return None
+def _is_there(out: Path, digest: str) -> bool:
+    """Whether the collection of this job is there, and whole."""
+    meta = said_by(out)
+    if meta.get("job") != digest:
+        return False
+    needed = "photos.parquet", "report.json", "report.txt", features_path(out, meta).name
+    return all((out / name).is_file() for name in needed)
 
 
 def _summary(account: dict) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
 from collections.abc import Iterator
@@ -16,9 +17,13 @@ from hashtag_core.prepare.places import is_utf8
 
 BLOCK = 8 * 2**20  # bytes; a line that has no end by then is too long
 SMALL = 2**16  # bytes; as much is lost in front of where a compressed file is damaged
-MAGIC = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+MAX_LINES = 50_000  # of a block
+MAX_RATIO = 200  # of what is unpacked to the file, behind the first `FREE` bytes
+FREE = 2**27
+MAX_WINDOW = 2**28  # bytes that xz may ask for to unpack a file
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 CUT = "the compressed file ends too early, or is damaged: read up to line {line:,}"
+BOMB = f"it unpacks to more than {MAX_RATIO} times its size: read up to line {{line:,}}"
 
 
 class Lines(NamedTuple):
@@ -47,6 +52,78 @@ def file_states(paths: list[Path]) -> list[list]:
     return [[str(path.resolve()), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
 
 
+class _Unpacked(io.BufferedIOBase):
+    """What is in a compressed file; reading raises `Bomb` where it is more than can be meant."""
+
+    def __init__(self, file: BinaryIO, most: int) -> None:
+        self.file, self.left = file, most
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._counted(self.file.read(size))
+
+    def read1(self, size: int = -1) -> bytes:
+        return self._counted(self.file.read1(size))
+
+    def _counted(self, piece: bytes) -> bytes:
+        self.left -= len(piece)
+        if self.left < 0:
+            raise Bomb
+        return piece
+
+
+class Bomb(OSError):
+    """A file of which little is left when it is packed, because little is in it."""
+
+
+def most_unpacked(size: int) -> int:
+    """The bytes that a packed file of this size may hold."""
+    return max(FREE, MAX_RATIO * size)
+
+
+def what_ends(error: Exception) -> str:
+    """The problem to tell, of up to which `line`, where reading raised this, one of `DAMAGED`."""
+    return BOMB if isinstance(error, Bomb) else CUT
+
+
+class _Xz(io.RawIOBase):
+    """What is in an xz file, unpacked within `MAX_WINDOW`; `lzma.open` knows no bound."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.stream = file, lzma.LZMADecompressor(memlimit=MAX_WINDOW)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:
+        piece = b""
+        while not piece:
+            packed = b""
+            if self.stream.eof:  # another one may follow, behind some zeros
+                packed = self.stream.unused_data.lstrip(b"\0")
+                while not packed and (more := self.file.read(SMALL)):
+                    packed = more.lstrip(b"\0")
+                if not packed:
+                    return 0
+                self.stream = lzma.LZMADecompressor(memlimit=MAX_WINDOW)
+            elif self.stream.needs_input:
+                packed = self.file.read(SMALL)
+                if not packed:
+                    raise EOFError
+            piece = self.stream.decompress(packed, len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+MAGIC = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lambda file: io.BufferedReader(_Xz(file), SMALL),
+}
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """(the file's bytes without compression, the file itself, which tells how far it is read)."""
@@ -60,7 +137,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         for magic, unpack in MAGIC.items():
             if start.startswith(magic):
                 with unpack(raw) as file:
-                    yield file, raw
+                    yield _Unpacked(file, most_unpacked(path.stat().st_size)), raw
                 return
         yield raw, raw
 
@@ -73,7 +150,7 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
     Yields:
         Some lines, or a text that says what is wrong with the file; nothing comes after it.
     """
-    number, rest, too_long, damaged = 1, b"", False, False
+    number, rest, too_long, damaged = 1, b"", False, ""
     with opened(path) as (file, raw):
         while True:
             piece = b""
@@ -90,9 +167,9 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
             if too_long and lines:
                 del lines[0]
                 too_long = False
-            if lines:
-                yield Lines(raw.tell(), number, lines)
-                number += len(lines)
+            for start in range(0, len(lines), MAX_LINES):
+                yield Lines(raw.tell(), number + start, lines[start : start + MAX_LINES])
+            number += len(lines)
             if len(rest) >= size and not too_long:
                 yield Lines(raw.tell(), number, [rest[:size]], is_cut=True)
                 number, too_long = number + 1, True
@@ -100,17 +177,17 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
                 rest = rest[-1:]
             if not piece:
                 if damaged:
-                    yield CUT.format(line=number - 1)
+                    yield damaged.format(line=number - 1)
                 return
 
 
-def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, bool]:
-    """(so many bytes, or those that are left; whether the file is damaged behind them)."""
+def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, str]:
+    """(so many bytes, or those that are left; what is wrong with the file behind them, or "")."""
     pieces = []
     try:
         while size and (piece := file.read(min(size, at_once))):
             pieces.append(piece)
             size -= len(piece)
-    except DAMAGED:
-        return b"".join(pieces), True
-    return b"".join(pieces), False
+    except DAMAGED as error:
+        return b"".join(pieces), what_ends(error)
+    return b"".join(pieces), ""

@@ -1,37 +1,75 @@
-"""Where a way in writes: checked before the work, held by one run at a time, errors in one line."""
+"""Where a way in writes: nothing that is somebody else's is removed or written over.
+
+Only a folder whose meta.json says that this program made it, and that holds nothing but what a
+collection holds, is ever replaced. What a run needs meanwhile lies in `<out>.hashtag-core` beside
+it, which says what it is; a folder of that name with anything else in it is left alone.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 from hashtag_core.errors import InputError
+from hashtag_core.files import OURS, write_whole
 
+MADE_BY = "hashtag_core"  # what meta.json says as `made_by`
+LARGEST_META = 2**24  # bytes
 REJECTED = "file", "line", "reason", "text"  # the columns of the file of rejected rows
+OF_A_COLLECTION = re.compile(
+    r"photos\.parquet|features(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json|report\.json"
+    rf"|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
+)
+MARK = "README.txt"
+ABOUT = (
+    "hashtag-core works in this folder while it makes the photo collection beside it. If it was\n"
+    "stopped, the same command goes on with what is here. The folder may be removed when no run\n"
+    "is going on.\n"
+)
 
 
-def check_places(out: Path, rejected: Path | None) -> None:
+def check_places(
+    out: Path, rejected: Path | None, inputs: Iterable[Path] = (), root: Path | None = None
+) -> None:
     """Refuse what cannot be written to, or would write over something else.
 
     Args:
         out: the collection's folder, absolute.
         rejected: where the rows left out shall be written; an older file of them is written over.
+        inputs: the files that are read, and folders that are read with all that is in them.
+        root: a folder of which only named pictures are read; None for none.
     """
-    if not out.name:
-        raise InputError(f"{out} cannot be a collection's folder. Name another.")
     for path in (out, rejected):
         if path is not None and not is_utf8(path):
             raise InputError(f"{str(path)!r}: the name is not UTF-8. Name another.")
-    if rejected is None:
-        return
+        if path is not None and any(OURS in part for part in path.parts):
+            raise InputError(f"{path}: names with `{OURS}` are for the work itself. Name another.")
+    inputs = [path.resolve() for path in inputs]
+    for path in inputs if root is None else [*inputs, root.resolve()]:
+        if path.is_relative_to(out):
+            raise InputError(f"{path} is read, and {out} may be replaced. Name another --out.")
+    for path in inputs:
+        if out.is_relative_to(path):
+            raise InputError(f"{out} lies in {path}, which is read. Name another --out.")
+    if not out.name:
+        raise InputError(f"{out} cannot be a collection's folder. Name another.")
+    if rejected is not None:
+        _check_rejected(rejected, out, inputs)
+
+
+def _check_rejected(rejected: Path, out: Path, inputs: list[Path]) -> None:
     where = f"--rejected {rejected}"
     if not rejected.parent.is_dir():
         raise InputError(f"{where}: there is no folder {rejected.parent}.")
-    if rejected.resolve().is_relative_to(out):
+    path = rejected.resolve()
+    if path.is_relative_to(out):
         raise InputError(f"{where}: it cannot be in the collection's folder, which is replaced.")
+    if any(path.is_relative_to(other) for other in inputs):
+        raise InputError(f"{where}: it is, or lies in, what is read. Name another.")
     if not rejected.exists():
         return
     if not rejected.is_file():
@@ -42,6 +80,88 @@ def check_places(out: Path, rejected: Path | None) -> None:
         raise InputError(f"{where} is there, and holds something else. Name another.")
 
 
+def check_replaceable(out: Path) -> None:
+    """Refuse a place for a collection where something is that is not this program's own.
+
+    Raises:
+        InputError: with the first name in the folder that is not a collection's.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    meta = said_by(out)
+    if meta.get("made_by") != MADE_BY:
+        raise InputError(
+            f"{out} holds something else than a photo collection that this version made. "
+            "Name another, or remove it yourself."
+        )
+    for path in sorted(out.iterdir()):
+        words = path.name == meta.get("words") == "words.txt"  # of a simulated one
+        if path.is_symlink() or not path.is_file() or not (words or _is_known(path)):
+            raise InputError(
+                f"{out} holds something that is not the collection's: {path.name}. "
+                "Move it elsewhere, or name another --out."
+            )
+
+
+def said_by(folder: Path) -> dict:
+    """What a folder's meta.json says; nothing where there is none that can be read."""
+    try:
+        with (folder / "meta.json").open("rb") as file:
+            meta = json.loads(file.read(LARGEST_META))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
+
+
+def _is_known(path: Path) -> bool:
+    return OF_A_COLLECTION.fullmatch(path.name) is not None
+
+
+def remove_collection(folder: Path) -> None:
+    """Remove a collection's files, and the folder where nothing else is in it."""
+    for path in [*folder.iterdir()] if folder.is_dir() else []:
+        if path.is_file() and (_is_known(path) or path.name == "words.txt"):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def workplace(out: Path) -> Path:
+    """The folder beside `out` that a run works in; made where it is not there.
+
+    Raises:
+        InputError: where something else is in it.
+    """
+    folder = out.with_name(out.name + OURS)
+    if not _is_marked(folder):
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        partial = f".{MARK}{OURS}.partial"  # of a run that was killed at its very beginning
+        if (folder.exists() and not folder.is_dir()) or folder.is_symlink() or there - {partial}:
+            raise InputError(f"{folder} is needed for the work, and holds something else. Move it.")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / MARK, ABOUT.encode())
+    return folder
+
+
+def _is_marked(folder: Path) -> bool:
+    mark = folder / MARK
+    return not folder.is_symlink() and mark.is_file() and mark.read_bytes() == ABOUT.encode()
+
+
+def leave_workplace(out: Path) -> None:
+    """Remove the folder that a run worked in, its mark at the very end; no other folder."""
+    folder = out.with_name(out.name + OURS)
+    for path in folder.iterdir() if _is_marked(folder) else ():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != MARK:
+            path.unlink(missing_ok=True)
+    if _is_marked(folder):
+        (folder / MARK).unlink()
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def is_utf8(path: Path) -> bool:
     """Whether a path can be written down as text."""
     try:
@@ -49,55 +169,6 @@ def is_utf8(path: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold `<out>.lock`: a second run that writes to the same folder is refused meanwhile.
-
-    The system lets go of the file when a run ends, however it ends.
-    """
-    path = out.with_name(out.name + ".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
-    try:
-        if not _lock(file) or not _is_same(file, path):  # another one may just have removed it
-            raise InputError(f"{out}: another run is writing to it. Wait for it, or name another.")
-        try:
-            yield
-        finally:
-            if os.name != "nt":  # where an open file cannot be removed
-                path.unlink(missing_ok=True)
-    finally:
-        file.close()
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Whether it is ours now; true, too, where the file system knows no locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
-
-
-def _is_same(file: BinaryIO, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 @contextmanager

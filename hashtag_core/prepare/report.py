@@ -17,6 +17,7 @@ from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_HASHTAGS, NO_HASHTA
 
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
+MAX_SHOWN = 300  # characters of what comes from outside, in the text
 Row = tuple[int, int]  # number of the file, line
 
 
@@ -145,20 +146,25 @@ def report_text(report: dict) -> str:
         places = [_place(place, len(files) > 1) for place in entry["first"][:SHOWN]]
         more = ", …" if entry["count"] > len(places) else ""
         lines.append(
-            f"{entry['count']:12,d}  left out: {printable(reason)}  ({', '.join(places)}{more})"
+            f"{entry['count']:12,d}  left out: {_shown(reason)}  ({', '.join(places)}{more})"
         )
     lines += [f"{hashtags['read']:12,d}  hashtags read", f"{hashtags['kept']:12,d}  kept"]
     lines += [
-        f"{count:12,d}  left out: {printable(reason)}"
+        f"{count:12,d}  left out: {_shown(reason)}"
         for reason, count in hashtags["left_out"].items()
     ]
-    lines += [f"{count:12,d}  note: {printable(what)}" for what, count in report["notes"].items()]
-    lines += [f"{printable(p['file'])}: {printable(p['what'])}" for p in report["problems"]]
+    lines += [f"{count:12,d}  note: {_shown(what)}" for what, count in report["notes"].items()]
+    lines += [f"{_shown(p['file'])}: {_shown(p['what'])}" for p in report["problems"]]
     return "\n".join(lines)
 
 
+def _shown(text: str) -> str:
+    """Text from outside in one line that is not too long."""
+    return printable(text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…")
+
+
 def _place(place: dict, with_file: bool) -> str:
-    name = printable(place["file"])
+    name = _shown(place["file"])
     if "line" not in place:
         return name
     return f"{name}:{place['line']}" if with_file else f"line {place['line']:,}"

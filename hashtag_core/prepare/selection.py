@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.report import FIRST, Report
 from hashtag_core.prepare.staging import LINE_BITS, row_of
+from hashtag_core.printing import AS_TEXT, FORMULA
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 MEMORY = "400MB"
 ROWS_AT_A_TIME = 4096
+PICTURES_AT_A_TIME = 256
 
 TWICE = "a photo whose id stood before"
 NO_VECTOR = "no hashtag with a word vector"
@@ -149,10 +151,10 @@ class Selected:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.folder / "kept"
+        path, pictures = self.folder / "kept", self.has_pictures()
         self._write("image, picture", path)
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_AT_A_TIME):
+            for batch in file.iter_batches(PICTURES_AT_A_TIME if pictures else ROWS_AT_A_TIME):
                 yield pa.Table.from_batches([batch])
 
     def _write(self, pictures: str, path: Path) -> None:
@@ -180,7 +182,10 @@ class Selected:
         return self._one('SELECT count(DISTINCT "user") FROM judged WHERE why IS NULL')
 
     def write_rejected(self, path: Path, files: list[str]) -> None:
-        """All rows left out as CSV: file, line, reason, text (of those the source left out)."""
+        """All rows left out as CSV: file, line, reason, text (of those the source left out).
+
+        A text that a spreadsheet would take for a formula has a ' in front: `printing.FORMULA`.
+        """
         import pyarrow as pa
 
         names = pa.table({"number": range(len(files)), "file": files})
@@ -190,9 +195,13 @@ class Selected:
         texts = ""
         if any((self.folder / "blocks").glob("*.rejected")):
             texts = f"SELECT * FROM read_parquet({self._blocks('*.rejected')}) UNION ALL"
+        file, reason, text = (
+            f"regexp_replace({name}::VARCHAR, {_quoted(FORMULA)}, {_quoted(AS_TEXT)}) AS {name}"
+            for name in ("file", "reason", "text")
+        )
         query = f"""
             COPY (
-                SELECT file, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, reason, text
+                SELECT {file}, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, {reason}, {text}
                 FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
                 JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
             ) TO {_quoted(path)} (FORMAT csv, HEADER)
@@ -204,6 +213,6 @@ class Selected:
         self.database.close()
 
 
-def _quoted(path: Path) -> str:
-    """A path for SQL."""
-    return "'" + str(path).replace("'", "''") + "'"
+def _quoted(text: str | Path) -> str:
+    """A text or a path for SQL."""
+    return "'" + str(text).replace("'", "''") + "'"

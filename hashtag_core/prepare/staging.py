@@ -1,7 +1,8 @@
 """The first half of a way in: files are read in blocks, and each understood block is kept on disk.
 
-A run that was killed finds the blocks it has and goes on with the next. Memory does not depend on
-the size of the files: a few blocks are in it at a time.
+A run that was killed finds the blocks it has and goes on with the next; one that is damaged, as a
+power cut can leave it, is made again. Memory does not depend on the size of the files: a few blocks
+are in it at a time.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import whole_file, write_whole
 from hashtag_core.prepare.report import Report, Row
 from hashtag_core.prepare.writing import photo_fields
+from hashtag_core.printing import progress_bar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 LINE_BITS = 40  # a row's number is (number of the file << 40) + line
 WORKERS = 2
 AHEAD = 4  # blocks that wait for a worker
-FORMAT = 1  # of the blocks; another one is another job
+FORMAT = 2  # of the blocks; another one is another job
 
 
 @dataclass(frozen=True)
@@ -109,19 +111,19 @@ def row_of(ord_: int) -> Row:
 
 
 def same_job(folder: Path, job: dict) -> bool:
-    """Make `folder` the place of this job: emptied where it is another's. True: it goes on.
+    """Make `folder`, of `places.workplace`, that of this job: blocks of another one are removed.
 
-    Raises:
-        InputError: where something else is in it.
+    Returns:
+        Whether it goes on with an earlier run's blocks.
     """
     text = json.dumps({"format": FORMAT, **job}, indent=1, sort_keys=True)
     note = folder / "job.json"
     if note.is_file() and note.read_text(encoding="utf-8") == text:
         return True
-    ours = {"blocks", note.name + ".partial"}  # where a run was killed at its very beginning
-    if folder.is_dir() and not note.is_file() and {p.name for p in folder.iterdir()} - ours:
-        raise InputError(f"{folder} is needed for the work, and holds something else. Move it.")
-    shutil.rmtree(folder, ignore_errors=True)
+    note.unlink(missing_ok=True)  # first: blocks without it count for nothing
+    shutil.rmtree(folder / "blocks", ignore_errors=True)
+    for done in folder.glob("*.done"):
+        done.unlink()
     (folder / "blocks").mkdir(parents=True)
     write_whole(note, text.encode())
     return False
@@ -150,13 +152,12 @@ class Staging:
             InputError: where `strict` and something is malformed.
         """
         import pyarrow as pa
-        from tqdm.auto import tqdm
 
         source = self.source
         options = {"unit": source.unit, "unit_scale": source.unit == "B"}
         with (
             ThreadPoolExecutor(WORKERS) as pool,
-            tqdm(total=sum(source.sizes) or None, desc=source.name, **options) as bar,
+            progress_bar(total=sum(source.sizes) or None, desc=source.name, **options) as bar,
         ):
             before = 0
             for number, size in enumerate(source.sizes):
@@ -174,7 +175,7 @@ class Staging:
     def _input(self, number: int, pool: ThreadPoolExecutor) -> Iterator[int]:
         """The blocks of one input; yields how far it is. `.done` says that there are no more."""
         done = self.folder / f"{number:06d}.done"
-        if done.is_file() and not self.strict:
+        if self._is_done(done) and not self.strict:
             return
         waiting: deque[Future[int]] = deque()
         problems: list[str] = []
@@ -185,20 +186,32 @@ class Staging:
                 if self.strict:
                     raise InputError(f"{self.source.inputs[number]}: {piece}")
                 continue
-            path = self.folder / "blocks" / f"{number:06d}-{block:06d}.parquet"
+            path = self._block(number, block)
             block += 1
             waiting.append(pool.submit(self._piece, piece, path))
             while len(waiting) > AHEAD:
                 yield waiting.popleft().result()  # what went wrong in it is raised here
         while waiting:
             yield waiting.popleft().result()
-        write_whole(done, json.dumps(problems).encode())
+        write_whole(done, json.dumps({"blocks": block, "problems": problems}).encode())
+
+    def _block(self, number: int, block: int) -> Path:
+        """The file of a block of one input."""
+        return self.folder / "blocks" / f"{number:06d}-{block:06d}.parquet"
+
+    def _is_done(self, done: Path) -> bool:
+        """Whether an input's file says so, and all the blocks are there that it tells of."""
+        try:
+            blocks = json.loads(done.read_bytes())["blocks"]
+        except (FileNotFoundError, ValueError):
+            return False
+        return all(_is_whole(self._block(int(done.stem), block)) for block in range(blocks))
 
     def _piece(self, piece: Piece, path: Path) -> int:
         """Write the piece's block, unless it is there; returns the piece's position."""
         import pyarrow as pa
 
-        if path.is_file():
+        if _is_whole(path):
             if self.strict:
                 self._refuse(_report_of(path))
             return piece.position
@@ -248,6 +261,19 @@ def _write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
 
 
+def _is_whole(block: Path) -> bool:
+    """Whether a block is there to its end, and the rejected rows that belong to it."""
+    import pyarrow.parquet as pq
+
+    rejected = block.with_suffix(".rejected")
+    try:
+        for path in (block, rejected) if rejected.exists() else (block,):
+            pq.read_schema(path)
+    except (OSError, ValueError):  # not there, empty, or cut off
+        return False
+    return True
+
+
 def _report_of(block: Path) -> Report:
     import pyarrow.parquet as pq
 
@@ -260,5 +286,6 @@ def total_report(folder: Path) -> Report:
     for path in sorted((folder / "blocks").glob("*.parquet")):
         total.add(_report_of(path))
     for path in sorted(folder.glob("*.done")):
-        total.problems += [(int(path.stem), what) for what in json.loads(path.read_bytes())]
+        problems = json.loads(path.read_bytes())["problems"]
+        total.problems += [(int(path.stem), what) for what in problems]
     return total

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +12,23 @@ import numpy as np
 from hashtag_core.data.photos import (
     COLUMNS,
     FORMAT_VERSION,
+    ON_DISK,
     SORT_KEYS,
+    WANTED,
     PhotoCollection,
-    check_columns,
     check_table,
 )
 from hashtag_core.errors import InputError
-from hashtag_core.files import write_whole
-from hashtag_core.prepare.feature_files import FeatureFiles
+from hashtag_core.files import enough_disk, locked, write_whole
+from hashtag_core.formats import check_columns, to_json
+from hashtag_core.prepare.feature_files import FeatureFiles, begin_features
+from hashtag_core.prepare.places import (
+    MADE_BY,
+    check_replaceable,
+    leave_workplace,
+    remove_collection,
+    workplace,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,19 +44,20 @@ def write_collection(
 ) -> PhotoCollection:
     """Write a collection whole or not at all, and return it loaded.
 
-    Everything goes to `<folder>.partial`, which is renamed when complete. A run that was killed
-    leaves that folder behind; started again, `extract` finds the features it already has there.
+    Everything is written to a folder beside it (`places.workplace`), which is renamed when
+    complete. A run that was killed leaves it; started again, `extract` finds the features it
+    already has there.
 
     Args:
-        folder: where the collection shall be. An older collection there is replaced at the end;
-            a folder with anything else in it is refused.
+        folder: where the collection shall be. An older one there is replaced at the end; a folder
+            with anything else in it is refused.
         table: P rows with the columns of `COLUMNS` and any more, in any order of rows.
         meta: what meta.json shall say; the format version and the counts are added.
         extract: called with the P pictures, None where there is none, and the path of
             features.npy, which it writes.
 
     Raises:
-        InputError: where a column is missing or a row is not valid.
+        InputError: where a column is missing, a row is not valid, or another run writes there.
     """
     import pyarrow.parquet as pq
 
@@ -57,17 +65,17 @@ def write_collection(
     missing = [c for c in COLUMNS if c not in table.column_names]
     if missing:
         raise InputError(f"{folder}: the table lacks the column(s) {', '.join(missing)}.")
-    check_columns(table, folder)
+    check_columns(table.schema, WANTED | ON_DISK, folder, optional=True)
     table = table.sort_by(SORT_KEYS)  # a time that is null comes last
     check_table(table, folder)
-    with replacing(folder) as partial:
+    with written_alone(folder, keep="features.npy") as new:
         pq.write_table(
-            table, partial / "photos.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP
+            table, new / "photos.parquet", compression="zstd", row_group_size=ROWS_PER_GROUP
         )
         pictures = [image and image["bytes"] for image in table["image"].to_pylist()]
-        extract(pictures, partial / "features.npy")
+        extract(pictures, new / "features.npy")
         counts = {"photos": len(table), "users": len(table["user"].unique())}
-        write_meta(partial, meta, counts)
+        write_meta(new, meta, counts)
     return PhotoCollection.load(folder)
 
 
@@ -95,74 +103,111 @@ def stream_collection(
             are asked for after the last part.
 
     Raises:
-        InputError: where a row is not valid or out of order, or there are not P rows.
+        InputError: where a row is not valid or out of order, there are not P rows, or the disk is
+            full.
+    """
+    folder = Path(folder).resolve()
+    with enough_disk(folder, "what was there before is still there"), written_alone(folder) as new:
+        row, users = _write_parts(new, parts, num_photos, d_i)
+        if row != num_photos:
+            raise InputError(f"{folder}: {row} photos were written, {num_photos} announced.")
+        for name, lines in extra_files.items():
+            with (new / name).open("w", encoding="utf-8", newline="\n") as file:
+                file.writelines(line + "\n" for line in lines)
+        write_meta(new, meta, {"photos": row, "users": users})
+        PhotoCollection.load(new)  # is it valid?
+    return PhotoCollection.load(folder)
+
+
+def _write_parts(
+    folder: Path, parts: Iterable[tuple[pa.Table, np.ndarray]], num_photos: int, d_i: int
+) -> tuple[int, int]:
+    """photos.parquet and features.npy, part by part; returns how many photos and users they have.
+
+    Raises:
+        InputError: where there are more than `num_photos`, or a part does not fit its features.
     """
     import pyarrow.parquet as pq
 
-    folder = Path(folder).resolve()
-    with replacing(folder, anew=True) as partial:
-        features = np.lib.format.open_memmap(
-            partial / "features.npy", mode="w+", dtype=np.float16, shape=(num_photos, d_i)
-        )
-        writer, users, row = None, 0, 0
+    users, row = 0, 0
+    with ExitStack() as files:
+        features = files.enter_context((folder / "features.npy").open("wb"))
+        begin_features(features, num_photos, d_i)
+        writer = None
         for table, part in parts:
             if writer is None:
-                path = partial / "photos.parquet"
-                writer = pq.ParquetWriter(path, table.schema, compression="zstd")
+                path = folder / "photos.parquet"
+                writer = files.enter_context(
+                    pq.ParquetWriter(path, table.schema, compression="zstd")
+                )
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
             end = row + len(table)
             if end > num_photos or part.shape != (len(table), d_i):
                 raise InputError(f"{folder}: rows {row} to {end} do not fit the {num_photos} rows.")
-            features[row:end] = part
+            features.write(part.astype("<f2").tobytes())
             users += len(table["user"].unique())
             row = end
-        features.flush()
-        del features
-        if writer is not None:
-            writer.close()
-        if row != num_photos:
-            raise InputError(f"{folder}: {row} photos were written, {num_photos} announced.")
-        for name, lines in extra_files.items():
-            with (partial / name).open("w", encoding="utf-8", newline="\n") as file:
-                file.writelines(line + "\n" for line in lines)
-        write_meta(partial, meta, {"photos": row, "users": users})
-        PhotoCollection.load(partial)  # is it valid?
-    return PhotoCollection.load(folder)
+    return row, users
 
 
 @contextmanager
-def replacing(folder: Path, anew: bool = False) -> Iterator[Path]:
-    """The folder to write to, `<folder>.partial`; it takes the place of `folder` in the end.
+def written_alone(folder: Path, keep: str = "") -> Iterator[Path]:
+    """`replacing`, in a folder that is removed in the end, while nobody else writes there.
 
-    It holds what a killed run left there, or nothing where it begins `anew`. Nothing is replaced
-    where writing raises, nor where `folder` is no photo collection.
+    Where writing raises, that folder stays only if some of it may be of use (`keep`).
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
-        raise InputError(f"{folder} holds something else than a photo collection. Name another.")
-    partial = folder.with_name(folder.name + ".partial")
-    if anew:
-        shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, exist_ok=True)
-    yield partial
-    replaced = folder.with_name(folder.name + ".replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
+    with locked(folder):
+        check_replaceable(folder)
+        work = workplace(folder)
+        try:
+            with replacing(folder, work, keep) as new:
+                yield new
+        except BaseException:
+            if not keep:
+                leave_workplace(folder)
+            raise
+        leave_workplace(folder)
+
+
+@contextmanager
+def replacing(folder: Path, work: Path, keep: str = "") -> Iterator[Path]:
+    """The folder to write a collection to; it takes the place of `folder` in the end.
+
+    Args:
+        folder: the collection's. Nothing is replaced where writing raises.
+        work: its `workplace`; what a killed run left there is removed.
+        keep: but for files whose names begin with this, where it is given.
+
+    Raises:
+        InputError: where `folder` holds something else than a collection of ours.
+    """
+    new, old = work / "new", work / "old"
+    if old.exists() and not folder.exists():
+        old.replace(folder)  # a run was killed between the two steps below
+    new.mkdir(exist_ok=True)
+    for path in new.iterdir():
+        if not (keep and path.name.startswith(keep)):
+            path.unlink()
+    yield new
+    FeatureFiles(new / "features.npy").remove_notes()  # kept for a second start
+    check_replaceable(folder)  # now: it may be another one than at the beginning
+    remove_collection(old)
     if folder.exists():
-        folder.replace(replaced)
-    FeatureFiles(partial / "features.npy").remove_notes()  # kept for a second start
-    partial.replace(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+        folder.replace(old)
+    new.replace(folder)
+    remove_collection(old)
 
 
 def write_meta(folder: Path, meta: dict, counts: dict[str, int]) -> None:
     """Write meta.json, with the format version and the counts; its features are features.npy."""
-    meta = {"format_version": FORMAT_VERSION, **meta, "counts": counts}
+    meta = {"made_by": MADE_BY, "format_version": FORMAT_VERSION, **meta, "counts": counts}
     meta.pop("features", None)  # where it was another collection's
     write_json(folder / "meta.json", meta)
 
 
 def write_json(path: Path, data: dict) -> None:
     """Write data as JSON, whole or not at all."""
-    write_whole(path, (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
+    write_whole(path, (to_json(data, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def photo_fields(unit: str = "us") -> list[pa.Field]:

@@ -17,7 +17,6 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.flickr_zips import (
     PHOTO,
     REASONS,
+    Archive,
+    Archives,
     MemberError,
     Zips,
     open_zip,
@@ -77,7 +78,7 @@ class FlickrExport:
     def __init__(self, zips: Sequence[str | Path], user: str | None = None) -> None:
         self.paths = [Path(path) for path in zips]
         check_files(self.paths)
-        self.zips = Zips(self.paths)
+        self.zips, self.archives = Zips(self.paths), Archives(self.paths)
         self.files, self.inputs = self.zips.names, [str(path) for path in zips]
         self.sizes = [len(photos) for photos in self.zips.photos]  # described in each
         if not self.files:
@@ -114,16 +115,13 @@ class FlickrExport:
         report = Report()
         if first == 0:
             report.note(LONE_PICTURE, self.zips.lone)
-        with _Archives(self.paths) as archives:
-            rows = (
-                ((number, 0), self._photo(number, description, archives, report), description)
-                for number, description in enumerate(descriptions, first)
-            )
-            return understood(rows, report, _as_text if with_texts else None)
+        rows = (
+            ((number, 0), self._photo(number, description, report), description)
+            for number, description in enumerate(descriptions, first)
+        )
+        return understood(rows, report, _as_text if with_texts else None)
 
-    def _photo(
-        self, number: int, description: bytes | str, archives: _Archives, report: Report
-    ) -> dict | str:
+    def _photo(self, number: int, description: bytes | str, report: Report) -> dict | str:
         """The photo of a description, or why it is left out."""
         if isinstance(description, str):
             return description
@@ -151,9 +149,9 @@ class FlickrExport:
             return hashtags
         report.note(IMPORT_DATE, int(taken is None))
         photo = {"photo_id": photo_id, "user": self.user, "time": taken or imported}
-        return photo | {"hashtags": hashtags, "picture": self._picture(photo_id, archives, report)}
+        return photo | {"hashtags": hashtags, "picture": self._picture(photo_id, report)}
 
-    def _picture(self, photo_id: str, archives: _Archives, report: Report) -> bytes | None:
+    def _picture(self, photo_id: str, report: Report) -> bytes | None:
         """A small copy of a photo's picture."""
         from PIL import Image
 
@@ -161,7 +159,7 @@ class FlickrExport:
             report.note(NO_PICTURE, 1)
             return None
         try:
-            picture = load_picture(archives.read(*self.zips.media[photo_id], MAX_BYTES))
+            picture = load_picture(self.archives.read(*self.zips.media[photo_id], MAX_BYTES))
         except (MemberError, PictureError):
             report.note(WRONG_PICTURE, 1)
             return None
@@ -171,22 +169,7 @@ class FlickrExport:
         return file.getvalue()
 
 
-class _Archives(ExitStack):
-    """Zips, each opened when something is read from it: for one thread, and one piece."""
-
-    def __init__(self, paths: list[Path]) -> None:
-        super().__init__()
-        self.paths = paths
-        self.opened: dict[int, zipfile.ZipFile] = {}
-
-    def read(self, number: int, at: int, limit: int) -> bytes:
-        """A member of a zip, by its number in the directory; raises MemberError."""
-        if number not in self.opened:
-            self.opened[number] = self.enter_context(open_zip(self.paths[number]))
-        return read_member(self.opened[number], self.opened[number].infolist()[at], limit)
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | str:
+def _read(archive: Archive, member: zipfile.ZipInfo) -> bytes | str:
     """A description, or why it cannot be read."""
     try:
         return read_member(archive, member, MAX_JSON)

@@ -1,7 +1,8 @@
 """What lies where in the zips of a Flickr archive, and how a member of a zip is read within bounds.
 
 A zip's directory is read once; then only numbers of members are kept. What a directory says of a
-member's size is not believed: no more is unpacked than the bound allows.
+member's size is not believed: no more is unpacked than the bound allows. Members that lie over one
+another, as thousands of large ones do in a small zip that was made to be one, are not read.
 """
 
 from __future__ import annotations
@@ -10,17 +11,22 @@ import io
 import re
 import struct
 import zipfile
+from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 
 MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
+MAX_OPEN, MAX_MEMBERS = 100, 100_000  # zips that are kept open, and their members
+LOCAL_HEAD = 30  # bytes in front of a member, and its name
 MAX_PROFILE = 2**20  # bytes
 LONGEST_END = 76 + 22 + 2**16  # bytes: the 64-bit record and its place, the record, a comment
 
 TOO_LARGE = "too large"
 ENCRYPTED = "encrypted in the zip"
+OVERLAPPING = "lies over another one in the zip"
 COMPRESSION = "a compression that is not read"
 DAMAGED = "damaged in the zip"
-REASONS = (TOO_LARGE, ENCRYPTED, COMPRESSION, DAMAGED)
+REASONS = (TOO_LARGE, ENCRYPTED, OVERLAPPING, COMPRESSION, DAMAGED)
 
 PHOTO = re.compile(r"(?:.*/)?photo_(\d{1,20})\.json", re.ASCII | re.DOTALL)
 PROFILE = re.compile(r"(?:.*/)?account_profile\.json", re.DOTALL)
@@ -97,7 +103,42 @@ class Zips:
         return False
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
+class Archive(zipfile.ZipFile):
+    """A zip that knows which of its members lie over the next one, by where they begin."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        ends = [
+            (member.header_offset, member.header_offset + LOCAL_HEAD + member.compress_size)
+            for member in self.infolist()
+        ]
+        ends = sorted([*ends, (self.start_dir, self.start_dir)])
+        self.overlapping = {start for (start, end), (after, _) in pairwise(ends) if end > after}
+
+
+class Archives:
+    """The zips from which something was read last, open: to open one is to read its directory."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+        self._open: dict[int, Archive] = {}  # by number, the one read last at the end
+        self._lock = Lock()
+
+    def read(self, number: int, at: int, limit: int) -> bytes:
+        """A member of a zip, by its number in the directory, as `read_member`; in any thread."""
+        with self._lock:
+            archive = self._open.pop(number, None) or open_zip(self.paths[number])
+            self._open[number] = archive
+            while len(self._open) > 1 and self._are_many():
+                self._open.pop(next(iter(self._open))).close()
+            return read_member(archive, archive.infolist()[at], limit)
+
+    def _are_many(self) -> bool:
+        members = sum(len(archive.infolist()) for archive in self._open.values())
+        return len(self._open) > MAX_OPEN or members > MAX_MEMBERS
+
+
+def open_zip(path: Path) -> Archive:
     """Open a zip; its directory is in memory then.
 
     Raises:
@@ -108,7 +149,7 @@ def open_zip(path: Path) -> zipfile.ZipFile:
             file.seek(-min(path.stat().st_size, LONGEST_END), io.SEEK_END)
             size = _directory_size(file.read())
         if size <= MAX_DIRECTORY:
-            return zipfile.ZipFile(path)
+            return Archive(path)
     except Exception:  # zipfile raises whatever a broken directory makes it raise
         raise MemberError("not a zip file, or not a whole one: download it again") from None
     raise MemberError(f"its directory has more than {MAX_DIRECTORY // 2**20} MiB: not read")
@@ -124,7 +165,7 @@ def _directory_size(end: bytes) -> int:
     return size
 
 
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> bytes:
+def read_member(archive: Archive, member: zipfile.ZipInfo, limit: int) -> bytes:
     """Unpack a member of at most `limit` bytes.
 
     Raises:
@@ -136,6 +177,8 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -
         raise MemberError(COMPRESSION)  # the others unpack without a bound
     if member.file_size > limit:
         raise MemberError(TOO_LARGE)
+    if member.header_offset in archive.overlapping:
+        raise MemberError(OVERLAPPING)
     try:
         with archive.open(member) as file:
             data = file.read(limit + 1)

@@ -20,7 +20,8 @@ from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import MANY_HASHTAGS, given_user
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.folder_metadata import MAX_XMP, read_metadata
+from hashtag_core.sources.folder_metadata import read_metadata
+from hashtag_core.sources.folder_xmp import MAX_XMP
 
 PHOTOS_OF_PIECE = 256
 READ = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -144,13 +145,17 @@ class _Listed:
         self.photos: list[PhotoFile] = []
         self.skipped: Counter[str] = Counter()
         self.problems: list[str] = []
-        for folder, folders, files in os.walk(root, onerror=self._cannot_read):
-            for name in list(folders):
+        waiting = [root]  # of the folders within one another there may be thousands
+        while waiting:
+            folder = waiting.pop()
+            _, folders, files = next(os.walk(folder, onerror=self._cannot_read), (None, [], []))
+            for name in folders:
                 hidden = _is_hidden(name)
-                if hidden or (Path(folder) / name).is_symlink():
+                if hidden or (folder / name).is_symlink():
                     self.skipped[HIDDEN_FILE if hidden else LINK] += 1
-                    folders.remove(name)
-            self._add_files(Path(folder), files)
+                else:
+                    waiting.append(folder / name)
+            self._add_files(folder, files)
 
     def _add_files(self, folder: Path, names: list[str]) -> None:
         here = folder.relative_to(self.root)

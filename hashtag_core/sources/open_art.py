@@ -42,7 +42,9 @@ from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.model.convnet import load_convnet
 from hashtag_core.prepare.features import extract_features
+from hashtag_core.prepare.places import check_places, check_replaceable
 from hashtag_core.prepare.writing import photo_fields, write_collection
+from hashtag_core.printing import progress_bar
 from hashtag_core.sources.open_art_packages import find_packages, members, sha256
 
 if TYPE_CHECKING:
@@ -77,11 +79,14 @@ def prepare_open_art(
         device: where the ConvNet computes.
 
     Raises:
-        InputError: where a package is missing, or the extra `prepare` is not installed.
+        InputError: where a package is missing, `out` holds something else than a collection of
+            ours, or the extra `prepare` is not installed.
     """
     import pyarrow as pa
 
     files = find_packages(Path(packages), PACKAGES)
+    check_places(Path(out).resolve(), None, files.values())
+    check_replaceable(Path(out).resolve())
     try:
         import debian.debfile  # noqa: F401
         import resvg_py  # noqa: F401
@@ -256,11 +261,10 @@ def _enough_of_each_user(photos: list[dict], left_out: Counter) -> list[dict]:
 def _draw(files: dict[str, Path], photos: list[dict], left_out: Counter) -> dict[str, bytes]:
     """The WebP of each photo that can be drawn, by photo_id."""
     import resvg_py
-    from tqdm.auto import tqdm
 
     waiting = {photo["photo_id"] for photo in photos}
     drawn = {}
-    with tqdm(total=len(waiting), desc="drawing") as bar:
+    with progress_bar(total=len(waiting), desc="drawing") as bar:
         for package, root in (
             ("openclipart-png", "usr/share/openclipart/png/"),
             ("openmoji", "package/color/svg/"),

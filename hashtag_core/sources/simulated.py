@@ -34,12 +34,8 @@ all topics, W words of the world.
 from __future__ import annotations
 
 import io
-import multiprocessing
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,8 +44,10 @@ import numpy as np
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.writing import ROWS_PER_GROUP, stream_collection
+from hashtag_core.printing import progress_bar
 from hashtag_core.sources.simulated_users import Stream, simulate_user
 from hashtag_core.sources.simulated_world import D_I, D_W, World, make_world
+from hashtag_core.workers import workers_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +66,25 @@ class Part(NamedTuple):
     table: pa.Table
     features: np.ndarray
     own_words: dict[str, np.ndarray]
+
+
+class Size(NamedTuple):
+    """All that decides about a site; see `prepare_simulated`."""
+
+    users: int
+    photos: int
+    hashtags: int
+    seed: int
+
+    def make(self) -> tuple[World, np.ndarray]:
+        """The world, and (users,) how many photos each user has."""
+        counts = draw_photo_counts(self.users, self.photos, self.seed)
+        return make_world(self.users, int(counts.sum()), self.hashtags, self.seed), counts
+
+    def parts(self) -> list[range]:
+        """The numbers of the users, some of them at a time."""
+        users = range(self.users)
+        return [users[i : i + USERS_PER_PART] for i in users[::USERS_PER_PART]]
 
 
 def prepare_simulated(
@@ -98,18 +115,16 @@ def prepare_simulated(
         probability) and `concept`; meta["words"] names the file of word vectors.
 
     Raises:
-        InputError: where a number is too small.
+        InputError: where a number is too small, a worker was killed, or the disk is full.
     """
-    from tqdm.auto import tqdm
-
-    counts = draw_photo_counts(users, photos, seed)
-    world = make_world(users, int(counts.sum()), hashtags, seed)
+    size = Size(users, photos, hashtags, seed)
+    world, counts = size.make()
     own_words: dict[str, np.ndarray] = {}  # no more than their share of `hashtags`, on average
 
     def parts() -> Iterator[tuple[pa.Table, np.ndarray]]:
-        numbers = [range(users)[i : i + USERS_PER_PART] for i in range(0, users, USERS_PER_PART)]
-        with tqdm(total=users, desc="users") as bar:
-            for part in _in_order(partial(make_part, world, counts), numbers, workers):
+        one = (make_part(world, counts, numbers) for numbers in size.parts())
+        with progress_bar(total=users, desc="users") as bar:
+            for part in one if workers == 1 else _from_workers(size, workers):
                 own_words.update(part.own_words)
                 yield part.table, part.features
                 bar.update(len(part.table["user"].unique()))
@@ -122,7 +137,7 @@ def prepare_simulated(
     meta = {
         "source": "simulated",
         "licence": "none, it is made up",
-        "made_with": {"users": users, "photos": photos, "hashtags": hashtags, "seed": seed},
+        "made_with": size._asdict(),
         "words": "words.txt",
     }
     files = {"words.txt": word_lines()}
@@ -136,8 +151,7 @@ def estimate_simulated(users: int, photos: int, hashtags: int, seed: int = 0) ->
     """
     import pyarrow.parquet as pq
 
-    counts = draw_photo_counts(users, photos, seed)
-    world = make_world(users, int(counts.sum()), hashtags, seed)
+    world, counts = Size(users, photos, hashtags, seed).make()
     some = np.linspace(0, users - 1, max(3, min(SAMPLE, users // 100))).astype(int)
     start = time.perf_counter()
     table = make_part(world, counts, some).table
@@ -159,30 +173,18 @@ def make_part(world: World, counts: np.ndarray, numbers: range | np.ndarray) -> 
     return Part(_as_table(world, streams), np.concatenate([s.features for s in streams]), own_words)
 
 
-def _in_order(make: Callable, numbers: list[range], workers: int) -> Iterator[Part]:
-    """make(n) of each, in their order; a few are in memory at a time."""
-    if workers == 1:
-        yield from map(make, numbers)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _set_make, (make,)) as pool:
-        coming = deque()
-        for n in numbers:
-            coming.append(pool.submit(_call_make, n))
-            if len(coming) > 2 * workers:
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+def _from_workers(size: Size, number: int) -> Iterator[Part]:
+    """The parts in their order, made by so many processes."""
+    with workers_for(_every_nth, [(size, rank, number) for rank in range(number)]) as processes:
+        for i in range(len(size.parts())):
+            yield processes[i % number].take()
 
 
-def _set_make(make: Callable) -> None:
-    """In a new process: what it will be asked for, handed over once, for the world is large."""
-    global _make
-    _make = make
-
-
-def _call_make(numbers: range) -> Part:
-    return _make(numbers)
+def _every_nth(size: Size, rank: int, n: int) -> Iterator[Part]:
+    """The parts `rank`, `rank` + n, and so on."""
+    world, counts = size.make()  # as quick as to be handed it
+    for numbers in size.parts()[rank::n]:
+        yield make_part(world, counts, numbers)
 
 
 def draw_photo_counts(users: int, photos: int, seed: int) -> np.ndarray:

@@ -9,18 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_NAME, NO_TEXT, is_broken
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_NAME, MAX_TYPED, NO_TEXT, is_broken
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.table_csv import SAMPLE_ROWS, Cells, Refused
+from hashtag_core.sources.table_csv import MAX_TEXT, SAMPLE_ROWS, Cells, Found, Refused
 from hashtag_core.sources.table_guessing import guess_separator, guess_times, is_empty, text
-from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table, parquet_rows
+from hashtag_core.sources.table_parquet import parquet_rows
+from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table
 
 ROWS_OF_PIECE = 5000
+BYTES_OF_PIECE = 16 * 2**20  # in memory, about; a row has no more, and a piece is full with it
 MAX_PATH = 1000
 MOST_NAMES = 40  # of columns, in an error
 
@@ -30,12 +33,15 @@ NO_ID = "no photo id"
 LONG_ID = f"a photo id of more than {MAX_NAME} characters"
 NO_TIME = "no time"
 WRONG_TIME = "a time that is not understood"
+LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
+LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
     {*BAD_ROWS, NO_USER, LONG_USER, NO_ID, LONG_ID, NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
+    | {LARGE_ROW, LONG_HASHTAGS}
 )
 
 
@@ -106,7 +112,7 @@ class Table:
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Some rows each."""
         rows = self.opened.rows()
-        while some := list(islice(rows, ROWS_OF_PIECE)):
+        while some := _next(rows, ROWS_OF_PIECE):
             problem = some.pop() if isinstance(some[-1], str) else None
             if some:
                 yield Piece(some[-1][0], some)
@@ -144,6 +150,8 @@ class Table:
             return WRONG_TIME
         if is_empty(row["hashtags"]):
             return NO_HASHTAGS
+        if isinstance(row["hashtags"], str | bytes) and len(row["hashtags"]) > MAX_TYPED:
+            return LONG_HASHTAGS
         hashtags = report.hashtags_of(self.separator(row["hashtags"]))
         if isinstance(hashtags, str):
             return hashtags
@@ -156,12 +164,12 @@ class Table:
         return {**photo, "hashtags": hashtags, "image": image}
 
     def _sample(self) -> list[dict[str, Any]]:
-        rows = list(islice(self.opened.rows(), SAMPLE_ROWS))
+        rows = _next(self.opened.rows(), SAMPLE_ROWS)
         good = [cells for _, _, cells, _ in filter(is_read, rows)]
         if not rows:
             raise InputError(f"{self.path}: there is no row in it.")
         if not good:
-            why = f" ({rows[-1]})" if isinstance(rows[-1], str) else ""
+            why = f" ({rows[-1] if isinstance(rows[-1], str) else rows[0][-1]})"
             raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
         sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
         for what, key in self.columns.items():
@@ -193,6 +201,29 @@ class Table:
         raise InputError(f"{self.path}: there is no column {column}.{listed}")
 
 
+def _next(rows: Iterator[Found | str], number: int) -> list[Found | str]:
+    """So many rows, or those that are left, or those that fill a piece, or end with a problem."""
+    some, filled = [], 0
+    for row in islice(rows, number):
+        if not isinstance(row, str):
+            size = _size(row[2])
+            if size > BYTES_OF_PIECE:
+                row, size = (*row[:2], Refused(), LARGE_ROW), 0
+            filled += size
+        some.append(row)
+        if filled > BYTES_OF_PIECE:
+            break
+    return some
+
+
+def _size(value: Any) -> int:
+    """Bytes that a value takes in memory, with all that is in it."""
+    size = getsizeof(value)
+    if isinstance(value, dict):
+        return size + sum(map(_size, value)) + sum(map(_size, value.values()))
+    return size + sum(map(_size, value)) if isinstance(value, list | tuple) else size
+
+
 def _at(cells: Cells, key: str | int) -> Any:
     """A cell by its number, its name, or names with dots between them, where objects are nested."""
     if isinstance(key, int):
@@ -218,5 +249,5 @@ def _name(cell: Any) -> str:
 def _as_text(cells: Cells | Refused) -> str:
     """A row for the file of rejected rows."""
     if isinstance(cells, Refused):
-        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:100_000]
-    return str(cells if isinstance(cells, dict) else list(cells))[:100_000]
+        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:MAX_TEXT]
+    return str(cells if isinstance(cells, dict) else list(cells))[:MAX_TEXT]

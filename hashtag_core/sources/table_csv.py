@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.opening import CUT, DAMAGED, opened
+from hashtag_core.prepare.opening import DAMAGED, opened, what_ends
 
-MAX_LINE = 2**20  # characters
+MAX_LINE = 2**20  # characters; also of a row's lines together
 MAX_LINES_OF_ROW = 200  # of a quoted cell with line breaks; a quote that nobody closes has no more
+MAX_TEXT = 100_000  # characters of a row that is left out
 SAMPLE_ROWS = 1000
 DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+UNBOUNDED = {"utf-7", "punycode", "idna"}  # whose decoders keep what they wait for the end of
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -56,11 +58,13 @@ def find_encoding(
     """
     if given is not None:
         try:
-            codecs.lookup(given)
+            name = codecs.lookup(given).name
             "".encode(given)
         except (LookupError, ValueError, TypeError):
             raise InputError(f"--encoding {given}: there is no such encoding.") from None
-        bom = codecs.lookup(given).name == "utf-8" and sample.startswith(codecs.BOM_UTF8)
+        if name in UNBOUNDED:
+            raise InputError(f"--encoding {given}: not read. Convert the file to UTF-8.")
+        bom = name == "utf-8" and sample.startswith(codecs.BOM_UTF8)
         return "utf-8-sig" if bom else given, f"encoding {given}, as told"
     for bom, name in BOMS.items():
         if sample.startswith(bom):
@@ -89,8 +93,8 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, int, str | None
                 while too_long and (more := text.readline(MAX_LINE)):
                     if len(more) < MAX_LINE or more.endswith(("\n", "\r")):
                         break
-            except (*DAMAGED, UnicodeError):
-                yield CUT.format(line=number - 1)
+            except (*DAMAGED, UnicodeError) as error:
+                yield what_ends(error).format(line=number - 1)
                 return
             if not line:
                 return
@@ -139,7 +143,7 @@ def csv_rows(
         elif header and len(cells) == width:
             header = False
         elif len(cells) != width:
-            text = Refused(delimiter.join(cells))
+            text = Refused(delimiter.join(cells)[:MAX_TEXT])
             yield position, number, text, QUOTES if why else WIDTH
         else:
             yield position, number, cells, why
@@ -158,13 +162,15 @@ def _parse_csv(
     again: deque[tuple[int, str | None]] = deque()
 
     def following(taken: list) -> Iterator[str]:
-        while len(taken) < MAX_LINES_OF_ROW:
+        left = MAX_LINE
+        while len(taken) < MAX_LINES_OF_ROW and left > 0:
             line = again.popleft() if again else next(lines, None)
             if line is None:
                 return
             taken.append(line)
             if line[1] is None:
                 raise csv.Error(LONG_LINE)
+            left -= len(line[1])
             yield line[1]
 
     while True:

@@ -6,39 +6,31 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
+from hashtag_core.data.parquet import open_parquet
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import DAMAGED, opened
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
-    LONG_LINE,
     Found,
     Refused,
     csv_rows,
     find_encoding,
     guess_delimiter,
-    text_lines,
     usual_width,
 )
+from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
+from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-MAX_ITEM = 64 * 2**20  # bytes of one JSON object in a list
 SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
-NO_OBJECT = "not a JSON object"
-UNREADABLE = "a value that cannot be read"  # of Parquet: a year 20000, text that is not UTF-8
-BAD_ROWS = BAD_LINES | {NO_OBJECT, UNREADABLE}
+BAD_ROWS = BAD_LINES | {NO_OBJECT, DEEP, UNREADABLE, LARGE}
 SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
 
@@ -98,11 +90,11 @@ def open_table(
         raise InputError(f"{path}: cannot be read as {encoding} ({error}).") from None
     start = text.lstrip()
     if start[:1] == "{" and ('"FeatureCollection"' in start[:2000] or FEATURES.search(start)):
-        return Opened("geojson", lambda: _json_items(path, "features.item", encoding), None, [how])
+        return Opened("geojson", lambda: json_items(path, encoding, "features"), None, [how])
     if start[:1] == "[" and start[1:].lstrip()[:1] == "{":
-        return Opened("json", lambda: _json_items(path, "item", encoding), None, [how])
+        return Opened("json", lambda: json_items(path, encoding), None, [how])
     if start[:1] == "{":
-        return Opened("json lines", lambda: _json_lines(path, encoding), None, [how])
+        return Opened("json lines", lambda: json_lines(path, encoding), None, [how])
     return _csv(path, text, header, encoding, delimiter, how)
 
 
@@ -120,116 +112,14 @@ def _csv(
     if header:
         first = next(filter(is_read, rows(False)), None)
         if first is None:
-            raise InputError(f"{path}: no row with {width} columns to name them.")
+            why = next(row if isinstance(row, str) else row[-1] for row in rows(False))
+            raise InputError(f"{path}: no row with {width} columns to name them ({why}).")
         names = [str(cell).strip() for cell in first[2]]
     columns = f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
     return Opened("csv", partial(rows, header), names, [how, columns])
 
 
-# ---- JSON
-
-
-def _json_lines(path: Path, encoding: str) -> Iterator[Found | str]:
-    for numbered in text_lines(path, encoding):
-        if isinstance(numbered, str):
-            yield numbered
-            return
-        position, number, line = numbered
-        if line is None:
-            yield position, number, Refused(), LONG_LINE
-            continue
-        if not line.strip():
-            continue
-        try:
-            cells = json.loads(line)
-        except (ValueError, RecursionError):
-            cells = None
-        good = isinstance(cells, dict)
-        yield position, number, cells if good else Refused(line), "" if good else NO_OBJECT
-
-
-class _Bounded:
-    """A file as UTF-8 that ends with an error where one item is too large."""
-
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
-        self.file, self.left = file, MAX_ITEM
-        self.decode = codecs.getincrementaldecoder(encoding)(errors="replace").decode
-
-    def read(self, size: int = -1) -> bytes:
-        """As a file's; raises ValueError where the item is too large."""
-        text = ""
-        while size and not text:
-            piece = self.file.read(size)
-            self.left -= len(piece)
-            if self.left < 0:
-                raise ValueError(f"an item of more than {MAX_ITEM // 2**20} MiB")
-            text = self.decode(piece, final=not piece)
-            if not piece:
-                break
-        return text.encode("utf-8", errors="replace")
-
-
-def _json_items(path: Path, prefix: str, encoding: str) -> Iterator[Found | str]:
-    """The objects of a list, by their number; the `properties` of a GeoJSON feature are on top."""
-    import ijson
-
-    number = 0
-    with opened(path) as (file, raw):
-        bounded = _Bounded(file, encoding)
-        try:
-            for item in ijson.items(bounded, prefix, use_float=True):
-                bounded.left = MAX_ITEM
-                number += 1
-                good = isinstance(item, dict)
-                if good and isinstance(item.get("properties"), dict):
-                    item = {**item, **item["properties"]}
-                cells = item if good else Refused(item)
-                yield raw.tell(), number, cells, "" if good else NO_OBJECT
-        except GeneratorExit:
-            raise
-        except Exception as error:  # ijson's backends raise what they like
-            reason = " ".join(str(error).split())[:100]
-            yield f"broken JSON after object {number:,}: {reason}"
-
-
-# ---- Parquet
-
-
 def _parquet(path: Path) -> Opened:
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-    except Exception as error:  # of many kinds
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{path}: a damaged Parquet file ({reason}).") from None
+    with open_parquet(path, []) as file:
+        names = file.schema_arrow.names
     return Opened("parquet", lambda: parquet_rows(path), names)
-
-
-def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[Found | str]:
-    """The rows of a Parquet file, as `Opened.rows`; of these columns only, where they are given."""
-    import pyarrow.parquet as pq
-
-    size, number = path.stat().st_size, 0
-    try:
-        with pq.ParquetFile(path) as file:
-            total = file.metadata.num_rows
-            for batch in file.iter_batches(5000, columns=columns):
-                for cells in _as_dicts(batch):
-                    number += 1
-                    why = UNREADABLE if isinstance(cells, Refused) else ""
-                    yield size * number // max(total, 1), number, cells, why
-    except GeneratorExit:
-        raise
-    except Exception as error:  # of many kinds
-        yield f"damaged after row {number:,}: {' '.join(str(error).split())[:100]}"
-
-
-def _as_dicts(batch: pa.RecordBatch) -> list[dict | Refused]:
-    """The rows, where need be one by one: what Python cannot hold spoils its own row only."""
-    try:
-        return batch.to_pylist()
-    except (ValueError, OverflowError):
-        if len(batch) == 1:
-            return [Refused()]
-        return [row for i in range(len(batch)) for row in _as_dicts(batch.slice(i, 1))]

@@ -30,6 +30,7 @@ from hashtag_core.prepare.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
 
 MOST_KNOWN_TAGS = 250_000  # asked for lately: kept in mind, cleaned
+MAX_KNOWN_TAG = 300  # bytes of one of them
 
 
 class Yfcc100m:
@@ -82,13 +83,17 @@ class Yfcc100m:
         """One block of lines."""
         number, lines = data
         block = Block(number, lines, self.widths[number])
-        return block.understand(self._clean, self.with_images, with_texts)
+        return block.understand(self._cleaned, self.with_images, with_texts)
 
     @cached_property
     def _has_vector(self) -> Callable[[str], bool]:
         words = self.words
         listed = words is not None and not isinstance(words, str | Path)
         return has_word_vector(words if listed else load_vocabulary(words))
+
+    def _cleaned(self, tag: bytes) -> tuple[str | None, str | None]:
+        """`_hashtag`, which is asked for most tags once."""
+        return self._clean(tag) if len(tag) <= MAX_KNOWN_TAG else self._hashtag(tag)
 
     def _hashtag(self, tag: bytes) -> tuple[str | None, str | None]:
         """(hashtag, None), or (None, why not)."""

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashtag_core.prepare.cleaning import NO_HASHTAG, TWICE, UNKNOWN
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    NO_HASHTAG,
+    TWICE,
+    UNKNOWN,
+)
 from hashtag_core.prepare.opening import BLOCK, Lines
 from hashtag_core.prepare.report import FIRST, Report, Row
 from hashtag_core.prepare.staging import Understood, ord_of, staged_schema
@@ -54,6 +60,7 @@ LONG_LINE = f"a line of more than {BLOCK // 2**20} MiB"
 NEVER = np.iinfo(np.int64).min
 MALFORMED = frozenset(
     {*WRONG_WIDTH.values(), LONG_LINE, WRONG_ID, WRONG_USER, WRONG_MARKER, LONG_TAGS, NO_DATE}
+    | {MANY_HASHTAGS}
 )
 
 
@@ -124,6 +131,8 @@ class Block:
         self._require(VIDEO, _often_matches(of["marker"], r"\A0\z"))
         self._require(NO_TAGS, sizes > 0)
         self._require(LONG_TAGS, sizes <= MAX_TAGS)
+        commas = pc.count_substring(of["tags"], b",").to_numpy()
+        self._require(MANY_HASHTAGS, commas < MAX_HASHTAGS)
         seconds, from_upload = _times(of["taken"], of["uploaded"])
         self._require(NO_DATE, seconds != NEVER)
         hashtags, any_left = self._hashtags(clean)

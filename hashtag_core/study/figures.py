@@ -210,28 +210,30 @@ def user_map(
     chosen = np.sort(rng.permutation(number)[:max_users])
     histories = UserHistories(study.photos, fold.hashtags, chosen)
     names = [study.photos.users[user] for user in histories.users]
-    ways, tastes, used = [], [], []
+    ends, ways, tastes, used = [], {}, [], []
     for batch in batches(histories, users_per_batch=16):
         with torch.inference_mode():
             states = model.users(batch.to(study.device), psi).cpu()  # (B, T + 1, d_u)
         user_of = batch.mask.nonzero()[batch.photo_of_hashtags(), 0]  # (M,)
         for b, length in enumerate(batch.mask.sum(dim=1).tolist()):
-            way = states[b, 1 : length + 1]  # (T, d_u), after photo 1 to T
-            ways.append(torch.nn.functional.normalize(way, dim=1))
+            way = torch.nn.functional.normalize(states[b, 1 : length + 1], dim=1)
+            ends.append(way[-1].clone())  # (d_u,), after all photos
+            if (name := names[len(ends) - 1]) in follow:
+                ways[name] = way.numpy()  # (T, d_u), after photo 1 to T
             ids = batch.hashtag_ids[user_of == b]
             tastes.append(fold.hashtags.psi[ids].mean(dim=0))  # (d_w,)
             used.append(set(ids.tolist()))
-    if len(ways) < max(groups, 5):
-        raise InputError(f"{len(ways)} users are too few for a map with {groups} groups.")
+    if len(ends) < max(groups, 5):
+        raise InputError(f"{len(ends)} users are too few for a map with {groups} groups.")
     if unknown := sorted(set(follow) - set(names)):
         raise InputError(f"not on the map: {', '.join(unknown)}.")
     tastes = torch.nn.functional.normalize(torch.stack(tastes), dim=1).numpy()
     labels = KMeans(groups, n_init=10, random_state=study.seed).fit_predict(tastes)
     titles = [_name(labels == group, used, fold.hashtags.names) for group in range(groups)]
-    neighbours = min(15, len(ways) - 1)
+    neighbours = min(15, len(ends) - 1)
     reducer = UMAP(n_neighbors=neighbours, metric="cosine", random_state=study.seed, n_jobs=1)
-    points = reducer.fit_transform(torch.stack([way[-1] for way in ways]).numpy())
-    paths = {name: reducer.transform(ways[names.index(name)].numpy()) for name in follow}
+    points = reducer.fit_transform(torch.stack(ends).numpy())
+    paths = {name: reducer.transform(ways[name]) for name in follow}
     return UserMap(points, [titles[label] for label in labels], names, paths)
 
 

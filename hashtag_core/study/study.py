@@ -7,15 +7,18 @@ model train it once.
 
 from __future__ import annotations
 
-import json
+import math
+import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from typing_extensions import TypedDict
 
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
@@ -26,7 +29,8 @@ from hashtag_core.errors import printable
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
-from hashtag_core.files import write_whole
+from hashtag_core.files import locked, write_whole
+from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
 from hashtag_core.study.rows import MODELS
@@ -36,6 +40,15 @@ from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
+
+AGAIN = "Delete it: it is computed again."
+
+
+class Kept(TypedDict):
+    """A result in the study's folder, as JSON: what it depends on, and its rows (NaN is null)."""
+
+    data: dict[str, Any]
+    rows: list[dict[str, float | str | None]]
 
 
 @dataclass(eq=False, repr=False)
@@ -73,8 +86,7 @@ class Study:
         self.device = choose_device(self.device)
         self.processes = Processes.started(self.device)
         self.training = self.training or TrainConfig.small(self.seed)
-        if self.words is None and "words" in self.photos.meta:
-            self.words = self.photos.folder / self.photos.meta["words"]
+        self.words = self.photos.words if self.words is None else self.words
         self.words = None if self.words is None else Path(self.words).resolve()
         users, one = len(self.photos.users), self.folds == 1
         several = user_folds(users, 5 if one else self.folds, self.seed)
@@ -95,7 +107,7 @@ class Study:
             "source": self.photos.meta.get("source"),
             "sha256": self.photos.checksum(),
             "convnet": self.photos.convnet,
-            "words": None if self.words is None else str(self.words),
+            "words": self.words and os.fsencode(self.words).decode(errors="backslashreplace"),
             "seed": self.seed,
             "training": asdict(self.training),
             "fixed_size": self.fixed_size,
@@ -191,16 +203,22 @@ class Study:
             what: which result, the name of its file.
             compute: (study, number, setting, name, *more) -> list of dicts of numbers and texts.
             more: what else it needs; `what` has to tell one from another.
+
+        Raises:
+            InputError: where another run computes the same just now.
         """
         path = self.path(number, setting, name) / f"{what}.json"
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"data": None}
+        kept = read_json(path, Kept, AGAIN) if path.is_file() else {"data": None}
         self.processes.wait()  # nobody writes before all have looked
         if kept["data"] == self.provenance:
-            return kept["rows"]
-        rows = compute(self, number, setting, name, *more)
-        if self.processes.rank == 0:
-            text = json.dumps({"data": self.provenance, "rows": rows}, indent=1)
-            write_whole(path, text.encode())
+            return [{n: math.nan if x is None else x for n, x in r.items()} for r in kept["rows"]]
+        first = self.processes.rank == 0
+        with locked(path) if first else nullcontext():
+            rows = compute(self, number, setting, name, *more)
+            if first:
+                known = [{n: None if x != x else x for n, x in r.items()} for r in rows]  # not NaN
+                text = to_json({"data": self.provenance, "rows": known}, indent=1)
+                write_whole(path, text.encode())
         self.processes.wait()
         return rows
 

@@ -27,6 +27,7 @@ from hashtag_core.evaluation.user_retrieval import (
     retrieval_metrics,
 )
 from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.printing import progress_bar
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
@@ -281,11 +282,10 @@ def _seen_rows(study: Study, rows: Rows, models: Iterable[str] | None) -> pd.Dat
 def measure(study: Study, rows: dict[str, Iterable[str]], one: Measure) -> pd.DataFrame:
     """Measure every row in every fold, with a progress bar: columns vocabulary, model, fold, …."""
     import pandas as pd
-    from tqdm.auto import tqdm
 
     jobs = [(n, setting, row) for n in study.numbers for setting in rows for row in rows[setting]]
     measured = []
-    for number, setting, row in (bar := tqdm(jobs, desc="rows")):
+    for number, setting, row in (bar := progress_bar(jobs, desc="rows")):
         bar.set_postfix_str(f"fold {number + 1}: {setting}, {row}")
         for values in one(number, setting, row):
             measured.append({"vocabulary": setting, "model": row, "fold": number + 1, **values})

@@ -10,13 +10,14 @@ import hashlib
 import json
 import time
 import zipfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 from hashtag_core.devices import Processes
 from hashtag_core.errors import InputError
-from hashtag_core.files import whole_file
+from hashtag_core.files import locked, whole_file
 from hashtag_core.model.joint_embedding import HashtagModel
 
 CHECKPOINT = "checkpoint.pt"
@@ -42,6 +43,14 @@ class Checkpoint:
         self.processes = processes
         self._target = self.path if processes.rank == 0 else None
         self._written = time.monotonic()
+
+    def held(self) -> AbstractContextManager[None]:
+        """Meanwhile, nobody else trains in the folder.
+
+        Raises:
+            InputError: where somebody does.
+        """
+        return nullcontext() if self._target is None else locked(self._target)
 
     def read(self) -> tuple[dict | None, str]:
         """(the state to go on from or None, what to tell the user or "").
@@ -113,10 +122,15 @@ def read_checkpoint(path: Path) -> dict:
     """
     try:
         with zipfile.ZipFile(path) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("it is packed")  # and may be of any size
             if spoilt := parts.testzip():  # `torch.load` does not look at the checksums
                 raise ValueError(f"{spoilt} is not what was written")
         content = torch.load(path, weights_only=True, map_location="cpu")
-        return {"job": dict(content["job"]), "state": dict(content["state"])}
+        job, state = dict(content["job"]), dict(content["state"])
+        if type(state["epoch"]) is not int or state["losses"].dim() != 1:
+            raise TypeError("epoch and losses are not those of a training")
+        return {"job": job, "state": state}
     except Exception as error:  # a cut or spoilt file raises many kinds
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from hashtag_core.data.hashtags import Hashtags
-from hashtag_core.data.histories import Batch, UserHistories
+from hashtag_core.data.histories import LONG, Batch, UserHistories
 from hashtag_core.data.loading import Batches, batches, prefetched, resident
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
@@ -19,6 +19,7 @@ from hashtag_core.evaluation.metrics import evaluate
 from hashtag_core.evaluation.ranking import model_ranker
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.loss import softmax_loss
+from hashtag_core.printing import progress_bar, say
 from hashtag_core.training.checkpoints import Checkpoint, digest_of
 from hashtag_core.training.runs import save_run
 from hashtag_core.training.state import TrainConfig, Training
@@ -47,6 +48,9 @@ def fit(
     first weights, it goes on from checkpoint.pt and ends as if nothing had happened, on one CPU
     with exactly the same weights. The checkpoint is removed when the training is over.
 
+    What a step remembers grows with its longest history, so training histories of more than `LONG`
+    photos are learned from in pieces (`UserHistories.at_most`). Validation reads all of them whole.
+
     Args:
         model: what to train; it is changed in place. Its first weights are the caller's: seed
             with `torch.manual_seed` before making it.
@@ -68,11 +72,9 @@ def fit(
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
 
     Raises:
-        InputError: where there is nothing to train on or to validate with, the loss overflows,
-            the disk is full, or the checkpoint is damaged.
+        InputError: where there is nothing to train on or to validate with, the loss is not finite,
+            the disk is full, the checkpoint is damaged, or another run trains in the folder.
     """
-    from tqdm.auto import tqdm
-
     settings = train_config or TrainConfig.paper()
     if not len(train) or not len(valid) or settings.epochs < 1:
         raise InputError(
@@ -82,6 +84,12 @@ def fit(
     device = choose_device(device)
     processes = Processes.started(device)
     rank, first = processes.rank, processes.rank == 0
+    long, train = sum(len(rows) > LONG for rows in train.rows), train.at_most(LONG)
+    if first and long:
+        say(
+            f"{long:,} training user(s) of more than {LONG:,} photos: learned from in pieces of at "
+            "most as many, each as if of a new user."
+        )
     identity = {}
     if folder is not None:
         identity = _identity(model, train, valid, hashtags, settings, provenance)
@@ -100,13 +108,15 @@ def fit(
     ranker = model_ranker(model, hashtags, device)
     progress = Training(model, optimizer, schedule, generator, generator.get_state())
     checkpoint = Checkpoint(folder, identity, checkpoint_seconds, processes)
-    state, message = checkpoint.read()
-    if state is not None:
-        progress.restore(state)
-    if first and message:
-        tqdm.write(message)
-
-    with tqdm(total=settings.epochs, desc=description, leave=None, disable=not first) as bar:
+    with (
+        checkpoint.held(),
+        progress_bar(total=settings.epochs, desc=description, leave=None, disable=not first) as bar,
+    ):
+        state, message = checkpoint.read()
+        if state is not None:
+            progress.restore(state)
+        if first and message:
+            say(message)
         bar.update(len(progress.log))
         while not progress.finished(settings.epochs, settings.patience):
             run_epoch(progress, train_batches, seen, checkpoint, processes)
@@ -121,10 +131,10 @@ def fit(
             checkpoint.write(progress.state())  # first: beside it a run counts as unfinished
             if is_best and first and folder is not None:
                 save_run(folder, model, hashtags, settings, log, provenance)
-    model.load_state_dict(progress.best_weights)
-    if first and folder is not None:  # now with the whole log
-        save_run(folder, model, hashtags, settings, progress.log, provenance)
-    checkpoint.remove()
+        model.load_state_dict(progress.best_weights)
+        if first and folder is not None:  # now with the whole log
+            save_run(folder, model, hashtags, settings, progress.log, provenance)
+        checkpoint.remove()
     processes.wait()
     return model.eval(), progress.log
 
@@ -220,7 +230,10 @@ def _check_finite(loss: float, result: dict[str, float], epoch: int) -> None:
     if result["photos"] == 0:
         raise InputError("no photo of the validation users has a hashtag of the training users.")
     if not math.isfinite(loss):
-        raise InputError(f"the loss is {loss} in epoch {epoch}: lower the learning rate.")
+        raise InputError(
+            f"the loss is {loss} in epoch {epoch}: lower the learning rate, or look for huge "
+            "numbers among the features and the word vectors."
+        )
 
 
 def _autocast(device: torch.device) -> torch.autocast:

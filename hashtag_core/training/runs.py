@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NotRequired
 
 import torch
+from torch import Tensor
+from typing_extensions import TypedDict
 
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading, whole_file
+from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.training.checkpoints import CHECKPOINT, kept_beside
+from hashtag_core.training.state import TrainConfig
 
-if TYPE_CHECKING:
-    from hashtag_core.training.state import TrainConfig
+MAX_HEADER = 2**24  # bytes of the header of model.safetensors
+AGAIN = "Train the model again."
+
+
+class Data(TypedDict):
+    """Where the data come from, in run.json; `fit` adds what it is told as `provenance`."""
+
+    convnet: NotRequired[str | None]
+    words: NotRequired[str | None]
+
+
+class Run(TypedDict):
+    """What run.json holds."""
+
+    model: ModelConfig
+    training: TrainConfig
+    data: Data
+    log: list[dict[str, float]]
+    versions: dict[str, str]
 
 
 def save_run(
@@ -54,7 +74,7 @@ def save_run(
     }
 
     def write_json(path: Path) -> None:
-        path.write_text(json.dumps(run, indent=2) + "\n", encoding="utf-8")
+        path.write_text(to_json(run, indent=2) + "\n", encoding="utf-8")
 
     writers = {
         # not its save_file, which may leave a file of its own behind where it is killed
@@ -91,11 +111,53 @@ def load_run(
     for name in ("model.safetensors", "hashtags.parquet", "run.json"):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
-    with reading(folder / "run.json") as path:
-        run = json.loads(path.read_text(encoding="utf-8"))
-        model = model or HashtagModel(ModelConfig(**run["model"]))
+    run = read_json(folder / "run.json", Run, AGAIN)
+    with reading(folder / "run.json"):
+        config = ModelConfig(**run["model"])
+        if model is None:
+            with torch.device("meta"):  # sizes without memory
+                wanted = HashtagModel(config).state_dict()
+        else:
+            wanted = model.state_dict()
+    hashtags = Hashtags.load(folder / "hashtags.parquet")
     with reading(folder / "model.safetensors") as path:
-        model.load_state_dict(load_file(path))
-    with reading(folder / "hashtags.parquet") as path:
-        hashtags = Hashtags.load(path)
+        _check_weights(path, wanted)
+        weights = load_file(path)
+        for name, w in weights.items():
+            if w.dtype != wanted[name].dtype:
+                raise InputError(f"{path}: {name} is {w.dtype}, not {wanted[name].dtype}. {AGAIN}")
+            if not w.isfinite().all():
+                raise InputError(f"{path}: {name} has numbers that are not finite. {AGAIN}")
+        model = model or HashtagModel(config)
+        model.load_state_dict(weights)
+    _check_vocabulary(folder, model, hashtags)
     return model.eval(), hashtags, run
+
+
+def _check_weights(path: Path, wanted: dict[str, Tensor]) -> None:
+    """Refuse a file whose header says other weights than these, before anything is read."""
+    from safetensors import safe_open
+
+    with path.open("rb") as start:
+        header = int.from_bytes(start.read(8), "little")
+    if header > MAX_HEADER:
+        raise InputError(f"{path}: a header of {header:,} bytes, at most {MAX_HEADER:,} are read.")
+    with safe_open(path, "pt") as file:
+        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.offset_keys()}
+    shapes = {name: tuple(w.shape) for name, w in wanted.items()}
+    for name in sorted(shapes.keys() | held.keys()):
+        if shapes.get(name) != held.get(name):
+            is_, should = (f"shape {s[name]}" if name in s else "not there" for s in (held, shapes))
+            raise InputError(f"{path}: {name} is {is_}, and by run.json {should}. {AGAIN}")
+
+
+def _check_vocabulary(folder: Path, model: HashtagModel, hashtags: Hashtags) -> None:
+    """Refuse a vocabulary of another model."""
+    d_w, config = hashtags.psi.shape[1], model.config
+    if model.learned_psi is None and d_w != config.d_w:
+        what = f"psi of {d_w} numbers, and by run.json {config.d_w}"
+    elif len(hashtags) > config.num_hashtags and (config.num_hashtags or config.learned_psi):
+        what = f"{len(hashtags):,} hashtags, and by run.json {config.num_hashtags:,}"
+    else:
+        return
+    raise InputError(f"{folder / 'hashtags.parquet'}: {what}. {AGAIN}")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.data.loading import Batches
+from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel
 
 WITH_STATE = "model", "optimizer", "schedule"  # of a `Training`
@@ -115,7 +117,18 @@ class Training:
         }
 
     def restore(self, state: dict) -> None:
-        """Take over what `state` gave, perhaps in another process."""
+        """Take over what `state` gave, perhaps in another process.
+
+        Raises:
+            InputError: where it is not the state of such a training.
+        """
+        expected = self._form_of(state)
+        other = [name for name in {**state, **expected} if not _alike(state, expected, name)]
+        if other:
+            raise InputError(
+                f"the checkpoint does not fit this training ({', '.join(map(str, other))}). "
+                "Delete checkpoint.pt to begin the training anew."
+            )
         device = next(self.model.parameters()).device
         for name in WITH_STATE:
             getattr(self, name).load_state_dict(state[name])
@@ -127,6 +140,44 @@ class Training:
         if self._on_gpu and state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"])
 
+    def _form_of(self, state: dict) -> dict:
+        """What a state has to look like: this training's own, with as much done as `state` says."""
+        own, zero = self.state(), torch.zeros(())
+        done, log, best, optimizer = map(state.get, ("losses", "log", "best_weights", "optimizer"))
+        moments = {
+            number: {"step": zero, "exp_avg": weights, "exp_avg_sq": weights}
+            for number, weights in enumerate(self.model.parameters())
+            if isinstance(optimizer, dict) and number in (optimizer.get("state") or ())
+        }
+        entry = {"epoch": 1, "loss": 0.0, "valid R@10": 0.0, "valid A@1": 0.0}
+        return {
+            **own,
+            "optimizer": {**own["optimizer"], "state": moments},
+            "losses": torch.zeros(len(done) if isinstance(done, Tensor) else 0),
+            "log": [entry] * (len(log) if isinstance(log, list) else 0),
+            "best_weights": dict(own["model"]) if best or log else {},
+        }
+
     @property
     def _on_gpu(self) -> bool:
         return next(self.model.parameters()).is_cuda
+
+
+def _alike(values: Any, expected: Any, key: Any) -> bool:
+    """Whether two dicts or lists hold the same there, but for numbers: keys, types and shapes."""
+    try:
+        value, like = values[key], expected[key]
+    except LookupError:
+        return False
+    if isinstance(like, Tensor):
+        is_one = isinstance(value, Tensor)
+        return is_one and value.shape == like.shape and value.dtype == like.dtype
+    if isinstance(like, float):
+        return type(value) in (int, float)
+    if type(value) is not type(like):
+        return False
+    if isinstance(like, dict):
+        return all(_alike(value, like, name) for name in {**value, **like})
+    if isinstance(like, list | tuple):
+        return len(value) == len(like) and all(_alike(value, like, i) for i in range(len(like)))
+    return True

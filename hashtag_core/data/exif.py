@@ -1,0 +1,83 @@
+"""The few values of EXIF that are asked for here, read from its bytes: a TIFF without pixels.
+
+An EXIF of some kilobytes may point to its own bytes thousands of times: only the tags that are
+asked for are followed.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Collection
+from typing import Any
+
+SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes, by the number of a type
+SHORT, LONG = 3, 4
+ORDERS = {b"II": "<", b"MM": ">"}
+ORIENTATION = 0x0112
+IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+
+
+def exif_of(info: dict) -> bytes:
+    """The EXIF among what Pillow found in a file; empty: none."""
+    exif = info.get("exif", b"")
+    profile = info.get("Raw profile type exif")  # as ImageMagick writes it: lines of hexadecimals
+    if not exif and isinstance(profile, str):
+        try:
+            exif = bytes.fromhex("".join(profile.split("\n")[3:]))
+        except ValueError:
+            return b""
+    return re.sub(rb"^(?:Exif\0\0)+", b"", exif) if isinstance(exif, bytes) else b""
+
+
+def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> dict[int, Any]:
+    """Values of EXIF.
+
+    Args:
+        exif: without the `Exif` before it.
+        tags: the numbers of those that are read.
+        part: the tag that points to the directory they are in; not given: the first one.
+
+    Returns:
+        tag -> an int where it is of a whole number (the first of several), else its bytes. One
+        whose value is not wholly there is left out.
+
+    Raises:
+        ValueError: where it is no EXIF.
+    """
+    order = ORDERS.get(exif[:2])
+    if order is None or len(exif) < 8:
+        raise ValueError("no EXIF")
+    (at,) = struct.unpack_from(order + "I", exif, 4)
+    if part is not None:
+        at = read_tags(exif, {part}).get(part, len(exif))
+    found: dict[int, Any] = {}
+    try:
+        (number,) = struct.unpack_from(order + "H", exif, at)
+        for entry in range(at + 2, at + 2 + 12 * number, 12):
+            tag, kind, count, start = struct.unpack_from(order + "HHII", exif, entry)
+            size = count * (SIZES[kind] if kind < len(SIZES) else 0)
+            start = entry + 8 if size <= 4 else start
+            if tag not in tags or tag in found or not 0 < size <= len(exif) - start:
+                continue
+            value = exif[start : start + size]
+            if kind in (SHORT, LONG):
+                (found[tag],) = struct.unpack_from(order + ("H" if kind == SHORT else "I"), value)
+            else:
+                found[tag] = value
+    except struct.error:  # the directory is cut off
+        pass
+    return found
+
+
+def orientation(info: dict) -> int:
+    """How a picture is to be turned, 1 to 8 as EXIF counts; 1, as it is, where nothing tells."""
+    try:
+        turned = read_tags(exif_of(info), {ORIENTATION}).get(ORIENTATION)
+    except ValueError:
+        turned = None
+    if turned is None:
+        xmp = info.get("xmp", b"")
+        match = IN_XMP.search(xmp) if isinstance(xmp, bytes) else None
+        turned = int(match[1]) if match else 1
+    return turned if isinstance(turned, int) else 1

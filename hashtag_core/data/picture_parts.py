@@ -1,0 +1,141 @@
+"""A picture's file, part by part: the decoder gets what it needs, and in numbers it can bear.
+
+A JPEG is a chain of segments, a PNG of chunks, a GIF of blocks. Pillow walks such a chain in
+Python and keeps what it meets; a file made for it has millions of parts, or thousands of passes
+over the same pixels. Here each chain is walked once before, up to a bound.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Collection, Iterator
+from typing import BinaryIO
+
+MAX_PARTS = 100_000  # of a file; a PNG of 100 MB has 12,000 chunks as most programs write it
+MAX_SCANS = 100  # passes over a JPEG's pixels; a progressive one has about ten
+MAX_PART = 2**27  # bytes that are asked for at once, whatever a part says of its size
+
+# JPEG, by the second byte of its markers; the first one is 255
+END, SCAN, APP1 = 0xD9, 0xDA, 0xE1
+ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment
+NEXT = re.compile(rb"\xff[\xc0-\xcf\xd9-\xfe]")  # behind pixels, where 0 and restarts follow 255
+EXIF = b"Exif\0\0"
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})  # the chunks of a PNG beside its first picture
+CONTROL = b"\xf9"  # the extension of a GIF that says which colour is transparent
+
+
+class TooManyParts(ValueError):
+    """A file of more parts than a picture needs."""
+
+
+def jpeg_without_exif(file: BinaryIO, with_pixels: bool) -> tuple[BinaryIO, bytes]:
+    """A JPEG without its EXIF, and that.
+
+    Args:
+        file: the JPEG, from its beginning.
+        with_pixels: whether what follows the first scan's head is read, too.
+
+    Raises:
+        TooManyParts: more than `MAX_PARTS`, or more than `MAX_SCANS`.
+    """
+    parts, exif = [file.read(2)], [b""]
+    for marker, segment in _segments(file):
+        if marker == APP1 and segment[2:].startswith(EXIF):
+            exif.append(segment[2 + len(EXIF) :])  # a long one is cut into several segments
+        else:
+            parts += [bytes([0xFF, marker]), segment]
+    if with_pixels:
+        parts.append(file.read())
+        _check_scans(parts[-1])
+    return io.BytesIO(b"".join(parts)), b"".join(exif)
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(marker, its segment with the length in front) up to the head of the first scan."""
+    byte = b""
+    for _ in range(MAX_PARTS):
+        before, byte = byte, file.read(1)
+        if not byte:
+            return
+        if before != b"\xff" or byte in (b"\xff", b"\0"):
+            continue  # between two segments may be anything
+        marker, segment = byte[0], b""
+        if marker not in ALONE:
+            segment = file.read(2)
+            segment += file.read(max(int.from_bytes(segment, "big") - 2, 0))
+        yield marker, segment
+        if marker == SCAN:
+            return
+        byte = b""
+    raise TooManyParts(f"more than {MAX_PARTS:,} segments before its pixels")
+
+
+def _check_scans(data: bytes) -> None:
+    """Count the scans from behind the first one's head to the JPEG's end."""
+    at, scans = 0, 1
+    for _ in range(MAX_PARTS):
+        match = NEXT.search(data, at)
+        if match is None or match[0][1] == END:
+            return
+        scans += match[0][1] == SCAN
+        if scans > MAX_SCANS:
+            raise TooManyParts(f"more than {MAX_SCANS} scans")
+        at = match.end() + max(int.from_bytes(data[match.end() : match.end() + 2], "big"), 2)
+    raise TooManyParts(f"more than {MAX_PARTS:,} segments between its scans")
+
+
+def png_without(file: BinaryIO, kinds: Collection[bytes]) -> BinaryIO:
+    """A PNG without the chunks of these kinds, which are not read; it ends before one cut off.
+
+    Raises:
+        TooManyParts: more than `MAX_PARTS`.
+    """
+    chunks = [file.read(8)]
+    for _ in range(MAX_PARTS):
+        head = file.read(8)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if kind in kinds:
+            file.seek(size + 4, io.SEEK_CUR)
+            continue
+        chunk = head + file.read(min(size, MAX_PART) + 4)
+        if len(chunk) < size + 12:
+            return io.BytesIO(b"".join([*chunks, PNG_END]))
+        chunks.append(chunk)
+        if kind == b"IEND":
+            return io.BytesIO(b"".join(chunks))
+    raise TooManyParts(f"more than {MAX_PARTS:,} chunks")
+
+
+def gif_of_first_picture(file: BinaryIO) -> BinaryIO:
+    """A GIF without what stands before its first picture, and with a screen that has room for it.
+
+    Raises:
+        TooManyParts: more than `MAX_PARTS`.
+    """
+    head = file.read(13)
+    version, *screen, flags = struct.unpack_from("<6sHHB", head)
+    palette = file.read(6 << (flags & 7)) if flags & 128 else b""
+    controls = []
+    parts = 0
+    while parts < MAX_PARTS:
+        parts += 1
+        kind = file.read(1)
+        if kind == b"!":
+            extension = [kind, file.read(1)]
+            while (size := file.read(1)) not in (b"", b"\0") and parts < MAX_PARTS:
+                extension += [size, file.read(size[0])]
+                parts += 1
+            if extension[1] == CONTROL:
+                controls.append(b"".join([*extension, b"\0"]))
+        elif kind == b",":
+            place = file.read(8)
+            left, top, width, height = struct.unpack("<4H", place)
+            room = max(screen[0], left + width), max(screen[1], top + height)
+            head = version + struct.pack("<HH", *room) + head[10:]
+            return io.BytesIO(b"".join([head, palette, *controls, kind, place, file.read()]))
+        elif kind in (b";", b""):
+            raise ValueError("no picture in it")
+    raise TooManyParts(f"more than {MAX_PARTS:,} blocks before its picture")

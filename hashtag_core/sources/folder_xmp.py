@@ -1,0 +1,92 @@
+"""XMP, the XML in which photo programs keep keywords and times: read in one pass, within bounds.
+
+No tree of the XML is built: it may nest, repeat and rename its elements as it likes, what is kept
+of it are the keywords and the times alone.
+"""
+
+from __future__ import annotations
+
+from xml.sax.handler import ContentHandler
+
+MAX_XMP = 2**20  # bytes
+MAX_DEPTH = 100  # elements within one another; programs need some ten
+MAX_NAMESPACES = 200  # that are known at one place
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+SUBJECT, ITEM = ("http://purl.org/dc/elements/1.1/", "subject"), (RDF, "li")
+TIMES = (  # the first one that is there and can be is the photo's
+    ("http://ns.adobe.com/exif/1.0/", "DateTimeOriginal"),
+    ("http://ns.adobe.com/photoshop/1.0/", "DateCreated"),
+    ("http://ns.adobe.com/xap/1.0/", "CreateDate"),
+)
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+Name = tuple[str | None, str]  # namespace, name in it
+
+
+def read_xmp(packet: bytes) -> tuple[list[str], list[str]]:
+    """(keywords, times) of a packet; empty: there is none.
+
+    Raises:
+        ValueError: where it is over the bounds.
+        Exception: the parser's, where it is no XML, or has entities.
+    """
+    from defusedxml.sax import parseString
+
+    if len(packet) > MAX_XMP:
+        raise ValueError("too large")
+    if not packet.startswith(UTF16):
+        packet = packet.strip(b"\0 \r\n\t")  # programs leave room behind it
+    found = _Found()
+    if packet:
+        parseString(packet, found)
+    times = ["".join(time) for name in TIMES for time in found.times[name]]
+    return ["".join(keyword) for keyword in found.keywords], times
+
+
+class _Found(ContentHandler):
+    """What the parser has met so far. An element's text is what stands before an element in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keywords: list[list[str]] = []  # each in the pieces in which it came
+        self.times: dict[Name, list[list[str]]] = {name: [] for name in TIMES}
+        self._open: list[tuple[Name, dict[str, str]]] = []  # elements, with prefix -> namespace
+        self._subjects = 0  # how many of them are open
+        self._text: list[str] = []  # where text goes
+
+    def startElement(self, name: str, attributes) -> None:
+        """An element begins."""
+        namespaces = self._open[-1][1] if self._open else {}
+        declared = {key: uri for key, uri in attributes.items() if key.split(":")[0] == "xmlns"}
+        if declared:
+            namespaces = namespaces | {key[6:]: uri for key, uri in declared.items()}
+        if len(self._open) >= MAX_DEPTH or len(namespaces) > MAX_NAMESPACES:
+            raise ValueError("nested too deep, or too many namespaces")
+        element = _name(name, namespaces)
+        self._open.append((element, namespaces))
+        self._text = []
+        if element == ITEM and self._subjects:
+            self.keywords.append(self._text)
+        elif element in self.times:
+            self.times[element].append(self._text)
+        else:  # a property may also stand as an attribute
+            for key, value in attributes.items():
+                if ":" in key and (attribute := _name(key, namespaces)) in self.times:
+                    self.times[attribute].append([value])
+        self._subjects += element == SUBJECT
+
+    def characters(self, content: str) -> None:
+        """A piece of text."""
+        self._text.append(content)
+
+    def endElement(self, name: str) -> None:
+        """The innermost element ends."""
+        element, _ = self._open.pop()
+        self._subjects -= element == SUBJECT
+        self._text = []
+
+
+def _name(name: str, namespaces: dict[str, str]) -> Name:
+    prefix, _, local = name.rpartition(":")
+    return namespaces.get(prefix), local
