@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,23 +52,38 @@ def whole_file(path: Path, kept: str = "what was written before") -> Iterator[Pa
     """Where to write, so that `path` is the whole new file or what it was.
 
     Args:
-        path: the file; its folder is made where it is not there.
+        path: the file, or a link to it; its folder is made where it is not there.
         kept: what is still there where the disk is full, to say so.
 
     Raises:
         InputError: where the disk is full.
     """
+    path = path.resolve()
     partial = path.with_name(f".{path.name}{OURS}.partial")
     try:
         with enough_disk(path, f"{kept} is still there"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            partial.unlink(missing_ok=True)  # of a killed run, or a link to somewhere
             yield partial
             with partial.open("rb+") as file:
                 os.fsync(file.fileno())  # on the disk, before its name says so
             partial.replace(path)
+            _sync_names(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _sync_names(folder: Path) -> None:
+    """Let the disk know the names in a folder, so that a power cut leaves no later one alone."""
+    if os.name == "nt":  # where folders cannot be opened
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that does not need it
+            os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -82,9 +82,7 @@ REFUSED = {
         SMALL_JPEG[:-2] + b"\xff\xfe\0\2" * 5_000_000 + SMALL_JPEG[-2:]
     ),
     "a PNG of 4,000,000 chunks": lambda: png_with(chunk(b"teSt", b"") * 4_000_000),
-    "a PNG of 1,000,000 empty chunks of pixels": lambda: png_with(
-        chunk(b"IDAT", b"") * 1_000_000
-    ),
+    "a PNG of 1,000,000 empty chunks of pixels": lambda: png_with(chunk(b"IDAT", b"") * 1_000_000),
     "a GIF of 20,000,000 blocks of a comment": lambda: gif(
         (8, 8), (8, 8), b"!\xfe" + b"\1a" * 20_000_000 + b"\0"
     ),

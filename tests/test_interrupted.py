@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -24,12 +25,21 @@ from photo_files import description, exif, jpeg, xmp, zip_of
 from picture_files import encode, noise, red_and_blue
 
 from hashtag_core import cli
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.errors import InputError
+from hashtag_core.files import locked
+from hashtag_core.prepare.ingest import prepare
+from hashtag_core.prepare.selection import Selected
+from hashtag_core.sources import table as table_module
+from hashtag_core.sources.simulated import prepare_simulated
+from hashtag_core.sources.table import Table
 
 KILLS = int(os.environ.get("HASHTAG_CORE_KILLS", 0))
 SIGNALS = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 LIBRARIES = ["duckdb", "gensim.models", "matplotlib.pyplot", "nbclient", "nbconvert", "pandas"]
 LIBRARIES += ["pyarrow.parquet", "torch", "torchvision", "timm", "hashtag_core.study.figures"]
 TOKEN = "HASHTAG_CORE_TEST"
+PAGE = 4096  # bytes: what a disk gives at least
 SECONDS = 300  # nothing here takes so long: it hangs
 OUT = ["--out", "out"]
 CPU = ["--device", "cpu"]
@@ -84,9 +94,7 @@ def command_line(arguments, folder, log, notebooks):
     os.environ[TOKEN] = str(log)
     sys.argv = ["hashtag-core", *arguments]
     if arguments[:2] == ["prepare", "table"]:
-        from hashtag_core.sources import table
-
-        table.ROWS_OF_PIECE = 100
+        table_module.ROWS_OF_PIECE = 100
     elif arguments[1] == "yfcc100m":
         from hashtag_core.sources import yfcc100m
 
@@ -108,11 +116,11 @@ def command_line(arguments, folder, log, notebooks):
 class Program:
     """A command that runs; `arguments` may name `{inputs}`. Not `anew`, it has the libraries."""
 
-    def __init__(self, arguments, folder, inputs, anew=False):
+    def __init__(self, arguments, folder, inputs, anew=False, log="log"):
         context = multiprocessing.get_context("spawn" if anew else "forkserver")
         if not anew:
             context.set_forkserver_preload(LIBRARIES)
-        self.log = inputs / f"{folder.parent.name}-{folder.name}.log"
+        self.log = inputs / f"{folder.parent.name}-{folder.name}.{log}"
         arguments = [argument.format(inputs=inputs) for argument in arguments]
         self.process = context.Process(
             target=command_line, args=(arguments, folder, self.log, inputs / "notebooks")
@@ -187,9 +195,7 @@ def contents(folder) -> dict:
         found["rows.json"] = [sorted(row) for row in rows]
     if "out/features.next.npy" in found:
         found["out/features.npy"] = found.pop("out/features.next.npy")
-        found["out/meta.json"] = found["out/meta.json"].replace(
-            b"features.next.npy", b"features.npy"
-        )
+        found["out/meta.json"] = found["out/meta.json"].replace(b".next.npy", b".npy")
     return found
 
 
@@ -197,7 +203,6 @@ def contents(folder) -> dict:
 def inputs(tmp_path_factory):
     """What the commands read."""
     from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
-    from hashtag_core.sources.simulated import prepare_simulated
 
     folder = tmp_path_factory.mktemp("inputs")
     rows = [f"u{i % 20},2001-01-{1 + i % 28:02d},cat{i % 90} dog{i % 7}" for i in range(2000)]
@@ -322,18 +327,19 @@ def test_stopped_at_any_moment_and_started_again_it_makes_the_same(
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk of its own, in memory, and a function that changes its mount options."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    """A folder on a disk of its own, in memory, and a function that changes its mount options."""
+    root = tmp_path / "disk"
+    root.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(root)]
     if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("nothing can be mounted here")
 
     def change(options):
-        subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
+        subprocess.run(["mount", "-o", f"remount,{options}", str(root)], check=True)
 
-    yield folder, change
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    (root / "page").write_bytes(bytes(PAGE))  # a size of 0 means any size
+    yield root / "here", change
+    subprocess.run(["umount", "--lazy", str(root)], check=True)
 
 
 def used(folder) -> int:
@@ -345,22 +351,19 @@ SHARES = (0, 0.05, 0.25, 0.5, 0.75)  # of what a command will write in the end
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_on_a_full_disk_one_line_and_what_was_there_is_still_there(
-    name, inputs, unkilled, disk, tmp_path
-):
+def test_on_a_full_disk_one_line_and_what_was_there_is_still_there(name, inputs, unkilled, disk):
     start, whole, _ = unkilled(name)
     here, change = disk
-    number = list(COMMANDS).index(name)
-    size = sum(len(data) for data in whole.values())
-    for share in SHARES if KILLS else [SHARES[number % len(SHARES)]]:
+    size = sum(map(len, whole.values()))
+    rooms = [int(share * size) // PAGE * PAGE for share in SHARES]
+    number = list(COMMANDS).index(name) % len(rooms)
+    for room in dict.fromkeys(rooms if KILLS else rooms[number:][:1]):
         change("size=64m")
-        for path in here.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        shutil.copytree(start, here, dirs_exist_ok=True)
-        before = used(here)
-        change(f"size={before + int(share * size / 4096) * 4096 or 4096}")
+        shutil.rmtree(here, ignore_errors=True)
+        shutil.copytree(start, here)
+        change(f"size={used(here) + room}")
         program = Program(COMMANDS[name], here, inputs)
-        assert program.wait() == 2, f"{share}: {program.printed()}"
+        assert program.wait() == 2, f"{room} bytes: {program.printed()}"
         [line] = program.errors()
         assert "disk is full" in line or "No space left" in line, line
         kept = contents(here)
@@ -374,9 +377,8 @@ def test_on_a_full_disk_one_line_and_what_was_there_is_still_there(
 
 @pytest.mark.parametrize("name", COMMANDS if KILLS else ["folder", "simulated", "train"])
 def test_what_cannot_be_written_is_one_line(name, inputs, unkilled, disk):
-    start, whole, _ = unkilled(name)
     here, change = disk
-    shutil.copytree(start, here, dirs_exist_ok=True)
+    shutil.copytree(unkilled(name)[0], here)
     change("ro")
     program = Program(COMMANDS[name], here, inputs)
     assert program.wait() == 2, program.printed()
@@ -431,3 +433,106 @@ def test_workers_end_with_the_one_that_started_them(signal_, inputs, tmp_path):
     program.stop(signal_, 1)
     assert program.wait() in (-signal_, 128 + signal_)  # it waits for them
     assert program.errors() in ([], ["stopped."])
+
+
+# ---- two at a time
+
+
+def test_two_tables_at_once_in_one_folder(inputs, unkilled, tmp_path):
+    """The second one is refused where they meet, or finds what the first one has made."""
+    _, whole, _ = unkilled("a table")
+    two = [Program(COMMANDS["a table"], tmp_path, inputs, log=i) for i in ("first", "second")]
+    codes = sorted(program.wait() for program in two)
+    errors = [line for program in two for line in program.errors()]
+    assert (codes, len(errors)) in (([0, 2], 1), ([0, 0], 0))
+    assert all("another run is writing to it" in line for line in errors)
+    again = Program(COMMANDS["a table"], tmp_path, inputs)
+    assert again.wait() == 0 and contents(tmp_path) == whole
+
+
+def test_what_another_run_trains_or_computes_is_refused(tmp_path, site):
+    from hashtag_core.study.study import Study
+
+    study = Study(PhotoCollection.load(site), tmp_path, device="cpu")
+    folder = study.path(0, "open", "user agnostic")
+    for busy in (folder / "checkpoint.pt", folder / "prediction.json"):
+        refused = pytest.raises(InputError, match=f"{busy}: another run is writing to it")
+        with locked(busy), refused:
+            study.prediction(0, "open", "user agnostic")
+    assert not [*tmp_path.rglob("*.lock")]
+
+
+def test_a_second_site_in_one_place_is_refused(tmp_path):
+    with locked(tmp_path / "out"), pytest.raises(InputError, match="another run is writing to it"):
+        prepare_simulated(tmp_path / "out", 10, 10, 400)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_lock_is_never_somebody_s_own_file(tmp_path):
+    (tmp_path / ".out.hashtag-core.lock").write_text("mine")
+    with pytest.raises(InputError, match="is needed as a lock"), locked(tmp_path / "out"):
+        pass
+    assert (tmp_path / ".out.hashtag-core.lock").read_text() == "mine"
+
+
+# ---- after a power cut
+
+
+@pytest.mark.parametrize("damage", ["empty", "zeros", "cut off", "gone"])
+@pytest.mark.parametrize("name", ["blocks/*-000001.parquet", "*.done", "job.json"])
+def test_what_a_power_cut_left_of_the_work_is_made_again(name, damage, tmp_path, monkeypatch):
+    monkeypatch.setattr(table_module, "ROWS_OF_PIECE", 10)
+    rows = [f"u{i % 3},{'soon' if i == 2 else '2001-01-01'},cat dog{i}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,time,tags", *rows, ""]))
+
+    def make(out, rejected):
+        source = Table(tmp_path / "t.csv", "user", "time", "tags")
+        return contents(prepare(source, tmp_path / out, rejected=tmp_path / rejected))
+
+    whole = make("whole", "whole.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Selected, "account", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            make("out", "r.csv")
+    [path] = (tmp_path / "out.hashtag-core").glob(name)
+    data = path.read_bytes()
+    left = {"empty": b"", "zeros": bytes(len(data)), "cut off": data[: len(data) // 2]}
+    path.write_bytes(left[damage]) if damage in left else path.unlink()
+    assert make("out", "r.csv") == whole
+    assert (tmp_path / "r.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_a_block_that_is_spoilt_inside_is_told_with_the_folder(tmp_path, monkeypatch):
+    rows = [f"u{i % 3},2001-01-01,cat{i * 7919 % 997}" for i in range(3000)]
+    (tmp_path / "t.csv").write_text("\n".join(["user,time,tags", *rows, ""]))
+    source = Table(tmp_path / "t.csv", "user", "time", "tags")
+    with monkeypatch.context() as patch:
+        patch.setattr(Selected, "account", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            prepare(source, tmp_path / "out")
+    [path] = (tmp_path / "out.hashtag-core" / "blocks").iterdir()
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes(2000) + data[2100:])
+    with pytest.raises(InputError, match=r"out.hashtag-core: damaged.*Remove that folder"):
+        prepare(source, tmp_path / "out")
+
+
+# ---- the program itself
+
+
+def test_signals_are_the_program_s_not_the_library_s(capsys):
+    before = [signal.getsignal(number) for number in SIGNALS[1:]]
+    assert cli.main(["prepare", "table", "nowhere.csv", *COLUMNS, *OUT]) == 2
+    assert [signal.getsignal(number) for number in SIGNALS[1:]] == before
+
+
+@pytest.mark.parametrize("to", ["nobody", "a full disk"])
+def test_what_is_printed_to_nobody_or_a_full_disk_is_no_traceback(to, tmp_path):
+    line = [sys.executable, "-m", "hashtag_core.cli", *SIMULATED]
+    reader, writer = os.pipe()
+    os.close(reader)
+    out = writer if to == "nobody" else os.open("/dev/full", os.O_WRONLY)
+    ran = subprocess.run(line, cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, text=True)
+    errors = [text for text in re.split(r"[\r\n]+", ran.stderr) if text and "users:" not in text]
+    full = (2, ["hashtag-core: No space left on device."])
+    assert (ran.returncode, errors) == ((141, []) if to == "nobody" else full)

@@ -203,7 +203,7 @@ def test_image_retrieval_is_the_same_for_a_few_hashtags_at_a_time(monkeypatch):
     pool = make_pool(histories)
     assert max(map(len, pool.asks)) >= 3
     whole = evaluate_retrieval(model, hashtags, pool, CPU)
-    monkeypatch.setattr(image_retrieval, "CHUNK", 2)
+    monkeypatch.setattr(image_retrieval, "SCORES", 2 * len(pool.images))  # two hashtags
     assert evaluate_retrieval(model, hashtags, pool, CPU) == whole
 
 
@@ -217,6 +217,7 @@ RETRIEVE = """
 from types import SimpleNamespace
 from hashtag_core.evaluation import image_retrieval
 image_retrieval.user_of_half = lambda *_: torch.zeros(4)
+image_retrieval.SCORES = 2**21
 every = set(range(10_000))
 pool = image_retrieval.Pool(
     images=torch.randn(1000, 4), rows=None, owner=torch.zeros(1000),

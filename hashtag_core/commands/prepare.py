@@ -205,7 +205,8 @@ def _ingest(
         say(*report_text(nothing.report).split("\n"))
         raise
     meta = read_meta(out)
-    photos, users, pictures = (meta["counts"][name] for name in ("photos", "users", "pictures"))
+    counts = ("photos", "users", "pictures")
+    photos, users, pictures = (meta["counts"].get(name, 0) for name in counts)
     say(*(out / "report.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     say(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
     if _changed(out) == before:
@@ -214,8 +215,8 @@ def _ingest(
         say(f"Written: {out}")
     if not pictures:
         say("There are no pictures: models learn from the hashtags alone.")
-    elif "convnet" in meta:
-        say(f"Features of {meta['convnet']['name']}; `prepare features` makes those of another.")
+    elif convnet := meta.get("convnet"):
+        say(f"Features of {convnet.get('name')}; `prepare features` makes those of another.")
     elif not options.no_features:
         feature_command.extract(options, out)
     where = shlex.quote(str(options.out))

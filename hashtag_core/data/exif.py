@@ -13,8 +13,17 @@ from typing import Any
 
 SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes, by the number of a type
 SHORT, LONG = 3, 4
-ORDERS = {b"II": "<", b"MM": ">"}
+ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}  # in both, 42 may be turned
 ORIENTATION = 0x0112
+TURNS = {  # by what EXIF says of the orientation
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
@@ -45,7 +54,7 @@ def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> di
     Raises:
         ValueError: where it is no EXIF.
     """
-    order = ORDERS.get(exif[:2])
+    order = ORDERS.get(exif[:4])
     if order is None or len(exif) < 8:
         raise ValueError("no EXIF")
     (at,) = struct.unpack_from(order + "I", exif, 4)
@@ -70,14 +79,17 @@ def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> di
     return found
 
 
-def orientation(info: dict) -> int:
-    """How a picture is to be turned, 1 to 8 as EXIF counts; 1, as it is, where nothing tells."""
+def turn_of(info: dict) -> str | None:
+    """The turn, of `PIL.Image.Transpose`, that puts a picture upright; None where it is.
+
+    Args:
+        info: what Pillow found in its file.
+    """
     try:
-        turned = read_tags(exif_of(info), {ORIENTATION}).get(ORIENTATION)
+        told = read_tags(exif_of(info), {ORIENTATION}).get(ORIENTATION)
     except ValueError:
-        turned = None
-    if turned is None:
-        xmp = info.get("xmp", b"")
-        match = IN_XMP.search(xmp) if isinstance(xmp, bytes) else None
-        turned = int(match[1]) if match else 1
-    return turned if isinstance(turned, int) else 1
+        told = None
+    xmp = info.get("xmp", b"")
+    if told is None and isinstance(xmp, bytes) and (match := IN_XMP.search(xmp)):
+        told = int(match[1])
+    return TURNS.get(told) if isinstance(told, int) else None

@@ -68,6 +68,7 @@ class Meta(TypedDict):
     features: NotRequired[str]  # the file of the features, where it is not features.npy
     images: NotRequired[str]  # the folder of the pictures, where it is another one
     counts: NotRequired[dict[str, int]]  # photos, users, pictures
+    report: NotRequired[dict[str, Any]]  # report.json in short, to read
     read: NotRequired[int]  # pictures that a source read
     left_out: NotRequired[dict[str, int]]  # of them, by reason
     job: NotRequired[str]  # digest of what was prepared
@@ -281,7 +282,7 @@ def features_path(folder: Path, meta: dict) -> Path:
 
 def _in_folder(folder: Path, key: str, name: str, form: str) -> Path:
     suffix = form.removeprefix("NAME")
-    if not IN_FOLDER.fullmatch(name) or not name.endswith(suffix):
+    if not isinstance(name, str) or not IN_FOLDER.fullmatch(name) or not name.endswith(suffix):
         raise InputError(f"{folder}/meta.json: `{key}` is {name!r}; it must be {form}.")
     return folder / name
 

@@ -11,8 +11,12 @@ import io
 import re
 import struct
 from collections.abc import Collection, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PARTS = 100_000  # of a file; a PNG of 100 MB has 12,000 chunks as most programs write it
 MAX_SCANS = 100  # passes over a JPEG's pixels; a progressive one has about ten
 MAX_PART = 2**27  # bytes that are asked for at once, whatever a part says of its size
@@ -27,8 +31,46 @@ ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})  # the chunks of a PNG beside
 CONTROL = b"\xf9"  # the extension of a GIF that says which colour is transparent
 
 
-class TooManyParts(ValueError):
-    """A file of more parts than a picture needs."""
+class TooMuch(ValueError):
+    """A file that holds more than a picture needs."""
+
+
+def open_header(file: BinaryIO, with_pixels: bool) -> ImageFile:
+    """Let Pillow read a picture's header, by its class for the format; nothing is decoded yet.
+
+    No warning is silenced for it: the filters for warnings are the whole program's, in all its
+    threads. What Pillow would warn of (many pixels, odd EXIF, odd animations) it does not see.
+
+    Args:
+        file: the encoded picture, from its beginning.
+        with_pixels: whether it is to be decoded; otherwise only its metadata are asked for.
+
+    Raises:
+        TooMuch: more than a picture needs.
+        Exception: what Pillow raises at a broken header; ValueError at another format.
+    """
+    from PIL.BmpImagePlugin import BmpImageFile
+    from PIL.GifImagePlugin import GifImageFile
+    from PIL.JpegImagePlugin import JpegImageFile
+    from PIL.PngImagePlugin import PngImageFile
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    start = file.read(12)
+    file.seek(0)
+    if start.startswith(b"\xff\xd8\xff"):
+        file, exif = jpeg_without_exif(file, with_pixels)
+        image = JpegImageFile(file)
+        image.info["exif"] = exif
+        return image
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile(png_without(file, ANIMATION if with_pixels else ANIMATION | {b"IDAT"}))
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        return GifImageFile(gif_of_first_picture(file))
+    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
+        return WebPImageFile(file)
+    if start.startswith(b"BM"):
+        return BmpImageFile(file)
+    raise ValueError("another format")
 
 
 def jpeg_without_exif(file: BinaryIO, with_pixels: bool) -> tuple[BinaryIO, bytes]:
@@ -39,7 +81,7 @@ def jpeg_without_exif(file: BinaryIO, with_pixels: bool) -> tuple[BinaryIO, byte
         with_pixels: whether what follows the first scan's head is read, too.
 
     Raises:
-        TooManyParts: more than `MAX_PARTS`, or more than `MAX_SCANS`.
+        TooMuch: more than `MAX_PARTS`, or more than `MAX_SCANS`.
     """
     parts, exif = [file.read(2)], [b""]
     for marker, segment in _segments(file):
@@ -70,7 +112,7 @@ def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if marker == SCAN:
             return
         byte = b""
-    raise TooManyParts(f"more than {MAX_PARTS:,} segments before its pixels")
+    raise TooMuch(f"more than {MAX_PARTS:,} segments before its pixels")
 
 
 def _check_scans(data: bytes) -> None:
@@ -82,16 +124,16 @@ def _check_scans(data: bytes) -> None:
             return
         scans += match[0][1] == SCAN
         if scans > MAX_SCANS:
-            raise TooManyParts(f"more than {MAX_SCANS} scans")
+            raise TooMuch(f"more than {MAX_SCANS} scans")
         at = match.end() + max(int.from_bytes(data[match.end() : match.end() + 2], "big"), 2)
-    raise TooManyParts(f"more than {MAX_PARTS:,} segments between its scans")
+    raise TooMuch(f"more than {MAX_PARTS:,} segments between its scans")
 
 
 def png_without(file: BinaryIO, kinds: Collection[bytes]) -> BinaryIO:
-    """A PNG without the chunks of these kinds, which are not read; it ends before one cut off.
+    """A PNG without the chunks of these kinds, which are not read, and what is cut off behind.
 
     Raises:
-        TooManyParts: more than `MAX_PARTS`.
+        TooMuch: more than `MAX_PARTS`.
     """
     chunks = [file.read(8)]
     for _ in range(MAX_PARTS):
@@ -102,18 +144,19 @@ def png_without(file: BinaryIO, kinds: Collection[bytes]) -> BinaryIO:
             continue
         chunk = head + file.read(min(size, MAX_PART) + 4)
         if len(chunk) < size + 12:
-            return io.BytesIO(b"".join([*chunks, PNG_END]))
+            last = chunk if kind == b"IDAT" else PNG_END  # all the pixels may be there
+            return io.BytesIO(b"".join([*chunks, last]))
         chunks.append(chunk)
         if kind == b"IEND":
             return io.BytesIO(b"".join(chunks))
-    raise TooManyParts(f"more than {MAX_PARTS:,} chunks")
+    raise TooMuch(f"more than {MAX_PARTS:,} chunks")
 
 
 def gif_of_first_picture(file: BinaryIO) -> BinaryIO:
     """A GIF without what stands before its first picture, and with a screen that has room for it.
 
     Raises:
-        TooManyParts: more than `MAX_PARTS`.
+        TooMuch: more than `MAX_PARTS`.
     """
     head = file.read(13)
     version, *screen, flags = struct.unpack_from("<6sHHB", head)
@@ -128,14 +171,16 @@ def gif_of_first_picture(file: BinaryIO) -> BinaryIO:
             while (size := file.read(1)) not in (b"", b"\0") and parts < MAX_PARTS:
                 extension += [size, file.read(size[0])]
                 parts += 1
-            if extension[1] == CONTROL:
+            if extension[1] == CONTROL and len(extension) > 2:
                 controls.append(b"".join([*extension, b"\0"]))
         elif kind == b",":
             place = file.read(8)
             left, top, width, height = struct.unpack("<4H", place)
             room = max(screen[0], left + width), max(screen[1], top + height)
+            if max(room) > 0xFFFF:
+                raise TooMuch("a picture far beyond its screen")
             head = version + struct.pack("<HH", *room) + head[10:]
             return io.BytesIO(b"".join([head, palette, *controls, kind, place, file.read()]))
         elif kind in (b";", b""):
             raise ValueError("no picture in it")
-    raise TooManyParts(f"more than {MAX_PARTS:,} blocks before its picture")
+    raise TooMuch(f"more than {MAX_PARTS:,} blocks before its picture")

@@ -17,14 +17,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from hashtag_core.data.exif import orientation
-from hashtag_core.data.picture_parts import (
-    ANIMATION,
-    TooManyParts,
-    gif_of_first_picture,
-    jpeg_without_exif,
-    png_without,
-)
+from hashtag_core.data.exif import turn_of
+from hashtag_core.data.picture_parts import FORMATS, TooMuch, open_header
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading
 from hashtag_core.formats import check_columns
@@ -33,21 +27,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 IMAGE = {"image": "{bytes, path}"}  # the column of photos.parquet
 MAX_BYTES = 100_000_000
 MAX_ASPECT = 50  # a strip of one pixel's height would be blown up before the ConvNet crops it
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
 MAX_RUNS = 4_000_000  # pixels or bytes of a BMP packed by run lengths: Pillow takes its time
-TURNS = {  # by what EXIF says of a picture's orientation
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
 
 # Why a picture cannot be used, in general words that can be counted.
 NO_PICTURE = "no picture"
@@ -88,16 +72,17 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
         raise PictureError(f"{name}: the file is empty.")
     if len(data) > MAX_BYTES:
         raise _too_many_bytes(name, len(data))
-    image = open_picture(io.BytesIO(data), name)
-    if image.tile and image.tile[0][0] == "bmp_rle" and max(len(data), _area(image)) > MAX_RUNS:
+    opened = open_picture(io.BytesIO(data), name)
+    if opened.tile and opened.tile[0][0] == "bmp_rle" and max(len(data), _area(opened)) > MAX_RUNS:
         raise PictureError(
             f"{name}: a BMP packed by run lengths, of more than {MAX_RUNS:,} pixels or bytes.",
             TOO_LARGE,
         )
     try:
-        image.load()
-        image = _upright(image)  # without the file and its decoder, which hold memory
-        return _on_white(image)
+        opened.load()
+        picture = _upright(opened)
+        del opened  # the decoder holds memory
+        return _on_white(picture)
     except Exception as error:  # decoders raise whatever a broken file makes them raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PictureError(f"{name}: the picture is broken ({reason}).") from None
@@ -114,9 +99,11 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
     Raises:
         PictureError: where it is of another format, has a broken header, or is too large.
     """
+    from PIL.Image import DecompressionBombError
+
     try:
-        image = _open(file, with_pixels)
-    except TooManyParts as error:
+        image = open_header(file, with_pixels)
+    except (TooMuch, DecompressionBombError) as error:
         raise PictureError(f"{name}: {error}, so it is not decoded.", TOO_LARGE) from None
     except Exception:  # a broken header makes them raise what it likes
         raise PictureError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
@@ -132,36 +119,6 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
             TOO_LARGE,
         )
     return image
-
-
-def _open(file: BinaryIO, with_pixels: bool) -> ImageFile:
-    """The picture, by Pillow's class for its format: `PIL.Image.open` would try and warn more.
-
-    No warning is silenced here, for its filters are the whole program's: what Pillow warns of
-    (many pixels, odd EXIF or animations) it does not come to see.
-    """
-    from PIL.BmpImagePlugin import BmpImageFile
-    from PIL.GifImagePlugin import GifImageFile
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PngImagePlugin import PngImageFile
-    from PIL.WebPImagePlugin import WebPImageFile
-
-    start = file.read(12)
-    file.seek(0)
-    if start.startswith(b"\xff\xd8\xff"):
-        file, exif = jpeg_without_exif(file, with_pixels)
-        image = JpegImageFile(file)
-        image.info["exif"] = exif
-        return image
-    if start.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile(png_without(file, ANIMATION if with_pixels else ANIMATION | {b"IDAT"}))
-    if start.startswith((b"GIF87a", b"GIF89a")):
-        return GifImageFile(gif_of_first_picture(file))
-    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
-        return WebPImageFile(file)
-    if start.startswith(b"BM"):
-        return BmpImageFile(file)
-    raise ValueError("another format")
 
 
 def _area(image: Image) -> int:
@@ -296,7 +253,7 @@ class Pictures:
 def _upright(image: Image) -> Image:
     from PIL.Image import Transpose
 
-    turn = TURNS.get(orientation(image.info))
+    turn = turn_of(image.info)
     return image.copy() if turn is None else image.transpose(Transpose[turn])
 
 

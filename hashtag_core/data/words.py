@@ -94,7 +94,8 @@ def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 )
             word, *numbers = line.rstrip("\n ").rsplit(" ", size)  # GloVe has words with blanks
             try:
-                vector = np.array(numbers, dtype=np.float32)
+                with np.errstate(over="ignore"):  # it is infinity then
+                    vector = np.array(numbers, dtype=np.float32)
             except ValueError:
                 vector = np.empty(0, dtype=np.float32)
             if len(vector) != size or not np.isfinite(vector).all():

@@ -22,7 +22,7 @@ from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
-CHUNK = 512  # hashtags of a user at a time
+SCORES = 2**25  # at a time, of all pictures and some hashtags of a user
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,11 @@ def evaluate_retrieval(
     for picture, tags in enumerate(pool.hashtags_of):
         for i in tags:
             pictures_with[i].append(picture)
+    many = max(SCORES // len(images), 1)  # hashtags at a time
     queries = (
-        (item, asked[start : start + CHUNK])
+        (item, asked[start : start + many])
         for item, asked in enumerate(pool.asks)
-        for start in range(0, len(asked), CHUNK)
+        for start in range(0, len(asked), many)
     )
     for item, ids in queries:
         has = torch.zeros(len(images), len(ids), dtype=torch.bool)  # (P, Q)

@@ -13,16 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from hashtag_core.data.history_reading import MAX_CHARACTERS, MAX_HASHTAGS
 from hashtag_core.data.words import known_words
 from hashtag_core.errors import InputError
 
 MAX_NAME = 200  # characters of a user or a photo id
-MAX_HASHTAGS = 1000  # of a photo
 MANY_HASHTAGS = f"more than {MAX_HASHTAGS:,} hashtags"
 
 MAX_TYPED = 2**18  # characters of a photo's hashtags where they stand in one text
 
-MAX_CHARACTERS = 200  # of a hashtag; Flickr lets people type 255 bytes
 MAX_ENCODED = 12 * MAX_CHARACTERS  # %F0%9F%90%88 is one
 MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")

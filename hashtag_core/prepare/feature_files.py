@@ -53,7 +53,8 @@ class FeatureFiles:
             features = read_features(self.path)
         except InputError:
             return False
-        return self._rows.stat().st_size == rows == len(features) and features.dtype == "<f2"
+        one_each = features.shape[:1] == (rows,) and self._rows.stat().st_size == rows
+        return one_each and features.dtype == "<f2"
 
     def begin(self, job: dict, rows: int, d_i: int) -> None:
         """Make them for this job, with every row to do.

@@ -21,6 +21,7 @@ import numpy as np
 from hashtag_core.data.photos import COLUMNS, features_path
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, locked, write_whole
+from hashtag_core.formats import read_json
 from hashtag_core.prepare.places import (
     check_places,
     check_replaceable,
@@ -29,7 +30,7 @@ from hashtag_core.prepare.places import (
     said_by,
     workplace,
 )
-from hashtag_core.prepare.report import report_text
+from hashtag_core.prepare.report import Account, report_text
 from hashtag_core.prepare.selection import Selected, Selection
 from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
 from hashtag_core.prepare.writing import (
@@ -146,7 +147,8 @@ def _prepare(
     digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
     if _is_there(out, digest) and (rejected is None or rejected.is_file()):
         if strict:
-            refuse_malformed(json.loads((out / "report.json").read_bytes()), source.malformed)
+            account = read_json(out / "report.json", Account, "Prepare the collection again.")
+            refuse_malformed(account, source.malformed)
         leave_workplace(out)
         return
     check_replaceable(out)

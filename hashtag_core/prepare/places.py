@@ -185,4 +185,7 @@ def errors_in_one_line(where: Path) -> Iterator[None]:
     except (RuntimeError, duckdb.Error) as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from None
+        if f"{where.name}{OURS}" in str(error):  # a file in the folder that the work is done in
+            work, reason = where.with_name(where.name + OURS), str(error).splitlines()[0]
+            raise InputError(f"{work}: damaged ({reason}). Remove that folder.") from None
         raise

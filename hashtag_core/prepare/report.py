@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NotRequired
+
+from typing_extensions import TypedDict
 
 from hashtag_core.errors import printable
 from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_HASHTAGS, NO_HASHTAG, clean_hashtags
@@ -19,6 +22,52 @@ FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
 MAX_SHOWN = 300  # characters of what comes from outside, in the text
 Row = tuple[int, int]  # number of the file, line
+
+
+class Place(TypedDict):
+    """A row, in report.json; without a line it is the whole file."""
+
+    file: str
+    line: NotRequired[int]
+
+
+class Reason(TypedDict):
+    """How many rows were left out for it, and the first of them, in report.json."""
+
+    count: int
+    first: list[Place]
+
+
+class Rows(TypedDict):
+    """The rows, in report.json."""
+
+    read: int
+    kept: int
+    left_out: dict[str, Reason]
+
+
+class Counted(TypedDict):
+    """The hashtags, in report.json."""
+
+    read: int
+    kept: int
+    left_out: dict[str, int]
+
+
+class Problem(TypedDict):
+    """What is wrong with a whole input, in report.json."""
+
+    file: str
+    what: str
+
+
+class Account(TypedDict):
+    """What report.json holds."""
+
+    rows: Rows
+    hashtags: Counted
+    notes: dict[str, int]
+    problems: list[Problem]
 
 
 @dataclass

@@ -11,7 +11,7 @@ import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.report import FIRST, Report
@@ -151,19 +151,46 @@ class Selected:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path, pictures = self.folder / "kept", self.has_pictures()
-        self._write("image, picture", path)
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(PICTURES_AT_A_TIME if pictures else ROWS_AT_A_TIME):
-                yield pa.Table.from_batches([batch])
+        path, with_pictures = self.folder / "kept", self.has_pictures()
+        self._write("image, ord", path)  # without the pictures: DuckDB cannot sort gigabytes
+        with pq.ParquetFile(path) as file, (self.folder / "pictures").open("wb+") as pictures:
+            places = self._unpack(pictures) if with_pictures else {}
+            for batch in file.iter_batches(PICTURES_AT_A_TIME if with_pictures else ROWS_AT_A_TIME):
+                read = []
+                for start, size in (places.get(o, (0, None)) for o in batch["ord"].to_pylist()):
+                    pictures.seek(start)
+                    read.append(None if size is None else pictures.read(size))
+                column = pa.array(read, pa.binary())
+                table = pa.Table.from_batches([batch.drop_columns("ord")])
+                yield table.append_column("picture", column)
+
+    def _unpack(self, file: BinaryIO) -> dict[int, tuple[int, int]]:
+        """Write all pictures one after the other; returns where each is: ord -> (start, bytes)."""
+        import pyarrow.parquet as pq
+
+        places = {}
+        for block in sorted((self.folder / "blocks").glob("*.parquet")):
+            with pq.ParquetFile(block) as rows:
+                for batch in rows.iter_batches(PICTURES_AT_A_TIME, columns=["ord", "picture"]):
+                    for row in batch.to_pylist():
+                        if row["picture"] is not None:
+                            places[row["ord"]] = file.tell(), file.write(row["picture"])
+        return places
 
     def _write(self, pictures: str, path: Path) -> None:
-        self.database.execute(f"""
+        import duckdb
+
+        query = f"""
             COPY (
                 SELECT photo_id, "user", "time", hashtags, {pictures}
                 FROM judged WHERE why IS NULL ORDER BY "user", "time" NULLS LAST, photo_id
             ) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)
-        """)
+        """
+        try:
+            self.database.execute(query)
+        except duckdb.OutOfMemoryException:  # some texts of hundreds of kilobytes, which it keeps
+            what = f"there are too many, or too long ones, to be sorted within {MEMORY} of memory"
+            raise InputError(f"the photos' hashtags: {what}. Read fewer photos.") from None
 
     def _one(self, query: str) -> Any:
         return self.database.execute(query).fetchone()[0]

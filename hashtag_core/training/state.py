@@ -143,19 +143,20 @@ class Training:
     def _form_of(self, state: dict) -> dict:
         """What a state has to look like: this training's own, with as much done as `state` says."""
         own, zero = self.state(), torch.zeros(())
-        done, log, best, optimizer = map(state.get, ("losses", "log", "best_weights", "optimizer"))
+        done, log, optimizer = (state.get(name) for name in ("losses", "log", "optimizer"))
+        stepped = optimizer.get("state") if isinstance(optimizer, dict) else None
         moments = {
             number: {"step": zero, "exp_avg": weights, "exp_avg_sq": weights}
             for number, weights in enumerate(self.model.parameters())
-            if isinstance(optimizer, dict) and number in (optimizer.get("state") or ())
+            if isinstance(stepped, dict) and number in stepped
         }
-        entry = {"epoch": 1, "loss": 0.0, "valid R@10": 0.0, "valid A@1": 0.0}
+        read, entries = {"epoch": 1, "valid R@10": 0.0}, log if isinstance(log, list) else []
         return {
             **own,
             "optimizer": {**own["optimizer"], "state": moments},
             "losses": torch.zeros(len(done) if isinstance(done, Tensor) else 0),
-            "log": [entry] * (len(log) if isinstance(log, list) else 0),
-            "best_weights": dict(own["model"]) if best or log else {},
+            "log": [entry | read if isinstance(entry, dict) else read for entry in entries],
+            "best_weights": dict(own["model"]) if log else {},
         }
 
     @property
