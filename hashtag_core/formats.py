@@ -133,15 +133,12 @@ def read_parquet(path: Path, names: list[str]) -> pa.Table:
     with reading(path):
         most = max(UNPACKED[0] * path.stat().st_size, UNPACKED[1])
         with pq.ParquetFile(path) as file:
-            schema, groups = file.schema_arrow, file.metadata
+            schema, rows = file.schema_arrow, file.metadata.num_rows
             leaves = [file.schema.column(i) for i in range(len(file.schema))]
-        wanted = [i for i, leaf in enumerate(leaves) if leaf.path.split(".")[0] in names]
-        size = sum(
-            max(8, leaves[i].length or 0) * groups.row_group(g).column(i).num_values
-            for g in range(groups.num_row_groups)
-            for i in wanted
-        )
-        texts = [leaves[i].path for i in wanted if leaves[i].physical_type == "BYTE_ARRAY"]
+        leaves = [leaf for leaf in leaves if leaf.path.split(".")[0] in names]
+        # of lists the number of rows alone: pyarrow aborts at some broken metadata of columns
+        size = rows * sum(max(8, leaf.length or 0) for leaf in leaves)
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         if size <= most:
             table = pq.read_table(path, columns=names, read_dictionary=texts)
             size = sum(_written_out(chunk) for column in table.columns for chunk in column.chunks)

@@ -24,7 +24,8 @@ class Stop:
     def listen(self) -> None:
         """From now on. This is for the program, not for the library: it changes the process."""
         for number in SIGNALS:
-            signal.signal(number, self._hear)
+            if signal.getsignal(number) != signal.SIG_IGN:  # `nohup`, or `&` in a script
+                signal.signal(number, self._hear)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
@@ -35,7 +36,8 @@ class Stop:
 def end_at_once() -> None:
     """From now on, the signals end the process: there is nothing left to tidy up."""
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def flush_output() -> None:

@@ -76,7 +76,7 @@ def workers_for(make: Callable[..., Iterable], jobs: Sequence[tuple]) -> Iterato
 
 def _work(writer: Connection, make: Callable[..., Iterable], job: tuple) -> None:
     """What a worker does, in its own process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     with suppress(BrokenPipeError):  # nobody is there any more to take it
         try:
             for made in make(*job):
@@ -87,11 +87,16 @@ def _work(writer: Connection, make: Callable[..., Iterable], job: tuple) -> None
             writer.send((None, f"{type(error).__name__}: {error}"))
 
 
-def _end_with_parent() -> None:
+def end_with_parent(number: int = 0) -> None:
+    """End this process as soon as the one that started it has ended; a `worker_init_fn`, too."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

@@ -504,9 +504,9 @@ def stopped(tmp_path_factory):
 
 
 STATES = {
-    "model": {}, "optimizer": {"state": 3, "param_groups": []}, "schedule": {"T_max": "x"}, "generator": torch.zeros(3),
-    "order": None, "epoch": "2", "losses": [1.0], "log": [7], "best_weights": {"a": torch.zeros(2)},
-    "torch": torch.zeros(10, dtype=torch.uint8), "cuda": 1,
+    "model": {}, "optimizer": {"state": 3, "param_groups": []}, "schedule": {"T_max": "x"},
+    "generator": torch.zeros(3), "order": None, "epoch": "2", "losses": [1.0], "log": [7],
+    "best_weights": {"a": torch.zeros(2)}, "torch": torch.zeros(10, dtype=torch.uint8), "cuda": 1,
 }  # fmt: skip
 
 

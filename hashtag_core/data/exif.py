@@ -13,7 +13,7 @@ from typing import Any
 
 SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes, by the number of a type
 SHORT, LONG = 3, 4
-ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}  # in both, 42 may be turned
+ORDERS = {b"II*\0": "<", b"II\0*": "<", b"MM\0*": ">", b"MM*\0": ">"}  # some turn the 42
 ORIENTATION = 0x0112
 TURNS = {  # by what EXIF says of the orientation
     2: "FLIP_LEFT_RIGHT",
@@ -59,7 +59,9 @@ def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> di
         raise ValueError("no EXIF")
     (at,) = struct.unpack_from(order + "I", exif, 4)
     if part is not None:
-        at = read_tags(exif, {part}).get(part, len(exif))
+        at = read_tags(exif, {part}).get(part)
+    if not isinstance(at, int):
+        return {}
     found: dict[int, Any] = {}
     try:
         (number,) = struct.unpack_from(order + "H", exif, at)

@@ -8,6 +8,7 @@ a row is comes from `row_bytes`, without making it.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ MAX_LIST = 100_000  # columns, or row groups
 MAX_UNPACKED = 256 * 2**20  # bytes of one column in one row group
 MAX_VALUES = 2**25  # of one column in one row group, those of lists counted singly
 MAX_FIXED = 1024  # bytes of a value where all are of one length
+ONE_THREAD = {"threads": 1, "autoinstall_known_extensions": False}
 CELL = 50  # bytes that a cell takes as an object of Python, about, beside its text
 
 
@@ -57,7 +59,12 @@ def open_parquet(
         about, schema = opened.metadata, opened.schema
         leaves = [n for n in range(len(schema)) if _is_of(schema.column(n).path, columns)]
         texts = [schema.column(n).path for n in leaves if _is_text(schema.column(n))]
-        problem = _too_much(about, leaves)
+        wide = any(schema.column(n).length > MAX_FIXED for n in leaves)
+        problem = (
+            f"values of more than {MAX_FIXED:,} bytes of one length"
+            if wide
+            else _too_much(path, leaves)
+        )
         opened.close()
         if problem is None:
             return pq.ParquetFile(path, metadata=about, read_dictionary=texts, **limits)
@@ -100,19 +107,23 @@ def _is_text(leaf: pq.ColumnSchema) -> bool:
     return leaf.physical_type == "BYTE_ARRAY" and leaf.converted_type != "DECIMAL"
 
 
-def _too_much(about: pq.FileMetaData, leaves: Sequence[int]) -> str | None:
-    """What is beyond the bounds in these leaves, by what the footer says; None: nothing."""
-    for n in leaves:
-        if about.schema.column(n).length > MAX_FIXED:
-            return f"values of more than {MAX_FIXED:,} bytes in {about.schema.column(n).path[:200]}"
-    for number in range(about.num_row_groups):
-        group = about.row_group(number)
-        for n in leaves:
-            leaf = group.column(n)
-            if leaf.total_uncompressed_size > MAX_UNPACKED or leaf.num_values > MAX_VALUES:
-                return (
-                    f"row group {number} holds {leaf.total_uncompressed_size:,} bytes, or "
-                    f"{leaf.num_values:,} values, of the column {leaf.path_in_schema[:200]}; at "
-                    f"most {MAX_UNPACKED:,} and {MAX_VALUES:,}. Write it with smaller row groups"
-                )
+def _too_much(path: Path, leaves: Sequence[int]) -> str | None:
+    """What is beyond the bounds in these leaves, by what the footer says; None: nothing.
+
+    DuckDB is asked: at some damages, pyarrow ends the whole process when it is.
+    """
+    import duckdb
+
+    with duckdb.connect(config=ONE_THREAD) as database:
+        some = database.execute(
+            "SELECT row_group_id, column_id, total_uncompressed_size, num_values "
+            "FROM parquet_metadata(?) WHERE total_uncompressed_size > ? OR num_values > ?",
+            [glob.escape(str(path)), MAX_UNPACKED, MAX_VALUES],
+        ).fetchall()
+    for group, leaf, unpacked, values in some:
+        if leaf in leaves:
+            return (
+                f"row group {group} holds {unpacked:,} bytes, or {values:,} values, of one column; "
+                f"at most {MAX_UNPACKED:,} and {MAX_VALUES:,}. Write it with smaller row groups"
+            )
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hashtag_core.data.histories import Batch
+from hashtag_core.data.histories import LONG, Batch
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.ranking import Users
 from hashtag_core.model.joint_embedding import HashtagModel
@@ -65,7 +65,12 @@ def last_photos(model: HashtagModel, photos: int) -> Users:
         sums = hashtag_sums(batch, psi)  # (B, T, d_w)
         before = []
         for mask, images, y in zip(batch.mask, batch.history_images, sums, strict=True):
-            before.append(users_of_last_photos(encoder, images[mask], y[mask], photos))
+            images, y = images[mask], y[mask]  # (T, d_i), (T, d_w)
+            for start in range(0, len(images), LONG):
+                first = max(start - photos, 0)  # the oldest one that these read
+                part = slice(first, start + LONG)
+                states = users_of_last_photos(encoder, images[part], y[part], photos)
+                before.append(states[start - first :])
         return torch.cat(before)  # (N, d_u)
 
     return users

@@ -32,7 +32,7 @@ from hashtag_core.prepare.feature_files import DONE, FIRST_REASON, FeatureFiles
 from hashtag_core.prepare.places import MADE_BY
 from hashtag_core.prepare.writing import write_json
 from hashtag_core.printing import progress_bar
-from hashtag_core.workers import deaf_to_ctrl_c
+from hashtag_core.workers import deaf_to_ctrl_c, end_with_parent
 
 FIRST = 100  # rows of each reason that are named
 ALONE = Processes()
@@ -191,6 +191,7 @@ def _fill(
         collate_fn=_collate,
         pin_memory=convnet.device.type == "cuda",
         multiprocessing_context="spawn" if workers else None,  # a fork and CUDA do not go together
+        worker_init_fn=end_with_parent,  # torch's own watch fails where that ends very early
     )
     with deaf_to_ctrl_c():
         batches = iter(loader)  # the workers begin

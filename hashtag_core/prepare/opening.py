@@ -155,7 +155,7 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
         while True:
             piece = b""
             if not damaged:
-                piece, damaged = _read(file, size, size if file is raw else SMALL)
+                piece, damaged = read_some(file, size, size if file is raw else SMALL)
             lines = piece.splitlines(keepends=True)
             if rest.endswith(b"\r") and not piece.startswith(b"\n"):
                 lines.insert(0, rest)
@@ -181,11 +181,11 @@ def blocks_of_lines(path: Path, size: int = BLOCK) -> Iterator[Lines | str]:
                 return
 
 
-def _read(file: BinaryIO, size: int, at_once: int) -> tuple[bytes, str]:
+def read_some(file: BinaryIO, size: int, at_once: int = SMALL) -> tuple[bytes, str]:
     """(so many bytes, or those that are left; what is wrong with the file behind them, or "")."""
     pieces = []
     try:
-        while size and (piece := file.read(min(size, at_once))):
+        while size and (piece := file.read1(min(size, at_once))):
             pieces.append(piece)
             size -= len(piece)
     except DAMAGED as error:

@@ -15,11 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hashtag_core.errors import InputError
-from hashtag_core.files import OURS, write_whole
+from hashtag_core.files import OURS, refuse_others, write_whole
 
 MADE_BY = "hashtag_core"  # what meta.json says as `made_by`
 LARGEST_META = 2**24  # bytes
-REJECTED = "file", "line", "reason", "text"  # the columns of the file of rejected rows
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|features(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json|report\.json"
     rf"|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
@@ -70,14 +69,7 @@ def _check_rejected(rejected: Path, out: Path, inputs: list[Path]) -> None:
         raise InputError(f"{where}: it cannot be in the collection's folder, which is replaced.")
     if any(path.is_relative_to(other) for other in inputs):
         raise InputError(f"{where}: it is, or lies in, what is read. Name another.")
-    if not rejected.exists():
-        return
-    if not rejected.is_file():
-        raise InputError(f"{where} is there, and no plain file.")
-    with rejected.open("rb") as file:
-        start = file.read(100)
-    if start and not start.startswith(",".join(REJECTED).encode()):
-        raise InputError(f"{where} is there, and holds something else. Name another.")
+    refuse_others(rejected, where)
 
 
 def check_replaceable(out: Path) -> None:

@@ -85,7 +85,7 @@ class Zips:
                     self.names.append(f"{self.paths[number].name}/{name}")
                 elif MEDIUM.fullmatch(name):
                     self._media.append((name, (number, at)))
-                elif PROFILE.fullmatch(name) and self.profile is None:
+                elif PROFILE.fullmatch(name) and not (self.profile or self.problems[number]):
                     try:
                         self.profile = read_member(archive, member, MAX_PROFILE)
                     except MemberError as error:

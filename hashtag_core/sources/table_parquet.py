@@ -34,7 +34,7 @@ def parquet_rows(path: Path, columns: list[str] | None = None) -> Iterator[Found
                 for cells, why in _cells(batch, sizes):
                     number += 1
                     yield size * number // max(total, 1), number, cells, why
-                unpacked += int(sizes.sum())
+                unpacked += int(sizes[sizes <= MAX_LINE].sum())
                 if unpacked > most_unpacked(size):
                     yield BOMB.format(line=number)
                     return

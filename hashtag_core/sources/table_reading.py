@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hashtag_core.data.parquet import open_parquet
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.opening import DAMAGED, opened
+from hashtag_core.prepare.opening import opened, read_some
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
@@ -73,10 +73,7 @@ def open_table(
         InputError: where that cannot be found out.
     """
     with opened(path) as (file, _):
-        try:
-            sample = file.read(SAMPLE)
-        except DAMAGED:
-            sample = b""
+        sample, _ = read_some(file, SAMPLE)
     if not sample.strip():
         raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
     if sample.startswith(b"PAR1"):

@@ -20,11 +20,11 @@ from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import UNKNOWN, clean_encoded, has_word_vector
 from hashtag_core.prepare.opening import (
     BLOCK,
-    DAMAGED,
     blocks_of_lines,
     check_files,
     file_states,
     opened,
+    read_some,
 )
 from hashtag_core.prepare.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
@@ -104,10 +104,7 @@ class Yfcc100m:
 def _width(path: Path) -> int:
     """23 or 25: how many columns the first line has that has one of the two."""
     with opened(path) as (file, _):
-        try:
-            start = file.read(2**20)
-        except DAMAGED:
-            start = b""
+        start, _ = read_some(file, 2**20)
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
     width = next((width for width in widths if width in COLUMNS), None)
     if width is None:
