@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import json
 import os
 import random
 import shutil

@@ -26,7 +26,6 @@ MAX_LIST = 100_000  # columns, or row groups
 MAX_UNPACKED = 256 * 2**20  # bytes of one column in one row group
 MAX_VALUES = 2**25  # of one column in one row group, those of lists counted singly
 MAX_FIXED = 1024  # bytes of a value where all are of one length
-ONE_THREAD = {"threads": 1, "autoinstall_known_extensions": False}
 CELL = 50  # bytes that a cell takes as an object of Python, about, beside its text
 
 
@@ -59,13 +58,10 @@ def open_parquet(
         about, schema = opened.metadata, opened.schema
         leaves = [n for n in range(len(schema)) if _is_of(schema.column(n).path, columns)]
         texts = [schema.column(n).path for n in leaves if _is_text(schema.column(n))]
-        wide = any(schema.column(n).length > MAX_FIXED for n in leaves)
-        problem = (
-            f"values of more than {MAX_FIXED:,} bytes of one length"
-            if wide
-            else _too_much(path, leaves)
-        )
         opened.close()
+        problem = _too_much(path, leaves)
+        if any(schema.column(n).length > MAX_FIXED for n in leaves):
+            problem = f"values of more than {MAX_FIXED:,} bytes of one length"
         if problem is None:
             return pq.ParquetFile(path, metadata=about, read_dictionary=texts, **limits)
     except Exception as error:  # of many kinds
@@ -114,7 +110,7 @@ def _too_much(path: Path, leaves: Sequence[int]) -> str | None:
     """
     import duckdb
 
-    with duckdb.connect(config=ONE_THREAD) as database:
+    with duckdb.connect(config={"threads": 1}) as database:
         some = database.execute(
             "SELECT row_group_id, column_id, total_uncompressed_size, num_values "
             "FROM parquet_metadata(?) WHERE total_uncompressed_size > ? OR num_values > ?",
