@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -65,22 +65,22 @@ def whole_file(path: Path, kept: str = "what was written before") -> Iterator[Pa
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.unlink(missing_ok=True)  # of a killed run, or a link to somewhere
             yield partial
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())  # on the disk, before its name says so
+            to_disk(partial)  # before its name says so
             partial.replace(path)
-            _sync_names(path.parent)
+            to_disk(path.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
 
-def _sync_names(folder: Path) -> None:
-    """Let the disk know the names in a folder, so that a power cut leaves no later one alone."""
-    if os.name == "nt":  # where folders cannot be opened
+def to_disk(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk: a power cut leaves them there."""
+    is_folder = path.is_dir()
+    if is_folder and os.name == "nt":  # where folders cannot be opened
         return
-    file = os.open(folder, os.O_RDONLY)
+    file = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
-        with suppress(OSError):  # a file system that does not need it
+        with suppress(OSError) if is_folder else nullcontext():  # some systems need it not
             os.fsync(file)
     finally:
         os.close(file)

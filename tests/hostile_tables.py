@@ -184,6 +184,10 @@ HOSTILE = {  # name: (what makes it, (exit code, what is said))
         lambda: nothing(40 * MB),
         (2, "or 40,000,000 values, of one column"),
     ),
+    "a footer of 300,000 parts": (
+        lambda: footer_of(300_000),
+        (2, "300,000 columns of row groups; at most 200,000"),
+    ),
     "40,000 columns": (
         lambda: parquet(pa.array(["x"]), **{f"c{n}": [1] for n in range(40_000)}),
         (2, "bytes to describe its columns and row groups"),
@@ -197,6 +201,15 @@ def nothing(rows: int) -> bytes:
     table = pa.table({name: pa.nulls(rows, pa.string()) for name in USUAL.values()})
     pq.write_table(table, file, row_group_size=rows)
     return file.getvalue()
+
+
+def footer_of(parts: int) -> bytes:
+    """A Parquet file that is a footer: a row group of so many columns, of three bytes each."""
+    schema = b"\x19\x2c" + b"\x48\x01s\x15\x02\0" + b"\x15\x02\x25\0\x18\x01x\0"
+    size = bytes((parts & 127 | 128, parts >> 7 & 127 | 128, parts >> 14))  # below 2 million
+    group = b"\x19\xfc" + size + b"\x26\x08\0" * parts + b"\x16\x02" * 2 + b"\0"
+    footer = b"\x15\x02" + schema + b"\x16\x02" + b"\x19\x1c" + group + b"\0"
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
 
 def prepare_all(folder: str) -> None:

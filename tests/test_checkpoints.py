@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import random
+import stat
 import subprocess
 import sys
 import time
@@ -65,6 +66,14 @@ def train(fold):
 def whole(train):
     """What an undisturbed training gives."""
     return train(None)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "hashtags.parquet", "run.json"])
+def test_files_of_somebody_else_s_under_a_run_s_names_stay(name, train, tmp_path):
+    (tmp_path / name).write_text('{"mine": true}')
+    with pytest.raises(InputError, match=f"{name}.*Move it elsewhere"):
+        train(tmp_path)
+    assert (tmp_path / name).read_text() == '{"mine": true}' and names_in(tmp_path) == [name]
 
 
 @pytest.fixture
@@ -356,7 +365,7 @@ def test_a_disk_that_is_full_when_all_is_written_is_the_same(
     real, calls = os.fsync, []
 
     def fsync(file):
-        calls.append(1)
+        calls.extend([1] * stat.S_ISREG(os.fstat(file).st_mode))  # not of folders
         if len(calls) == call + 1:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(file)

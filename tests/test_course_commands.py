@@ -236,7 +236,7 @@ def test_in_place_a_notebook_is_replaced_only_when_it_is_written_whole(
 
     with monkeypatch.context() as patch:
         patch.setattr(nbformat, "write", write)
-        with pytest.raises(InputError, match="01_a.ipynb: the disk is full; what was written"):
+        with pytest.raises(InputError, match=r"01_a.ipynb: the disk is full; what was written"):
             tutorial.run_tutorial(tmp_path / "pages", in_place=True)
     assert path.read_bytes() == before
     tutorial.run_tutorial(tmp_path / "pages", in_place=True)

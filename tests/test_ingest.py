@@ -153,7 +153,8 @@ def test_kills_at_any_moment_change_nothing(tmp_path, sample):
         if kill % 2:  # as soon as the first, second, … block is there
             wanted = rng.randrange(1, 12)
             while process.poll() is None:
-                if len(list(out.parent.glob(f"{out.name}.hashtag-core/blocks/*.parquet"))) >= wanted:
+                blocks = tmp_path.glob(f"{out.name}.hashtag-core/blocks/*.parquet")
+                if len(list(blocks)) >= wanted:
                     break
                 time.sleep(0.002)
         else:

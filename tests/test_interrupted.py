@@ -149,8 +149,8 @@ class Program:
 
     def stop(self, number, after, times=1) -> None:
         """Send a signal, after so many seconds; SIGTERM and ctrl-C when Python itself has begun."""
-        while number != signal.SIGKILL and not self.hears():
-            time.sleep(0.001)
+        if number != signal.SIGKILL:
+            self.await_ears()
         time.sleep(after)
         send = os.killpg if number == signal.SIGINT else os.kill
         for _ in range(times):
@@ -169,14 +169,18 @@ class Program:
                 continue
         return found
 
+    def await_ears(self) -> None:
+        """Wait until it listens to SIGTERM."""
+        while self.process.is_alive() and not self.hears():
+            time.sleep(0.001)
+
     def hears(self) -> bool:
-        """Whether it has begun to listen to SIGTERM."""
-        try:
+        """Whether it listens to SIGTERM."""
+        with suppress(FileNotFoundError):
             lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        except FileNotFoundError:
-            return True
-        caught = dict(line.split(":\t", 1) for line in lines).get("SigCgt", "0")
-        return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1) or not self.process.is_alive()
+            caught = dict(line.split(":\t", 1) for line in lines if ":\t" in line)["SigCgt"]
+            return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
+        return False
 
     def printed(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
@@ -416,8 +420,10 @@ def test_a_folder_that_vanishes_is_one_line(name, inputs, unkilled, tmp_path):
         here = tmp_path / str(number)
         shutil.copytree(start, here)
         program = Program(COMMANDS[name], here, inputs)
-        time.sleep(rng.uniform(0.3, 0.9) * seconds)
-        shutil.rmtree(here, ignore_errors=True)
+        program.await_ears()
+        time.sleep(rng.uniform(0, 0.9) * seconds)
+        for path in here.iterdir():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
         code = program.wait()
         assert (code, len(program.errors())) in ((0, 0), (2, 1)), program.printed()
 

@@ -1,4 +1,4 @@
-"""No file of the user's is lost or changed, whatever lies where, and wherever a command is killed."""
+"""No file of the user's is lost, whatever lies where and wherever a command is killed."""
 
 import io
 import json
@@ -160,6 +160,20 @@ def test_what_a_command_writes_is_never_what_it_reads(option, name, tmp_path, ca
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1 and (option in shown or "--rejected" in shown)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["table-data.csv", "table-data.png"])
+def test_results_are_not_written_over_what_is_no_result(name, site, tmp_path, capsys):
+    arguments = "table", "data", "--data", site, "--out", tmp_path
+    (tmp_path / name).write_text("years of work")
+    before = contents(tmp_path)
+    assert command(*arguments) == 2
+    assert f"{name} is there, and holds something else" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+    (tmp_path / name).unlink()
+    for _ in range(2):  # its own are written over
+        assert command(*arguments, "--json", tmp_path / "r.json") == 0
+    assert len(contents(tmp_path)) == 3
 
 
 def test_every_option_that_names_a_path_is_looked_at():

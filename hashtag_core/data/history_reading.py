@@ -35,7 +35,7 @@ def read_history(table: str | Path) -> list[tuple[Path, list[str]]]:
         raise InputError(f"{table}: no such file.")
     if table.stat().st_size > MAX_BYTES:
         raise InputError(f"{table}: more than {MAX_BYTES // 2**20} MiB; leave photos out.")
-    history = []
+    history: list[tuple[Path, list[str]]] = []
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(_lines(file, table), skipinitialspace=True)

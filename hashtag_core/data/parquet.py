@@ -8,10 +8,10 @@ a row is comes from `row_bytes`, without making it.
 
 from __future__ import annotations
 
-import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MAX_FOOTER = 4 * 2**20  # bytes; in memory it takes up to 230 times as many
+MAX_FOOTER = 4 * 2**20  # bytes; read, a small part of it takes up to 230 times as many
 MAX_LIST = 100_000  # columns, or row groups
+MAX_PARTS = 200_000  # columns times row groups
 MAX_UNPACKED = 256 * 2**20  # bytes of one column in one row group
 MAX_VALUES = 2**25  # of one column in one row group, those of lists counted singly
 MAX_FIXED = 1024  # bytes of a value where all are of one length
@@ -46,27 +47,20 @@ def open_parquet(
     """
     import pyarrow.parquet as pq
 
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - 8, 0))
-        size = int.from_bytes(file.read(4), "little")
-    if size > footer:
-        what = f"{size:,} bytes to describe its columns and row groups; at most {footer:,}"
-        raise InputError(f"{path}: {what}. Write it with fewer of them.")
+    about = _footer(path, footer)
     limits = {"thrift_string_size_limit": footer, "thrift_container_size_limit": MAX_LIST}
     try:
-        opened = pq.ParquetFile(path, **limits)
-        about, schema = opened.metadata, opened.schema
+        with pq.ParquetFile(path, **limits) as file:
+            schema, metadata = file.schema, file.metadata
         leaves = [n for n in range(len(schema)) if _is_of(schema.column(n).path, columns)]
         texts = [schema.column(n).path for n in leaves if _is_text(schema.column(n))]
-        opened.close()
-        problem = _too_much(path, leaves)
+        problem = _too_much(about, leaves)
         if any(schema.column(n).length > MAX_FIXED for n in leaves):
             problem = f"values of more than {MAX_FIXED:,} bytes of one length"
         if problem is None:
-            return pq.ParquetFile(path, metadata=about, read_dictionary=texts, **limits)
+            return pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, **limits)
     except Exception as error:  # of many kinds
-        reason = " ".join(str(error).split())[:100]
-        raise InputError(f"{path}: a damaged Parquet file ({reason}).") from None
+        raise _damaged(path, error) from None
     raise InputError(f"{path}: {problem}.")
 
 
@@ -103,23 +97,94 @@ def _is_text(leaf: pq.ColumnSchema) -> bool:
     return leaf.physical_type == "BYTE_ARRAY" and leaf.converted_type != "DECIMAL"
 
 
-def _too_much(path: Path, leaves: Sequence[int]) -> str | None:
-    """What is beyond the bounds in these leaves, by what the footer says; None: nothing.
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())[:100]
+    return InputError(f"{path}: a damaged Parquet file ({reason}).")
 
-    DuckDB is asked: at some damages, pyarrow ends the whole process when it is.
-    """
-    import duckdb
 
-    with duckdb.connect(config={"threads": 1}) as database:
-        some = database.execute(
-            "SELECT row_group_id, column_id, total_uncompressed_size, num_values "
-            "FROM parquet_metadata(?) WHERE total_uncompressed_size > ? OR num_values > ?",
-            [glob.escape(str(path)), MAX_UNPACKED, MAX_VALUES],
-        ).fetchall()
-    for group, leaf, unpacked, values in some:
-        if leaf in leaves:
-            return (
-                f"row group {group} holds {unpacked:,} bytes, or {values:,} values, of one column; "
-                f"at most {MAX_UNPACKED:,} and {MAX_VALUES:,}. Write it with smaller row groups"
-            )
+# ---- the footer, read here: at some damages, pyarrow ends the whole process when it is asked
+
+ROW_GROUPS, COLUMNS, ABOUT, VALUES, UNPACKED = 4, 1, 3, 5, 6  # fields, as Parquet numbers them
+TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
+
+
+def _footer(path: Path, most: int) -> dict:
+    """What stands in the footer: field -> value."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 8, 0))
+        tail = file.read()
+        size = int.from_bytes(tail[:4], "little")
+        if tail[4:] == b"PAR1" and size > most:
+            what = f"{size:,} bytes to describe its columns and row groups; at most {most:,}"
+            raise InputError(f"{path}: {what}. Write it with fewer of them.")
+        try:
+            file.seek(end - 8 - size)
+            about = _thrift(file.read(size), 0, STRUCT)[0]
+            parts = sum(len(group[COLUMNS]) for group in about.get(ROW_GROUPS, []))
+        except Exception:  # of many kinds: the fields may be anything
+            raise _damaged(path, ValueError("no footer at its end")) from None
+    if parts > MAX_PARTS:
+        raise InputError(f"{path}: {parts:,} columns of row groups; at most {MAX_PARTS:,}.")
+    return about
+
+
+def _thrift(data: bytes, at: int, kind: int) -> tuple[Any, int]:
+    """(a value of Thrift's compact protocol, None for a text; where the next one begins)."""
+    if kind in (TRUE, FALSE):
+        return kind == TRUE, at
+    if kind in (I16, I32, I64):
+        number, at = _number(data, at)
+        return number >> 1 ^ -(number & 1), at
+    if kind in (BYTE, DOUBLE):
+        return None, at + (1 if kind == BYTE else 8)
+    if kind == BINARY:
+        size, at = _number(data, at)
+        return None, at + size
+    if kind == LIST:
+        size, kind, at = data[at] >> 4, data[at] & 15, at + 1
+        if size == 15:
+            size, at = _number(data, at)
+        values = []
+        for _ in range(size):
+            value, at = _thrift(data, at, BYTE if kind in (TRUE, FALSE) else kind)
+            values.append(value)
+        return values, at
+    if kind != STRUCT:
+        raise ValueError(f"type {kind}")
+    fields: dict[int, Any] = {}
+    field = 0
+    while head := data[at]:
+        at += 1
+        field += head >> 4
+        if not head >> 4:
+            field, at = _thrift(data, at, I16)
+        fields[field], at = _thrift(data, at, head & 15)
+    return fields, at + 1
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """(a number of seven bits a byte, the lowest first; where the next value begins)."""
+    number = shift = 0
+    while True:
+        number |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return number, at
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
+
+
+def _too_much(footer: dict, leaves: Sequence[int]) -> str | None:
+    """What is beyond the bounds in these leaves, by what the footer says; None: nothing."""
+    for group, about in enumerate(footer.get(ROW_GROUPS, [])):
+        for leaf in leaves:
+            column = about[COLUMNS][leaf].get(ABOUT, {})
+            values, unpacked = column.get(VALUES, 0), column.get(UNPACKED, 0)
+            if unpacked > MAX_UNPACKED or values > MAX_VALUES:
+                return (
+                    f"row group {group} holds {unpacked:,} bytes, or {values:,} values, of one "
+                    f"column; at most {MAX_UNPACKED:,} and {MAX_VALUES:,}. Write it with smaller "
+                    "row groups"
+                )
     return None

@@ -59,12 +59,15 @@ class _Unpacked(io.BufferedIOBase):
         self.file, self.left = file, most
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def read(self, size: int = -1) -> bytes:
+        """As a file's."""
         return self._counted(self.file.read(size))
 
     def read1(self, size: int = -1) -> bytes:
+        """As a file's: what can be had at once."""
         return self._counted(self.file.read1(size))
 
     def _counted(self, piece: bytes) -> bytes:
@@ -95,9 +98,11 @@ class _Xz(io.RawIOBase):
         self.file, self.stream = file, lzma.LZMADecompressor(memlimit=MAX_WINDOW)
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: bytearray) -> int:
+        """As a file's; raises one of `DAMAGED`."""
         piece = b""
         while not piece:
             packed = b""

@@ -19,7 +19,7 @@ from hashtag_core.data.photos import (
     check_table,
 )
 from hashtag_core.errors import InputError
-from hashtag_core.files import enough_disk, locked, write_whole
+from hashtag_core.files import enough_disk, locked, to_disk, write_whole
 from hashtag_core.formats import check_columns, to_json
 from hashtag_core.prepare.feature_files import FeatureFiles, begin_features
 from hashtag_core.prepare.places import (
@@ -190,11 +190,14 @@ def replacing(folder: Path, work: Path, keep: str = "") -> Iterator[Path]:
             path.unlink()
     yield new
     FeatureFiles(new / "features.npy").remove_notes()  # kept for a second start
+    for path in (*new.iterdir(), new):
+        to_disk(path)
     check_replaceable(folder)  # now: it may be another one than at the beginning
     remove_collection(old)
     if folder.exists():
         folder.replace(old)
     new.replace(folder)
+    to_disk(folder.parent)
     remove_collection(old)
 
 

@@ -21,7 +21,7 @@ from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.loss import softmax_loss
 from hashtag_core.printing import progress_bar, say
 from hashtag_core.training.checkpoints import Checkpoint, digest_of
-from hashtag_core.training.runs import save_run
+from hashtag_core.training.runs import refuse_other_files, save_run
 from hashtag_core.training.state import TrainConfig, Training
 
 
@@ -73,7 +73,8 @@ def fit(
 
     Raises:
         InputError: where there is nothing to train on or to validate with, the loss is not finite,
-            the disk is full, the checkpoint is damaged, or another run trains in the folder.
+            the disk is full, the checkpoint is damaged, another run trains in the folder, or it
+            holds files of a run's names that are none.
     """
     settings = train_config or TrainConfig.paper()
     if not len(train) or not len(valid) or settings.epochs < 1:
@@ -112,6 +113,8 @@ def fit(
         checkpoint.held(),
         progress_bar(total=settings.epochs, desc=description, leave=None, disable=not first) as bar,
     ):
+        if first and folder is not None:
+            refuse_other_files(Path(folder))
         state, message = checkpoint.read()
         if state is not None:
             progress.restore(state)

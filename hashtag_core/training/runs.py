@@ -19,6 +19,7 @@ from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.training.checkpoints import CHECKPOINT, kept_beside
 from hashtag_core.training.state import TrainConfig
 
+FILES = "model.safetensors", "hashtags.parquet", "run.json"
 MAX_HEADER = 2**24  # bytes of the header of model.safetensors
 AGAIN = "Train the model again."
 
@@ -87,6 +88,21 @@ def save_run(
             write(partial)
 
 
+def refuse_other_files(folder: Path) -> None:
+    """Refuse to train where files lie under the names of a run's that are not of one.
+
+    Raises:
+        InputError: with the first of them. Beside a checkpoint, or a run.json, they are of a run.
+    """
+    there = [name for name in FILES if (folder / name).exists()]
+    if not there or (folder / CHECKPOINT).exists():
+        return
+    mend = "Move it elsewhere, or train in another folder."
+    if "run.json" not in there:
+        raise InputError(f"{folder / there[0]} is there, and is not of a run of ours. {mend}")
+    read_json(folder / "run.json", Run, mend)
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run lies there whose training is over; before that, a checkpoint lies beside it."""
     return (folder / "run.json").is_file() and not (folder / CHECKPOINT).exists()
@@ -108,7 +124,7 @@ def load_run(
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    for name in ("model.safetensors", "hashtags.parquet", "run.json"):
+    for name in FILES:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: no {name}. Train a model with `hashtag-core quickstart`.")
     run = read_json(folder / "run.json", Run, AGAIN)
