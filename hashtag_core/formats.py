@@ -183,7 +183,9 @@ def read_features(path: Path) -> np.ndarray:
     if by_columns:
         raise InputError(f"{path}: stored column by column; it must be row by row (C order).")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != held:
-        raise InputError(f"{path}: an array {shape} of {dtype} is said to be in {held:,} bytes.")
+        raise InputError(
+            f"{path}: damaged: an array {shape} of {dtype} is said to be in {held:,} bytes."
+        )
     if not held:
         return np.zeros(shape, dtype)  # (P, 0), of photos without pictures: nothing to map
     with reading(path):
