@@ -20,7 +20,7 @@ Names load when they are asked for: importing this package imports no torch.
 
 import lazy_loader
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 ROOMS = ("data", "errors", "evaluation", "model", "prediction", "study", "training")
 

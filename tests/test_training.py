@@ -221,7 +221,7 @@ def test_sizes_that_do_not_fit_the_weights_are_an_input_error(fold, tmp_path, ch
     run = json.loads((tmp_path / "run.json").read_text())
     run["model"] |= change
     (tmp_path / "run.json").write_text(json.dumps(run))
-    with pytest.raises(InputError, match="of another version|by run.json"):
+    with pytest.raises(InputError, match=r"of another version|by run.json"):
         load_run(tmp_path)
 
 
