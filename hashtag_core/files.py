@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -92,34 +93,41 @@ def write_whole(path: Path, data: bytes) -> None:
         partial.write_bytes(data)
 
 
-BEGINNINGS = b"[\n  {", b"[]\n", b"# command: hashtag-core", b"file,line,reason,text"
-SIGNS = b"atplotlib", b"<!-- hashtag-core tutorial -->"  # somewhere at the beginning or the end
+FIRST_KEYS = (
+    b"model|candidates|vocabulary|relevant|table|statement|benchmark|what|fold|section|hashtag|user"
+)
+OURS_BY = {  # what a file that this program wrote is known by, at its beginning or its end
+    "json": re.compile(rb'\A\[(\]\n|\n  \{\n    "(' + FIRST_KEYS + rb')": )'),
+    "csv": re.compile(rb"\A# command: hashtag-core "),
+    "rejected": re.compile(rb"\Afile,line,reason,text\n"),
+    "figure": re.compile(rb"hashtag-core figure"),
+    "page": re.compile(rb"<!-- hashtag-core tutorial -->\n\Z"),
+}
 
 
-def refuse_others(path: Path, where: str = "") -> None:
-    """Refuse to write over a file that does not look like a result of this program.
+def refuse_others(path: Path, kind: str, where: str = "") -> None:
+    """Refuse to write over a file that is not one that this program wrote.
 
     Args:
         path: the file; nothing is refused where there is none, or an empty one.
-        where: what the message calls it.
+        kind: what is to be written there, of `OURS_BY`.
+        where: what the message calls the file.
     """
-    if not path.exists() or (path.is_file() and _looks_ours(path)):
-        return
-    what = "holds something else" if path.is_file() else "is no plain file"
-    raise InputError(f"{where or path} is there, and {what}. Name another, or move it.")
+    what = "is no plain file"
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(4096)
+            file.seek(max(path.stat().st_size - 4096, len(start)))
+            if not start or OURS_BY[kind].search(start + file.read(4096)):
+                return
+        what = "holds something else"
+    if path.exists():
+        raise InputError(f"{where or path} is there, and {what}. Name another, or move it.")
 
 
 def is_device(path: Path) -> bool:
     """Whether it is there and no file or folder, as /dev/stdout: nothing in it can be lost."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def _looks_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        start = file.read(4096)
-        file.seek(max(path.stat().st_size - 4096, 0))
-        both = start + file.read(4096)
-    return not both or start.startswith(BEGINNINGS) or any(sign in both for sign in SIGNS)
 
 
 @contextmanager

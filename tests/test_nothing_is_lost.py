@@ -27,6 +27,11 @@ TABLE = "user,time,tags\nann,2001-01-01,cat\nbob,soon,dog\nbob,2001-01-01,dog\n"
 COLUMNS = ["--user", "user", "--time", "time", "--hashtags", "tags"]
 PICTURE = encode(red_and_blue(8, 8), "PNG")
 
+
+class Killed(BaseException):
+    """In place of SIGKILL: from now on nothing is written or removed, not even to tidy up."""
+
+
 # ---- the cases of the report
 
 
@@ -43,6 +48,18 @@ def contents(folder):
         elif path.is_file():
             found[path] = path.read_bytes()
     return found
+
+
+def run(arguments: list[str]) -> int | None:
+    """The exit code, None where it was killed."""
+    quiet = io.StringIO()
+    with redirect_stdout(quiet), redirect_stderr(quiet):
+        try:
+            return cli.main(arguments)
+        except Killed:
+            return None
+        except SystemExit as stopped:
+            return stopped.code
 
 
 @pytest.fixture
@@ -162,6 +179,103 @@ def test_what_a_command_writes_is_never_what_it_reads(option, name, tmp_path, ca
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "content"),
+    [
+        ("--json", "family.json", b'[\n  {"my": "family tree"}\n]\n'),
+        ("--json", "plot.py", b"import matplotlib.pyplot as plt\n"),
+        ("--json", "table.csv", b"# command: hashtag-core table 1\n"),
+        ("--figure", "mine.png", b"\x89PNG\r\n\x1a\n....tEXtSoftware\0Matplotlib version 3.9"),
+        ("--figure", "mine.svg", b"<!-- Created with matplotlib -->"),
+    ],
+)
+def test_only_results_of_the_same_kind_are_written_over(option, name, content, tmp_path, capsys):
+    (tmp_path / name).write_bytes(content)
+    assert command("benchmark", "ranking", option, tmp_path / name) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+def test_a_figure_of_ours_is_known_again(kind, tmp_path):
+    from matplotlib.figure import Figure
+
+    from hashtag_core.files import refuse_others
+    from hashtag_core.plots.numbers import save
+
+    figure = Figure()
+    figure.add_subplot().plot(range(1000))
+    figure.savefig(tmp_path / f"mine.{kind}")
+    save(figure, tmp_path / f"ours.{kind}")
+    refuse_others(tmp_path / f"ours.{kind}", "figure")
+    with pytest.raises(InputError, match="holds something else"):
+        refuse_others(tmp_path / f"mine.{kind}", "figure")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--figure", "f.xyz"], "a .png, .svg or .pdf"),
+        (["--figure", "f"], "a .png, .svg or .pdf"),
+        (["--json", "x" * 245 + ".json"], "too long"),
+    ],
+)
+def test_names_that_cannot_be_written_are_said_before_the_work(options, message, tmp_path, capsys):
+    assert command("benchmark", "ranking", options[0], tmp_path / options[1]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, OSError, Killed])
+def test_stopped_between_the_two_steps_the_older_collection_comes_back(stop, tmp_path, monkeypatch):
+    """At once, or, after a kill, with the next start, even one that makes nothing."""
+    table, out = tmp_path / "t.csv", tmp_path / "o"
+    table.write_text(TABLE)
+    simulated = "prepare", "simulated", "--users", "10", "--photos", "10", "--out", str(out)
+    assert command("prepare", "table", table, *COLUMNS, "--out", out) == 0
+    before = contents(out)
+    replace = Path.replace
+
+    def stopped(self, target):
+        if self.name == "new":
+            raise stop
+        if stop is Killed and self.name == "old":
+            raise stop  # nothing is tidied up
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stopped)
+        run([*simulated])
+    if stop is Killed:
+        assert not out.exists()
+        nothing = "--min-photos", "9", "--max-photos", "9"
+        assert command("prepare", "table", table, *COLUMNS, "--out", out, *nothing) == 2
+    assert contents(out) == before
+    assert command(*simulated) == 0 and len(PhotoCollection.load(out).users) == 10
+    assert not (tmp_path / "o.hashtag-core").exists()
+
+
+@pytest.mark.parametrize("name", ["new", "old", "blocks"])
+def test_a_link_in_the_place_for_the_work_is_not_followed(name, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(TABLE)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    (tmp_path / "o.hashtag-core").mkdir()
+    (tmp_path / "o.hashtag-core" / "README.txt").write_text(ABOUT)
+    (tmp_path / "o.hashtag-core" / name).symlink_to("../mine")
+    before = contents(tmp_path)
+    assert command("prepare", "table", tmp_path / "t.csv", *COLUMNS, "--out", tmp_path / "o") == 2
+    assert "is a link" in capsys.readouterr().err
+    assert contents(tmp_path) == before
+
+
+def test_the_folder_that_one_is_in_is_not_replaced(tmp_path, monkeypatch, capsys):
+    (tmp_path / "t.csv").write_text(TABLE)
+    (tmp_path / "o").mkdir()
+    monkeypatch.chdir(tmp_path / "o")
+    assert command("prepare", "table", "../t.csv", *COLUMNS, "--out", ".") == 2
+    assert "the folder you are in" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["table-data.csv", "table-data.png"])
 def test_results_are_not_written_over_what_is_no_result(name, site, tmp_path, capsys):
     arguments = "table", "data", "--data", site, "--out", tmp_path
@@ -236,10 +350,6 @@ layouts = st.fixed_dictionaries(
         "killed": st.none() | st.integers(0, 80),
     }
 )
-
-
-class Killed(BaseException):
-    """In place of SIGKILL: from now on nothing is written or removed, not even to tidy up."""
 
 
 class Killer:
@@ -338,18 +448,6 @@ def may_be_ours(content: bytes | Path) -> bool:
     """A result or a mark that this very program left where it was killed."""
     begins = b"# command: hashtag-core", b"file,line,reason,text", ABOUT.encode()
     return isinstance(content, bytes) and content.startswith(begins)
-
-
-def run(arguments: list[str]) -> int | None:
-    """The exit code, None where it was killed."""
-    quiet = io.StringIO()
-    with redirect_stdout(quiet), redirect_stderr(quiet):
-        try:
-            return cli.main(arguments)
-        except Killed:
-            return None
-        except SystemExit as stopped:
-            return stopped.code
 
 
 @settings(

@@ -7,7 +7,7 @@ import platform
 from importlib import import_module
 from pathlib import Path
 
-from hashtag_core.commands.paths import Written
+from hashtag_core.commands.paths import Figure
 from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
@@ -23,7 +23,7 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
     bench.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
     bench.add_argument("--hashtags", type=int, help="default: the paper's 442,000 and 568,000")
     bench.add_argument("--rows", type=int, help="ingest: of the larger file; default: 200,000")
-    bench.add_argument("--figure", metavar="FILE", type=Written, help="also draw the ratios")
+    bench.add_argument("--figure", metavar="FILE", type=Figure, help="also draw the ratios")
     bench.set_defaults(command=_benchmark)
 
 

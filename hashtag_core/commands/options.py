@@ -88,8 +88,8 @@ def result_path(study: Study, name: str) -> Path:
         InputError: where a file lies there that is not of this program.
     """
     path = study.folder / f"{name}.png"
-    for result in (path, path.with_suffix(".csv")):
-        refuse_others(result)
+    refuse_others(path, "figure")
+    refuse_others(path.with_suffix(".csv"), "csv")
     return path
 
 

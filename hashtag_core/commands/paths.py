@@ -7,6 +7,7 @@ what cannot be written is known before the work.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
@@ -15,6 +16,8 @@ from typing import Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.files import OURS, is_device, refuse_others
+
+LONGEST_NAME = 255 - len(f".{OURS}.partial")  # bytes
 
 
 class Read(str):
@@ -26,7 +29,21 @@ class ReadSome(Read):
 
 
 class Written(str):
-    """A file that is written; one that is there is replaced only where it looks like ours."""
+    """A file that is written; one that is there is replaced only where it is of this `kind`."""
+
+    kind = "json"  # of `files.OURS_BY`
+
+
+class Rejected(Written):
+    """The rows that a way in left out, as CSV."""
+
+    kind = "rejected"
+
+
+class Figure(Written):
+    """A figure."""
+
+    kind = "figure"
 
 
 class WrittenFolder(str):
@@ -75,7 +92,13 @@ def _check_writable(where: str, path: Written | WrittenFolder) -> None:
             raise InputError(f"{where}: there is no folder {Path(path).parent}.")
         if is_device(here):
             return
-        refuse_others(here, where)
+        if here.is_file() and here.is_relative_to("/dev"):
+            raise InputError(f"{where} leads to a file: name the file itself.")
+        if path.kind == "figure" and here.suffix.lower() not in (".png", ".svg", ".pdf"):
+            raise InputError(f"{where}: a figure is a .png, .svg or .pdf.")
+        if len(os.fsencode(here.name)) > LONGEST_NAME:
+            raise InputError(f"{where}: the name is too long.")
+        refuse_others(here, path.kind, where)
     place = here.parent if isinstance(path, Written | Replaced) else here
     place = next(place for place in (place, *place.parents) if place.exists())
     if not place.is_dir():

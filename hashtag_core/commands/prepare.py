@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.commands import features as feature_command
-from hashtag_core.commands.paths import Read, ReadSome, Replaced, Written
+from hashtag_core.commands.paths import Read, ReadSome, Rejected, Replaced
 from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
@@ -128,7 +128,7 @@ def _shared_options(
     _add_out(shared, out)
     shared.add_argument("--strict", action="store_true", help="stop at the first malformed row")
     shared.add_argument(
-        "--rejected", metavar="FILE", type=Written, help="write the rows left out to a CSV file"
+        "--rejected", metavar="FILE", type=Rejected, help="write the rows left out to a CSV file"
     )
     shared.add_argument(
         "--dry-run", action="store_true", help="show ten photos and the counts, write nothing"

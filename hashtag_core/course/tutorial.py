@@ -171,7 +171,7 @@ def run_tutorial(
         raise InputError(f"{place} is a file: name a folder for the pages.")
     paths = notebooks(names)
     for path in paths:
-        refuse_others(out / f"{path.stem}.html")
+        refuse_others(out / f"{path.stem}.html", "page")
     done = []
     for path in (bar := progress_bar(paths, desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)

@@ -260,10 +260,15 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path | None, dpi: int = 120) -> None:
-    """Write the figure whole or not at all, and its folder; None writes nothing."""
+    """Write the figure whole or not at all, as PNG, SVG or PDF; None writes nothing.
+
+    It says what it is, so that a later one may take its place (`files.refuse_others`).
+    """
     if path is not None:
+        kind = Path(path).suffix.lower().removeprefix(".") or "png"
+        about = {"Software" if kind == "png" else "Creator": "hashtag-core figure"}
         with whole_file(Path(path)) as partial:
-            figure.savefig(partial, dpi=dpi, format=Path(path).suffix.removeprefix(".") or "png")
+            figure.savefig(partial, dpi=dpi, format=kind, metadata=about)
 
 
 def _axis_label(metric: str) -> str:

@@ -27,6 +27,7 @@ from hashtag_core.prepare.places import (
     check_replaceable,
     errors_in_one_line,
     leave_workplace,
+    put_back,
     said_by,
     workplace,
 )
@@ -145,6 +146,7 @@ def _prepare(
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
     whole_job = {**job, "selection": asdict(selection), "images": root}
     digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
+    put_back(out)
     if _is_there(out, digest) and (rejected is None or rejected.is_file()):
         if strict:
             account = read_json(out / "report.json", Account, "Prepare the collection again.")

@@ -26,8 +26,8 @@ OF_A_COLLECTION = re.compile(
 MARK = "README.txt"
 ABOUT = (
     "hashtag-core works in this folder while it makes the photo collection beside it. If it was\n"
-    "stopped, the same command goes on with what is here. The folder may be removed when no run\n"
-    "is going on.\n"
+    "stopped, the same command goes on with what is here. When no run is going on, the folder may\n"
+    "be removed; but if there is a folder `old` in it, that is the collection as it was before.\n"
 )
 
 
@@ -69,7 +69,7 @@ def _check_rejected(rejected: Path, out: Path, inputs: list[Path]) -> None:
         raise InputError(f"{where}: it cannot be in the collection's folder, which is replaced.")
     if any(path.is_relative_to(other) for other in inputs):
         raise InputError(f"{where}: it is, or lies in, what is read. Name another.")
-    refuse_others(rejected, where)
+    refuse_others(rejected, "rejected", where)
 
 
 def check_replaceable(out: Path) -> None:
@@ -78,7 +78,9 @@ def check_replaceable(out: Path) -> None:
     Raises:
         InputError: with the first name in the folder that is not a collection's.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if Path.cwd().is_relative_to(out):
+        raise InputError(f"{out} is the folder you are in, and would be replaced. Name another.")
+    if _is_free(out):
         return
     meta = said_by(out)
     if meta.get("made_by") != MADE_BY:
@@ -93,6 +95,10 @@ def check_replaceable(out: Path) -> None:
                 f"{out} holds something that is not the collection's: {path.name}. "
                 "Move it elsewhere, or name another --out."
             )
+
+
+def _is_free(out: Path) -> bool:
+    return not out.exists() or (out.is_dir() and not any(out.iterdir()))
 
 
 def said_by(folder: Path) -> dict:
@@ -132,6 +138,9 @@ def workplace(out: Path) -> Path:
             raise InputError(f"{folder} is needed for the work, and holds something else. Move it.")
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / MARK, ABOUT.encode())
+    for name in ("new", "old", "blocks"):
+        if (folder / name).is_symlink():
+            raise InputError(f"{folder / name} is a link, and needed for the work. Remove it.")
     return folder
 
 
@@ -140,11 +149,23 @@ def _is_marked(folder: Path) -> bool:
     return not folder.is_symlink() and mark.is_file() and mark.read_bytes() == ABOUT.encode()
 
 
+def put_back(out: Path) -> None:
+    """The older collection in its place again, where a run was stopped that had just moved it."""
+    old = out.with_name(out.name + OURS) / "old"
+    if _is_marked(old.parent) and said_by(old).get("made_by") == MADE_BY and _is_free(out):
+        if out.exists():
+            out.rmdir()
+        old.replace(out)
+
+
 def leave_workplace(out: Path) -> None:
     """Remove the folder that a run worked in, its mark at the very end; no other folder."""
+    put_back(out)
     folder = out.with_name(out.name + OURS)
     for path in folder.iterdir() if _is_marked(folder) else ():
-        if path.is_dir():
+        if path.name == "old" and said_by(out).get("made_by") != MADE_BY:
+            return  # the only one that is there
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif path.name != MARK:
             path.unlink(missing_ok=True)

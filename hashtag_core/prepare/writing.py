@@ -26,6 +26,7 @@ from hashtag_core.prepare.places import (
     MADE_BY,
     check_replaceable,
     leave_workplace,
+    put_back,
     remove_collection,
     workplace,
 )
@@ -157,6 +158,7 @@ def written_alone(folder: Path, keep: str = "") -> Iterator[Path]:
     Where writing raises, that folder stays only if some of it may be of use (`keep`).
     """
     with locked(folder):
+        put_back(folder)
         check_replaceable(folder)
         work = workplace(folder)
         try:
@@ -182,8 +184,6 @@ def replacing(folder: Path, work: Path, keep: str = "") -> Iterator[Path]:
         InputError: where `folder` holds something else than a collection of ours.
     """
     new, old = work / "new", work / "old"
-    if old.exists() and not folder.exists():
-        old.replace(folder)  # a run was killed between the two steps below
     new.mkdir(exist_ok=True)
     for path in new.iterdir():
         if not (keep and path.name.startswith(keep)):
@@ -194,9 +194,13 @@ def replacing(folder: Path, work: Path, keep: str = "") -> Iterator[Path]:
         to_disk(path)
     check_replaceable(folder)  # now: it may be another one than at the beginning
     remove_collection(old)
-    if folder.exists():
-        folder.replace(old)
-    new.replace(folder)
+    try:
+        if folder.exists():
+            folder.replace(old)
+        new.replace(folder)
+    except BaseException:
+        put_back(folder)  # a run that is killed here does so at its next start
+        raise
     to_disk(folder.parent)
     remove_collection(old)
 
