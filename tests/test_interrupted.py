@@ -308,19 +308,7 @@ def stops(name) -> list[signal.Signals]:
 
 @pytest.mark.parametrize(
     "name",
-    few(
-        "table",
-        "folder",
-        "flickr",
-        "yfcc100m",
-        "simulated by two",
-        "features",
-        "features by a worker",
-        "train",
-        "a table",
-        "tutorial",
-        "predict",
-    ),
+    few("table", "simulated by two", "features", "train"),
 )
 def test_stopped_at_any_moment_and_started_again_it_makes_the_same(
     name, inputs, unkilled, tmp_path
@@ -376,7 +364,7 @@ def used(folder) -> int:
 SHARES = (0, 0.05, 0.25, 0.5, 0.75)  # of what a command will write in the end
 
 
-@pytest.mark.parametrize("name", few("folder", "simulated", "features", "train", "predict"))
+@pytest.mark.parametrize("name", few("folder", "simulated", "train"))
 def test_on_a_full_disk_one_line_and_what_was_there_is_still_there(name, inputs, unkilled, disk):
     start, whole, _ = unkilled(name)
     here, change = disk
@@ -401,7 +389,7 @@ def test_on_a_full_disk_one_line_and_what_was_there_is_still_there(name, inputs,
         assert contents(here) == whole
 
 
-@pytest.mark.parametrize("name", few("folder", "simulated", "train"))
+@pytest.mark.parametrize("name", few("folder", "train"))
 def test_what_cannot_be_written_is_one_line(name, inputs, unkilled, disk):
     here, change = disk
     shutil.copytree(unkilled(name)[0], here)
@@ -412,7 +400,7 @@ def test_what_cannot_be_written_is_one_line(name, inputs, unkilled, disk):
     assert "Read-only file system" in line, line
 
 
-@pytest.mark.parametrize("name", few("yfcc100m", "simulated", "train"))
+@pytest.mark.parametrize("name", few("yfcc100m", "train"))
 def test_a_folder_that_vanishes_is_one_line(name, inputs, unkilled, tmp_path):
     start, _, seconds = unkilled(name)
     rng = random.Random(name)

@@ -22,7 +22,7 @@ from hashtag_core.prepare.ingest import prepare
 from hashtag_core.prepare.places import ABOUT
 from hashtag_core.sources.table import Table
 
-LAYOUTS = int(os.environ.get("HASHTAG_CORE_LAYOUTS", 500))
+LAYOUTS = int(os.environ.get("HASHTAG_CORE_LAYOUTS", 100))
 TABLE = "user,time,tags\nann,2001-01-01,cat\nbob,soon,dog\nbob,2001-01-01,dog\n"
 COLUMNS = ["--user", "user", "--time", "time", "--hashtags", "tags"]
 PICTURE = encode(red_and_blue(8, 8), "PNG")

@@ -101,13 +101,25 @@ def _run(client: NotebookClient) -> None:
 
     Where they come, the notebook is cancelled, and its kernel ends.
     """
+    import zmq
+
     ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task]] = Future()
+
+    async def look() -> None:
+        """Ask the sockets for what has come: zmq tells it once, and that may be missed."""
+        while True:
+            await asyncio.sleep(1)
+            if client.kc is not None and client.kc.channels_running:
+                for channel in (client.kc.shell_channel, client.kc.iopub_channel):
+                    channel.socket.get(zmq.EVENTS)
 
     async def run() -> None:
         ready.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        looking = asyncio.create_task(look())
         try:
             await client.async_execute()
         finally:
+            looking.cancel()
             atexit.unregister(client._cleanup_kernel)  # it stays where no kernel has started
 
     with ThreadPoolExecutor(1) as pool:
