@@ -91,16 +91,21 @@ def save_run(
 def refuse_other_files(folder: Path) -> None:
     """Refuse to train where files lie under the names of a run's that are not of one.
 
+    They are of a run beside a checkpoint, beside a run.json, or with its vocabulary.
+
     Raises:
-        InputError: with the first of them. Beside a checkpoint, or a run.json, they are of a run.
+        InputError: which file is not.
     """
     there = [name for name in FILES if (folder / name).exists()]
     if not there or (folder / CHECKPOINT).exists():
         return
     mend = "Move it elsewhere, or train in another folder."
-    if "run.json" not in there:
+    if len(there) == 1:
         raise InputError(f"{folder / there[0]} is there, and is not of a run of ours. {mend}")
-    read_json(folder / "run.json", Run, mend)
+    if "run.json" in there:
+        read_json(folder / "run.json", Run, mend)
+    else:
+        Hashtags.load(folder / "hashtags.parquet")
 
 
 def is_finished(folder: Path) -> bool:
