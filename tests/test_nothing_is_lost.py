@@ -201,7 +201,7 @@ def test_a_figure_of_ours_is_known_again(kind, tmp_path):
     from matplotlib.figure import Figure
 
     from hashtag_core.files import refuse_others
-    from hashtag_core.plots.numbers import save
+    from hashtag_core.plots.style import save
 
     figure = Figure()
     figure.add_subplot().plot(range(1000))

@@ -760,7 +760,7 @@ def test_a_picture_that_stands_in_every_row_is_read_once(folder):
     photos = PhotoCollection.load(folder)
     before = pa.total_allocated_bytes()
     assert photos.picture(0) == photos.picture(7) == data
-    assert pa.total_allocated_bytes() - before < 3 * len(data)
+    assert pa.total_allocated_bytes() - before < 6 * len(data)  # not 8
 
 
 # ---- one way to read

@@ -49,7 +49,9 @@ def test_rejected_rows_are_written_over_nothing_else(table, tmp_path, capsys):
     rejected = tmp_path / "r.csv"
     for _ in range(2):  # an older one of ours is written over
         assert command(table, out, "--rejected", str(rejected)) == 0
-        (out / "meta.json").write_text('{"made_by": "hashtag_core"}')  # of another job
+        (out / "meta.json").write_text(
+            '{"format_version": 1, "made_by": "hashtag_core"}'
+        )  # of another job
         text = rejected.read_text()
         assert "a time that is not understood,\"['bob', 'soon', 'dog']\"" in text
         assert 'most rows,"bob,2001-01-01,dog,"' in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, figure_style, new_figure, save
+from hashtag_core.plots.style import BLUE, GREY, ORANGE, figure_style, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -183,7 +183,7 @@ def _ingest(
 
     Where they lie outside of it, they are below `root`, at `paths`: see `Images`.
     """
-    from hashtag_core.data.photos import read_meta
+    from hashtag_core.data.meta import read_meta
     from hashtag_core.prepare.ingest import Images, NothingKept, dry_run, prepare
     from hashtag_core.prepare.report import report_text
     from hashtag_core.prepare.selection import Selection

@@ -23,7 +23,7 @@ from hashtag_core.plots.html_views import (
     picture_uri,
     ranked_hashtags,
 )
-from hashtag_core.plots.numbers import GREY, ORANGE
+from hashtag_core.plots.style import GREY, ORANGE
 from hashtag_core.prediction import HashtagPredictor
 
 NOBODY = "nobody in particular"

@@ -1,6 +1,7 @@
 """From photos to batches (§3, Notations; §4, Datasets).
 
 photos       a PhotoCollection on disk: who posted which picture when, with which hashtags
+meta         meta.json: where a collection came from, which files belong to it
 pictures     one picture, read and decoded within bounds
 words        word vectors, and psi of a hashtag (Equation 3)
 hashtags     the vocabulary: which hashtags there are, which of them are seen

@@ -15,29 +15,33 @@ Shapes: P photos, U users, d_i image feature.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired
+from typing import TYPE_CHECKING
 
 import numpy as np
-from typing_extensions import TypedDict
 
+from hashtag_core.data.meta import (
+    FEATURES,
+    OLD_NOTE,
+    features_path,
+    picture_root,
+    present,
+    read_meta,
+    words_path,
+)
 from hashtag_core.data.pictures import IMAGE, NO_PICTURE, PictureError, Pictures
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
-from hashtag_core.formats import check_columns, read_features, read_json, read_parquet
+from hashtag_core.formats import check_columns, read_features, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT_VERSION = 1
 COLUMNS = ("photo_id", "user", "time", "hashtags", "image")
 SORT_KEYS = [("user", "ascending"), ("time", "ascending"), ("photo_id", "ascending")]
-FEATURES = ("features.npy", "features.next.npy")  # `prepare features` changes between the two
-OLD_NOTE = "meta.next.json"  # of version 0.3, where it was stopped between two files
 WANTED = {  # of photos.parquet, and what they hold
     "photo_id": "text",
     "user": "text",
@@ -48,32 +52,6 @@ ON_DISK = {  # columns that stay there until somebody asks: they are large
     **IMAGE,
     "oracle": "lists of text",
 }
-IN_FOLDER = re.compile(r"[\w.-]+")  # the name of a file of the folder
-
-
-class Named(TypedDict):
-    """A ConvNet, in meta.json."""
-
-    name: NotRequired[str | None]
-    weights: NotRequired[str | None]
-
-
-class Meta(TypedDict):
-    """What of meta.json the library reads; a source adds what there is to say of its photos."""
-
-    format_version: Literal[1]
-    source: NotRequired[str]
-    convnet: NotRequired[Named | None]  # that made the features
-    words: NotRequired[str]  # the file of the collection's own word vectors
-    features: NotRequired[str]  # the file of the features, where it is not features.npy
-    images: NotRequired[str]  # the folder of the pictures, where it is another one
-    counts: NotRequired[dict[str, int]]  # photos, users, pictures
-    report: NotRequired[dict[str, Any]]  # report.json in short, to read
-    read: NotRequired[int]  # pictures that a source read
-    left_out: NotRequired[dict[str, int]]  # of them, by reason
-    job: NotRequired[str]  # digest of what was prepared
-    made_by: NotRequired[str]
-    pictures: NotRequired[dict[str, Any]]  # the account of `prepare features`
 
 
 @dataclass(frozen=True)
@@ -122,7 +100,7 @@ class PhotoCollection:
         check_columns(schema, WANTED, path)
         check_columns(schema, ON_DISK, path, optional=True)
         table = read_parquet(path, [name for name in schema.names if name not in ON_DISK])
-        features = read_features(_present(features_path(folder, meta)))
+        features = read_features(present(features_path(folder, meta)))
         return cls(table, features, meta, folder)
 
     def __len__(self) -> int:
@@ -151,10 +129,7 @@ class PhotoCollection:
         Raises:
             InputError: where meta.json names something else than a file of the folder.
         """
-        name = self.meta.get("words")
-        if name is None or self.folder is None:
-            return None
-        return _in_folder(self.folder, "words", name, "NAME.txt")
+        return None if self.folder is None else words_path(self.folder, self.meta)
 
     @property
     def has_pictures(self) -> bool:
@@ -250,55 +225,6 @@ class PhotoCollection:
         if self.folder is None:
             return None
         return Pictures(self.folder / "photos.parquet", picture_root(self.folder, self.meta))
-
-
-def read_meta(folder: Path) -> dict:
-    """What meta.json says.
-
-    Raises:
-        InputError: where it or photos.parquet is missing, or it is broken or of another version.
-    """
-    _present(folder / "photos.parquet")
-    return read_json(_present(folder / "meta.json"), Meta, "Prepare the collection again.")
-
-
-def _present(path: Path) -> Path:
-    if not path.is_file():
-        raise InputError(
-            f"{path.parent}: no {path.name}. A photo collection is a folder made by "
-            f"`hashtag-core prepare`; see `hashtag-core prepare --help`."
-        )
-    return path
-
-
-def features_path(folder: Path, meta: dict) -> Path:
-    """The file of the features that belong to this meta.json.
-
-    Raises:
-        InputError: where meta.json names something else than an .npy file of the folder.
-    """
-    return _in_folder(folder, "features", meta.get("features", FEATURES[0]), "NAME.npy")
-
-
-def _in_folder(folder: Path, key: str, name: str, form: str) -> Path:
-    suffix = form.removeprefix("NAME")
-    if not isinstance(name, str) or not IN_FOLDER.fullmatch(name) or not name.endswith(suffix):
-        raise InputError(f"{folder}/meta.json: `{key}` is {name!r}; it must be {form}.")
-    return folder / name
-
-
-def picture_root(folder: Path, meta: dict) -> Path:
-    """The folder that the paths of pictures start from: the collection's, or the one it names.
-
-    Raises:
-        InputError: where meta.json names one that is not absolute.
-    """
-    root = meta.get("images", str(folder.resolve()))
-    if not Path(root).is_absolute():
-        raise InputError(
-            f"{folder}/meta.json: `images` is {root!r}; it must be an absolute folder."
-        )
-    return Path(root)
 
 
 def check_table(table: pa.Table, where: Path | None) -> None:

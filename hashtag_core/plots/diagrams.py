@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.errors import printable
-from hashtag_core.plots.numbers import BLUE, GREY, ORANGE, drawing
+from hashtag_core.plots.style import BLUE, GREY, ORANGE, drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ import numpy as np
 
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import printable
-from hashtag_core.plots.numbers import BLUE, GREY, STYLES, check_groups
+from hashtag_core.plots.style import BLUE, GREY, STYLES, check_groups
 
 TEXT = "font: 13px/1.45 sans-serif; color: #222"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hashtag_core.plots.numbers import STYLES, check_groups, drawing, legend
+from hashtag_core.plots.style import STYLES, check_groups, drawing, legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import printable
-from hashtag_core.plots.numbers import BLUE, GREY, LIGHT_GREY, ORANGE, save
+from hashtag_core.plots.style import BLUE, GREY, LIGHT_GREY, ORANGE, save
 from hashtag_core.study.figures import Example, Found
 
 if TYPE_CHECKING:

@@ -22,14 +22,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hashtag_core.data.photos import FEATURES, OLD_NOTE, features_path, picture_root, read_meta
+from hashtag_core.data.meta import (
+    FEATURES,
+    OLD_NOTE,
+    features_path,
+    is_ours,
+    picture_root,
+    read_meta,
+)
 from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.prepare.feature_files import DONE, FIRST_REASON, FeatureFiles
-from hashtag_core.prepare.places import MADE_BY
 from hashtag_core.prepare.writing import write_json
 from hashtag_core.printing import progress_bar
 from hashtag_core.workers import deaf_to_ctrl_c, end_with_parent
@@ -90,7 +96,7 @@ def prepare_features(
             )
         named = {"name": convnet.name, "weights": convnet.weights}
         changes = {"features": path.name, "convnet": named, "pictures": account}
-        ours = older.name in FEATURES and meta.get("made_by") == MADE_BY  # others stay
+        ours = older.name in FEATURES and is_ours(folder)  # others stay
         if ours:
             FeatureFiles(older).disown()
         write_json(folder / "meta.json", meta | changes)  # the one stroke that replaces them

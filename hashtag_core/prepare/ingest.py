@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.data.photos import COLUMNS, features_path
+from hashtag_core.data.meta import features_path, said_by
+from hashtag_core.data.photos import COLUMNS
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, locked, write_whole
 from hashtag_core.formats import read_json
@@ -28,7 +29,6 @@ from hashtag_core.prepare.places import (
     errors_in_one_line,
     leave_workplace,
     put_back,
-    said_by,
     workplace,
 )
 from hashtag_core.prepare.report import Account, report_text

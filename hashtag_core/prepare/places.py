@@ -7,22 +7,21 @@ it, which says what it is; a folder of that name with anything else in it is lef
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hashtag_core.data.meta import is_ours, said_by
 from hashtag_core.errors import InputError
 from hashtag_core.files import OURS, refuse_others, write_whole
 
-MADE_BY = "hashtag_core"  # what meta.json says as `made_by`
-LARGEST_META = 2**24  # bytes
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|features(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json|report\.json"
     rf"|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
 )
+WORDS = "words.txt"  # of a simulated one, whose meta.json names it
 MARK = "README.txt"
 ABOUT = (
     "hashtag-core works in this folder while it makes the photo collection beside it. If it was\n"
@@ -82,15 +81,15 @@ def check_replaceable(out: Path) -> None:
         raise InputError(f"{out} is the folder you are in, and would be replaced. Name another.")
     if _is_free(out):
         return
-    meta = said_by(out)
-    if meta.get("made_by") != MADE_BY:
+    if not is_ours(out):
         raise InputError(
             f"{out} holds something else than a photo collection that this version made. "
             "Name another, or remove it yourself."
         )
+    words = said_by(out).get("words")
     for path in sorted(out.iterdir()):
-        words = path.name == meta.get("words") == "words.txt"  # of a simulated one
-        if path.is_symlink() or not path.is_file() or not (words or _is_known(path)):
+        known = _is_known(path) or path.name == words == WORDS
+        if path.is_symlink() or not path.is_file() or not known:
             raise InputError(
                 f"{out} holds something that is not the collection's: {path.name}. "
                 "Move it elsewhere, or name another --out."
@@ -101,16 +100,6 @@ def _is_free(out: Path) -> bool:
     return not out.exists() or (out.is_dir() and not any(out.iterdir()))
 
 
-def said_by(folder: Path) -> dict:
-    """What a folder's meta.json says; nothing where there is none that can be read."""
-    try:
-        with (folder / "meta.json").open("rb") as file:
-            meta = json.loads(file.read(LARGEST_META))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
-
-
 def _is_known(path: Path) -> bool:
     return OF_A_COLLECTION.fullmatch(path.name) is not None
 
@@ -118,7 +107,7 @@ def _is_known(path: Path) -> bool:
 def remove_collection(folder: Path) -> None:
     """Remove a collection's files, and the folder where nothing else is in it."""
     for path in [*folder.iterdir()] if folder.is_dir() else []:
-        if path.is_file() and (_is_known(path) or path.name == "words.txt"):
+        if path.is_file() and (_is_known(path) or path.name == WORDS):
             path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
@@ -152,7 +141,7 @@ def _is_marked(folder: Path) -> bool:
 def put_back(out: Path) -> None:
     """The older collection in its place again, where a run was stopped that had just moved it."""
     old = out.with_name(out.name + OURS) / "old"
-    if _is_marked(old.parent) and said_by(old).get("made_by") == MADE_BY and _is_free(out):
+    if _is_marked(old.parent) and is_ours(old) and _is_free(out):
         if out.exists():
             out.rmdir()
         old.replace(out)
@@ -163,7 +152,7 @@ def leave_workplace(out: Path) -> None:
     put_back(out)
     folder = out.with_name(out.name + OURS)
     for path in folder.iterdir() if _is_marked(folder) else ():
-        if path.name == "old" and said_by(out).get("made_by") != MADE_BY:
+        if path.name == "old" and not is_ours(out):
             return  # the only one that is there
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

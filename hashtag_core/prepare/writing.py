@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hashtag_core.data.meta import FORMAT_VERSION, MADE_BY
 from hashtag_core.data.photos import (
     COLUMNS,
-    FORMAT_VERSION,
     ON_DISK,
     SORT_KEYS,
     WANTED,
@@ -23,7 +23,6 @@ from hashtag_core.files import enough_disk, locked, to_disk, write_whole
 from hashtag_core.formats import check_columns, to_json
 from hashtag_core.prepare.feature_files import FeatureFiles, begin_features
 from hashtag_core.prepare.places import (
-    MADE_BY,
     check_replaceable,
     leave_workplace,
     put_back,
