@@ -582,6 +582,25 @@ def stopped(monkeypatch, folder, convnet, moment) -> None:
             prepare_features(folder, convnet, device="cpu")
 
 
+def test_features_of_a_collection_that_was_replaced_meanwhile_are_not_given_to_another(
+    tmp_path, with_tiny, monkeypatch
+):
+    folder = greys(tmp_path / "c")
+    extract, replaced = features.extract_features, []
+
+    def slow(*arguments):
+        account = extract(*arguments)
+        greys(tmp_path / "d", source="another")
+        shutil.rmtree(folder)
+        (tmp_path / "d").rename(folder)
+        replaced.append((folder / "meta.json").read_bytes())
+        return account
+
+    monkeypatch.setattr(features, "extract_features", slow)
+    assert "was replaced meanwhile" in one_line(prepare_features, folder, "a")
+    assert (folder / "meta.json").read_bytes() == replaced[0]
+
+
 NAMES = ["features.npy", "features.next.npy"]
 
 

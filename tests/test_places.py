@@ -113,6 +113,15 @@ def test_one_run_at_a_time_extracts_features(folder, capsys):
     assert not list(folder.glob("*.lock"))
 
 
+def test_a_collection_is_not_replaced_while_features_are_extracted_in_it(table, tmp_path):
+    out = prepare(source(table), tmp_path / "out")
+    table.write_text(TEXT + "cem,2002-02-02,cat\n")
+    with locked(out / "features"), pytest.raises(InputError, match="another run is writing to it"):
+        prepare(source(table), out)
+    prepare(source(table), out)
+    assert not list(out.glob(".*"))
+
+
 @pytest.mark.parametrize("made", ["nothing", "blocks", "all"])
 def test_strict_is_strict_whatever_lies_there(table, tmp_path, monkeypatch, made):
     out = tmp_path / "out"

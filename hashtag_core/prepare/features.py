@@ -69,7 +69,8 @@ def prepare_features(
         What meta.json says of the pictures from now on: see `extract_features`.
 
     Raises:
-        InputError: where there are no pictures, none of them can be read, or the disk is full.
+        InputError: where there are no pictures, none of them can be read, the disk is full, or the
+            collection was replaced meanwhile.
     """
     folder = Path(folder)
     meta = read_meta(folder)
@@ -94,6 +95,8 @@ def prepare_features(
                 f"{folder}: none of the {len(pictures):,} pictures can be read "
                 f"({', '.join(account['left_out'])}). The features stay as they were."
             )
+        if read_meta(folder) != meta:
+            raise InputError(f"{folder}: the collection was replaced meanwhile. Start again.")
         named = {"name": convnet.name, "weights": convnet.weights}
         changes = {"features": path.name, "convnet": named, "pictures": account}
         ours = older.name in FEATURES and is_ours(folder)  # others stay

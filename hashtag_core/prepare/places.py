@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hashtag_core.data.meta import is_ours, said_by
 from hashtag_core.errors import InputError
-from hashtag_core.files import OURS, refuse_others, write_whole
+from hashtag_core.files import OURS, locked, refuse_others, write_whole
 
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|features(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json|report\.json"
@@ -75,7 +75,8 @@ def check_replaceable(out: Path) -> None:
     """Refuse a place for a collection where something is that is not this program's own.
 
     Raises:
-        InputError: with the first name in the folder that is not a collection's.
+        InputError: with the first name in the folder that is not a collection's, or where another
+            run extracts features in it.
     """
     if Path.cwd().is_relative_to(out):
         raise InputError(f"{out} is the folder you are in, and would be replaced. Name another.")
@@ -94,6 +95,8 @@ def check_replaceable(out: Path) -> None:
                 f"{out} holds something that is not the collection's: {path.name}. "
                 "Move it elsewhere, or name another --out."
             )
+    with locked(out / "features"):  # nobody extracts features in it just now
+        pass
 
 
 def _is_free(out: Path) -> bool:
