@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashtag_core.errors import InputError
+from hashtag_core.files import whole_file
 from hashtag_core.prepare.report import FIRST, Report
 from hashtag_core.prepare.staging import LINE_BITS, row_of
 from hashtag_core.printing import AS_TEXT, FORMULA
@@ -227,13 +228,13 @@ class Selected:
             for name in ("file", "reason", "text")
         )
         query = f"""
-            COPY (
-                SELECT {file}, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, {reason}, {text}
-                FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
-                JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
-            ) TO {_quoted(path)} (FORMAT csv, HEADER)
+            SELECT {file}, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, {reason}, {text}
+            FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
+            JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
         """
-        self.database.execute(query)
+        with whole_file(path) as partial:  # DuckDB itself would put a file in place of a link
+            as_csv = f"{_quoted(partial)} (FORMAT csv, HEADER, USE_TMP_FILE false)"
+            self.database.execute(f"COPY ({query}) TO {as_csv}")
 
     def close(self) -> None:
         """Let go of the files."""
