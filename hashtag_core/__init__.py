@@ -13,12 +13,17 @@ with the paper beside it, in this order (README.md in this folder has the equati
     study, plots        the paper's tables and figures; how they are drawn
     course              the explorer, the notebooks, the doctor
     prepare, sources    the ways in: from files as people have them to a collection
-    commands, cli, benchmarks; errors, files, devices, repository      machinery
+    commands, cli, benchmarks; errors, files, devices, repository, threads      machinery
 
-Names load when they are asked for: importing this package imports no torch.
+Names load when they are asked for: importing this package imports no torch. It only tells torch's
+threads, if torch is not loaded yet, not to spin while they wait (`threads.py`).
 """
 
 import lazy_loader
+
+from hashtag_core.threads import wait_without_spinning
+
+wait_without_spinning()
 
 __version__ = "0.5.0"
 

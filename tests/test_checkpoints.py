@@ -23,7 +23,7 @@ from hashtag_core.files import whole_file
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.study.study import Study
 from hashtag_core.training import loop as training
-from hashtag_core.training.checkpoints import read_checkpoint, write_checkpoint
+from hashtag_core.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import is_finished, load_run
 from hashtag_core.training.state import TrainConfig
@@ -398,8 +398,10 @@ def simulated(tmp_path_factory):
     return folder
 
 
-def test_a_study_goes_on(simulated, killed_at, tmp_path):
+def test_a_study_goes_on(simulated, killed_at, tmp_path, monkeypatch):
     from hashtag_core.data.photos import PhotoCollection
+
+    monkeypatch.setattr(Checkpoint, "due", lambda self: self.path is not None)
 
     def model(folder):
         settings = TrainConfig(epochs=2, learning_rate=1e-3, users_per_batch=4)

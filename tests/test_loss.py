@@ -162,11 +162,36 @@ def test_a_fold_is_exact_and_only_where_it_is_cheaper():
 
 
 def test_the_chunk_follows_the_memory_budget(monkeypatch):
-    queries, psi = torch.randn(200, 1024), torch.randn(10, 300)
+    queries, psi = torch.randn(200, 1024), torch.zeros(1, 300).expand(100_000, -1)
     usual = chunk_size(queries, psi)
     assert 256 <= usual <= 16_384
+    assert chunk_size(queries, psi[:300]) == 300  # all of them fit
     monkeypatch.setitem(loss_module.CHUNK_BYTES, "cpu", 4 * loss_module.CHUNK_BYTES["cpu"])
     assert chunk_size(queries, psi) == pytest.approx(4 * usual, rel=0.4)  # both rounded to 256
+
+
+def test_a_vocabulary_that_fits_is_looked_at_once():
+    """And what is found is the same, up to rounding."""
+    torch.manual_seed(0)
+    calls = []
+
+    class Side(nn.Linear):
+        def forward(self, x):
+            calls.append(len(x))
+            return super().forward(x)
+
+    side = nn.Sequential(Side(5, 6), nn.ReLU(), nn.Linear(6, 4))
+    queries, psi = torch.randn(7, 4, requires_grad=True), torch.randn(30, 5, requires_grad=True)
+    targets, weights = torch.randint(30, (7,)), torch.rand(7)
+    leaves = [queries, psi, side[0].weight, side[0].bias, side[2].weight]
+    found = []
+    for chunk, looked_at in ((None, [30]), (20, [20, 10, 20, 10])):
+        loss = softmax_loss(queries, psi, side, targets, weights, chunk)
+        found.append([loss, *torch.autograd.grad(loss, leaves)])
+        assert calls == looked_at
+        calls.clear()
+    for once, twice in zip(*found, strict=True):
+        torch.testing.assert_close(once, twice)
 
 
 # --- the product ---

@@ -130,3 +130,38 @@ class Watched(nn.Module):
     def forward(self, psi):
         self.sizes.append(len(psi))
         return self.side(psi)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [1, 7, 20, 1000])
+def test_several_sets_in_one_pass_are_ranked_as_each_alone(kind, tile, monkeypatch):
+    """Sets that touch, overlap, hold another, are empty, or lie in no common tile."""
+    monkeypatch.setattr(ranking, "TILE", {"cpu": tile})
+    scores = random_scores(6, 50, kind)
+    sets = [range(0, 30), range(30, 50), range(0, 50), range(5, 9), range(7, 31), range(4, 4)]
+    queries, psi = torch.eye(len(scores)), scores.T.contiguous()
+    for k in (1, 5, 40):
+        together = ranking.top_of_each(queries, psi, nn.Identity(), sets, k)
+        assert len(together) == len(sets)
+        for candidates, found in zip(sets, together, strict=True):
+            wanted = top(scores, k, candidates)
+            assert torch.equal(found[0], wanted[0]) and torch.equal(found[1], wanted[1])
+            expected = fully_sorted(scores, k, candidates)
+            assert [[i for i in row if i >= 0] for row in found[1].tolist()] == expected
+
+
+def test_a_pass_looks_at_each_tile_once(monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", {"cpu": 10})
+    seen = []
+
+    class Side(nn.Identity):
+        def forward(self, psi):
+            seen.append(len(psi))
+            return psi
+
+    sets = [range(0, 30), range(30, 45), range(0, 45)]
+    ranking.top_of_each(torch.randn(4, 3), torch.randn(50, 3), Side(), sets, 10)
+    assert seen == [10] * 5
+    seen.clear()
+    ranking.top_of_each(torch.randn(4, 3), torch.randn(50, 3), Side(), [range(35, 38)], 10)
+    assert seen == [10]

@@ -37,7 +37,7 @@ class Whole(NamedTuple):
 class Batch:
     """B users' photos, padded at the end, and their hashtags, not padded.
 
-    `x[mask]` turns anything of shape (B, T, ...) into (N, ...), in the order of the hashtags.
+    `of_photos` turns anything of shape (B, T, ...) into (N, ...), in the order of the hashtags.
 
     Attributes:
         history_images: (B, T, d_i) float32, what the user encoder sees; zeros where padded.
@@ -78,6 +78,18 @@ class Batch:
         if self.query_images is self.history_images:
             moved["query_images"] = moved["history_images"]
         return Batch(**(vars(self) | moved))
+
+    def of_photos(self, x: Tensor) -> Tensor:
+        """What is not padding: (B, T, ...) -> (N, ...), which is `x[mask]`."""
+        return x.flatten(0, 1) if len(self.rows) == self.mask.numel() else x[self.mask]
+
+    def padded(self, x: Tensor) -> Tensor:
+        """The other way round, with zeros where there is no photo: (N, ...) -> (B, T, ...)."""
+        if len(self.rows) == self.mask.numel():
+            return x.unflatten(0, self.mask.shape)
+        padded = x.new_zeros(*self.mask.shape, *x.shape[1:])
+        padded[self.mask] = x
+        return padded
 
     def photo_of_hashtags(self) -> Tensor:
         """(M,) int64: which of the N photos each hashtag stands on."""

@@ -10,7 +10,7 @@ photos, k ranked hashtags, M hashtags of all photos.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -92,6 +92,12 @@ class HashtagMetrics:
         return {**means, "photos": self.photos, "left_out": self.left_out}
 
 
+def rank_each(ranker: Ranker, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
+    """The ranking of each set of candidates; a ranker that has `several` does them all at once."""
+    several = getattr(ranker, "several", None)
+    return several(batch, sets, k) if several else [ranker(batch, ids, k) for ids in sets]
+
+
 def evaluate(
     ranker: Ranker,
     batches: Iterable[Batch],
@@ -112,10 +118,10 @@ def evaluate(
         {"seen": {"A@1": …, "photos": …}, …}, in per cent.
     """
     metrics = {which: HashtagMetrics() for which in candidates}
+    sets = [hashtags.candidates(which) for which in candidates]
     for batch in batches:
-        for which, metric in metrics.items():
-            ids = hashtags.candidates(which)
-            ranked = ranker(batch, ids, max(metric.ks))
+        rankings = rank_each(ranker, batch, sets, max(HashtagMetrics().ks))
+        for metric, ids, ranked in zip(metrics.values(), sets, rankings, strict=True):
             metric.update(
                 ranked,
                 batch.hashtag_ids.to(ranked.device),

@@ -10,14 +10,14 @@ Shapes: N photos, V hashtags, C candidates in a tile, d joint space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import Batch
-from hashtag_core.evaluation.metrics import Ranker
 from hashtag_core.model.joint_embedding import PHOTOS, HashtagModel
 from hashtag_core.model.products import fold, product
 
@@ -26,7 +26,6 @@ Users = Callable[[Batch, Tensor], Tensor]  # batch, psi -> (N, d_u), the user be
 TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
 
-@torch.no_grad()
 def top_hashtags(
     queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range, k: int
 ) -> tuple[Tensor, Tensor]:
@@ -43,39 +42,71 @@ def top_hashtags(
         (scores, ids): (N, k) float32 and (N, k) int64. Where there are fewer than k candidates,
         the rest is -inf and -1.
     """
+    return top_of_each(queries, psi, tag_side, [candidates], k)[0]
+
+
+@torch.no_grad()
+def top_of_each(
+    queries: Tensor, psi: Tensor, tag_side: nn.Module, sets: Sequence[range], k: int
+) -> list[tuple[Tensor, Tensor]]:
+    """The same for several sets of candidates that may overlap, from one pass over the vocabulary.
+
+    Returns:
+        What `top_hashtags` returns, for each of the sets.
+    """
     if len(queries) > PHOTOS:
-        parts = [top_hashtags(q, psi, tag_side, candidates, k) for q in queries.split(PHOTOS)]
-        scores, ids = (torch.cat(part) for part in zip(*parts, strict=True))
-        return scores, ids
+        parts = [top_of_each(q, psi, tag_side, sets, k) for q in queries.split(PHOTOS)]
+        return [
+            (torch.cat([scores for scores, _ in of_set]), torch.cat([ids for _, ids in of_set]))
+            for of_set in zip(*parts, strict=True)
+        ]
     missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
-    best = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k), falling
+    none = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k)
     queries, tag_side, offset = fold(queries, tag_side, len(psi))
-    for ids, scores in _tiles(queries, psi, tag_side, candidates):
-        worst = _from_keys(best[:, -1])[0]  # (N,)
-        if (worst == -torch.inf).any():  # there are no k hashtags yet
-            best = torch.cat([best, _to_keys(scores, ids)], dim=1).topk(k, dim=1).values
-            continue
-        n, c = (scores > worst[:, None]).nonzero(as_tuple=True)  # equal ones have higher ids here
-        _merge(best, n, _to_keys(scores[n, c], ids[c]))
-    scores, ids = _from_keys(best)
-    return scores + offset, ids.masked_fill(ids == _LOW, -1)
+    pieces = _pieces(sets)
+    best = {piece: none for piece in pieces}  # keys, falling
+    for tile, scores in _tiles(queries, psi, tag_side, pieces):
+        for piece in pieces:
+            first, stop = max(tile.start, piece.start), min(tile.stop, piece.stop)
+            if first < stop:
+                part = scores[:, first - tile.start : stop - tile.start]
+                best[piece] = _better(best[piece], part, range(first, stop))
+    found = []
+    for candidates in sets:
+        own = torch.cat([none, *(best[piece] for piece in pieces if piece.start in candidates)], 1)
+        top, numbers = _from_keys(own.topk(k, dim=1).values)
+        found.append((top + offset, numbers.masked_fill(numbers == _LOW, -1)))
+    return found
+
+
+def _pieces(sets: Sequence[range]) -> list[range]:
+    """Ranges that do not overlap, of which each set is made."""
+    ends = sorted({end for ids in sets for end in (ids.start, ids.stop)})
+    pieces = map(range, ends, ends[1:])
+    return [piece for piece in pieces if any(piece.start in ids for ids in sets)]
+
+
+def _better(best: Tensor, scores: Tensor, ids: range) -> Tensor:
+    """The best keys (N, k) when these hashtags' scores, (N, C), are looked at, too."""
+    numbers = torch.arange(ids.start, ids.stop, device=scores.device)
+    worst = _from_keys(best[:, -1])[0]  # (N,)
+    if (worst == -torch.inf).any():  # there are no k hashtags yet
+        return torch.cat([best, _to_keys(scores, numbers)], dim=1).topk(best.shape[1], dim=1).values
+    n, c = (scores > worst[:, None]).nonzero(as_tuple=True)  # equal ones have higher ids here
+    _merge(best, n, _to_keys(scores[n, c], numbers[c]))
+    return best
 
 
 def _tiles(
-    queries: Tensor, psi: Tensor, tag_side: nn.Module, candidates: range
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The candidates tile by tile: ids (C,), and scores (N, C) float32 (Equation 7)."""
+    queries: Tensor, psi: Tensor, tag_side: nn.Module, pieces: list[range]
+) -> Iterator[tuple[range, Tensor]]:
+    """The tiles that hold any of the pieces: ids, and scores (N, C) float32 (Equation 7)."""
     tile = TILE.get(queries.device.type, 16_384)
-    if not len(candidates):
-        return
-    for start in range(candidates.start // tile * tile, candidates.stop, tile):
-        tags = tag_side(psi[start : start + tile])  # always whole tiles: (C, d)
-        scores = product(queries, tags).float()
-        first, stop = max(start, candidates.start), min(start + tile, candidates.stop)
-        yield (
-            torch.arange(first, stop, device=queries.device),
-            scores[:, first - start : stop - start],
-        )
+    for start in range(0, max((piece.stop for piece in pieces), default=0), tile):
+        ids = range(start, min(start + tile, len(psi)))  # always whole tiles
+        if any(piece.start < ids.stop and ids.start < piece.stop for piece in pieces):
+            tags = tag_side(psi[ids.start : ids.stop])  # (C, d)
+            yield ids, product(queries, tags).float()
 
 
 # topk leaves open which of two equal scores comes first. So score and id are put into one integer,
@@ -109,10 +140,42 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     return bits.int().view(torch.float32), _LOW - (keys & _LOW)
 
 
+@dataclass(frozen=True)
+class ModelRanker:
+    """A ranker for `evaluate`, from a model's scores: (batch, candidates, k) -> (N, k) ids.
+
+    Attributes:
+        model: a trained model.
+        psi: (V, d_w) of its vocabulary, on the device where to compute.
+        users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model makes
+            of all the photos before it.
+    """
+
+    model: HashtagModel
+    psi: Tensor
+    users: Users | None = None
+
+    def __call__(self, batch: Batch, candidates: range, k: int) -> Tensor:
+        """The k best of the candidates for each photo, best first: (N, k)."""
+        return self.several(batch, [candidates], k)[0]
+
+    @torch.inference_mode()
+    def several(self, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
+        """The k best of each set of candidates, from one query a photo: (N, k) each."""
+        model = self.model.eval()
+        batch, psi = batch.to(self.psi.device), model.psi(self.psi)
+        if self.users is None:
+            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
+        else:
+            users = self.users(batch, psi)
+            queries = model.queries(batch.of_photos(batch.query_images), users)
+        return [ids for _, ids in top_of_each(queries, psi, model.phi_tag, sets, k)]
+
+
 def model_ranker(
     model: HashtagModel, hashtags: Hashtags, device: torch.device, users: Users | None = None
-) -> Ranker:
-    """A ranker for `evaluate`: (batch, candidates, k) -> (N, k) ids, from the model's scores.
+) -> ModelRanker:
+    """A model as a ranker.
 
     Args:
         model: a trained model.
@@ -121,16 +184,4 @@ def model_ranker(
         users: (batch, psi) -> (N, d_u), the user before each photo; None for what the model
             makes of all the photos before it.
     """
-    given = hashtags.psi.to(device)  # (V, d_w)
-
-    @torch.inference_mode()
-    def rank(batch: Batch, candidates: range, k: int) -> Tensor:
-        model.eval()
-        batch, psi = batch.to(device), model.psi(given)
-        if users is None:
-            queries = model(batch, psi)  # (N, d), in float32: bfloat16 would make ties
-        else:
-            queries = model.queries(batch.query_images[batch.mask], users(batch, psi))
-        return top_hashtags(queries, psi, model.phi_tag, candidates, k)[1]  # (N, k)
-
-    return rank
+    return ModelRanker(model, hashtags.psi.to(device), users)

@@ -53,7 +53,7 @@ class HashtagCounts(nn.Module):
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """Users after 0 to T photos: (B, T + 1, d_u); psi is not read."""
         counted = first_uses(batch) if self.binary else None
-        sums = photo_sums(batch, self.columns, counted)  # (B, T, d_u)
+        sums = batch.padded(photo_sums(batch, self.columns, counted))  # (B, T, d_u)
         return F.pad(sums.cumsum(dim=1), (0, 0, 1, 0))  # (B, T + 1, d_u)
 
 

@@ -147,7 +147,7 @@ class HashtagModel(nn.Module):
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """One query per photo of the batch, each from the photos before it: (N, d)."""
         users = self.users(batch, psi)[:, :-1]  # photo t + 1 after t photos: (B, T, d_u)
-        return self.queries(batch.query_images[batch.mask], users[batch.mask])  # (N, d)
+        return self.queries(batch.of_photos(batch.query_images), batch.of_photos(users))  # (N, d)
 
     def scores(self, queries: Tensor, psi: Tensor) -> Tensor:
         """Equation 7's f of every query and hashtag: (N, d), (V, d_w) -> (N, V)."""

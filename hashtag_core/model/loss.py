@@ -4,7 +4,7 @@ With 442,000 hashtags the scores are not the problem: phi_tag(psi(y)) of all has
 that every step would compute and keep, with a gradient as large. So the loss goes over the
 vocabulary in chunks, twice: once for the normaliser of Equation 8, once for the gradients, with
 each chunk's phi_tag computed again. Only psi, the queries and one chunk are ever in memory, and all
-is exact.
+is exact. A small vocabulary is one chunk, and nothing is computed twice.
 
 Shapes: N photos, V hashtags, C hashtags of a chunk, d_w word vector, d
 joint space.
@@ -19,6 +19,7 @@ from torch.autograd.function import once_differentiable
 from hashtag_core.model.products import fold, product
 
 CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
+ONE_CHUNK = 4  # times as much, where all hashtags fit into it
 
 
 def softmax_loss(
@@ -58,6 +59,8 @@ def chunk_size(queries: Tensor, psi: Tensor) -> int:
     """How many hashtags fit into `CHUNK_BYTES`: their scores, their tags, and the gradients."""
     budget = CHUNK_BYTES.get(queries.device.type, CHUNK_BYTES["cpu"])
     numbers = 2 * len(queries) + 4 * queries.shape[1] + psi.shape[1]
+    if 4 * numbers * len(psi) <= ONE_CHUNK * budget:
+        return max(len(psi), 1)
     return max(256, budget // (4 * numbers) // 256 * 256)
 
 
@@ -76,41 +79,50 @@ class _ChunkedSoftmax(torch.autograd.Function):
         for start in range(0, len(psi), chunk):
             ids = slice(start, min(start + chunk, len(psi)))
             pieces.append((ids, ((targets >= ids.start) & (targets < ids.stop)).nonzero()[:, 0]))
+        learns = any(ctx.needs_input_grad)
+        once = len(pieces) == 1
+
+        def look_at(ids: slice, learns: bool) -> tuple[Tensor, Tensor, Tensor]:
+            with torch.set_grad_enabled(learns):
+                given = psi[ids].detach().requires_grad_(learns and psi.requires_grad)  # (C, d_w)
+                tags = tag_side(given)  # (C, d)
+            scores = product(queries, tags.detach()).to(exact)  # Eq. 7: (N, C)
+            return given, tags, scores
 
         log_z = torch.full(queries.shape[:1], -torch.inf, dtype=exact, device=queries.device)
         of_targets = torch.zeros_like(log_z)  # (N,)
         for ids, n in pieces:
-            scores = product(queries, tag_side(psi[ids])).to(exact)  # Eq. 7: (N, C)
+            given, tags, scores = look_at(ids, learns and once)
             log_z = torch.logaddexp(log_z, scores.logsumexp(dim=1))  # (N,)
             of_targets[n] = scores[n, targets[n] - ids.start]
         weights = weights.to(exact)
         loss = (weights * (log_z - of_targets)).sum()  # Eq. 8 and 9
 
-        if not any(ctx.needs_input_grad):
+        if not learns:
             return loss
         d_queries = torch.zeros_like(queries, dtype=exact)  # (N, d)
         d_psi = torch.empty_like(psi) if psi.requires_grad else None  # (V, d_w)
         d_parameters = [torch.zeros_like(p, dtype=exact) for p in parameters]
         unit = weights.abs().max().clamp(min=1e-30)  # w_n p_nv / unit is no fp16 zero
+        share = (weights / unit)[:, None]  # (N, 1)
         for ids, n in pieces:
-            with torch.enable_grad():
-                given = psi[ids].detach().requires_grad_(psi.requires_grad)  # (C, d_w)
-                tags = tag_side(given)  # (C, d)
-            scores = product(queries, tags.detach()).to(exact)  # (N, C)
-            d_scores = scores.sub_(log_z[:, None]).exp_().mul_(weights[:, None] / unit)
-            d_scores[n, targets[n] - ids.start] -= weights[n] / unit
-            d_scores = d_scores.to(tags.dtype)
+            if not once:
+                given, tags, scores = look_at(ids, learns)
+            d_scores = scores.sub_(log_z[:, None]).exp_()  # p of Eq. 8
+            d_scores[n, targets[n] - ids.start] -= 1
+            d_scores = d_scores.to(tags.dtype)  # times its photo's share: it comes below
             d_queries += product(d_scores, tags.detach().T)
             inputs = [given, *parameters] if psi.requires_grad else list(parameters)
             if not inputs:
                 continue
-            d_tags = product(d_scores.T, queries.to(tags.dtype).T)  # (C, d)
+            d_tags = product(d_scores.T, (queries * share).to(tags.dtype).T)  # (C, d)
             gradients = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
             if psi.requires_grad:
                 d_psi[ids] = gradients[0] * unit
                 gradients = gradients[1:]
             for total, part in zip(d_parameters, gradients, strict=True):
                 total += part
+        d_queries *= share
         gradients = [d_queries * unit, d_psi, *(total * unit for total in d_parameters)]
         ctx.save_for_backward(*gradients)
         return loss

@@ -16,6 +16,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.fusion import Fusion, linear
+from hashtag_core.model.gru import GRU
 
 CHUNK = 65_536  # hashtags at a time
 
@@ -55,7 +56,7 @@ def stepwise(encoder: UserEncoder) -> StepwiseUserEncoder | None:
 
 
 def photo_sums(batch: Batch, vectors: Tensor, counted: Tensor | None = None) -> Tensor:
-    """Sum the vectors of each photo's hashtags: (V, d) -> (B, T, d), zeros where padded.
+    """Sum the vectors of each photo's hashtags: (V, d) -> (N, d).
 
     Args:
         batch: of N photos.
@@ -70,14 +71,12 @@ def photo_sums(batch: Batch, vectors: Tensor, counted: Tensor | None = None) -> 
         if counted is not None:
             chosen = chosen * counted[part, None]
         sums.index_add_(0, photo_of[part], chosen)
-    padded = sums.new_zeros(*batch.mask.shape, sums.shape[1])  # (B, T, d)
-    padded[batch.mask] = sums
-    return padded
+    return sums
 
 
 def hashtag_sums(batch: Batch, psi: Tensor) -> Tensor:
     """y_t of Equation 3, the sum of psi over each photo's hashtags: (V, d_w) -> (B, T, d_w)."""
-    return photo_sums(batch, psi)
+    return batch.padded(photo_sums(batch, psi))
 
 
 class PairEncoder(nn.Module):
@@ -109,7 +108,8 @@ class PairEncoder(nn.Module):
 
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
         """Users after 0 to T photos: (B, T + 1, d_u), from psi of all hashtags, (V, d_w)."""
-        x = self.pair(batch.history_images, hashtag_sums(batch, psi))  # (B, T, d_pair)
+        images, y = batch.of_photos(batch.history_images), photo_sums(batch, psi)  # (N, …)
+        x = batch.padded(self.pair(images, y))  # (B, T, d_pair)
         states = self.aggregate(x)  # (B, T, d_u)
         return F.pad(states, (0, 0, 1, 0))  # h_0 = 0 in front: (B, T + 1, d_u)
 
@@ -130,7 +130,7 @@ class GRUEncoder(PairEncoder):
         self, d_i: int, d_w: int, d_x: int, d_u: int, fusion: Fusion | None = None
     ) -> None:
         super().__init__(d_i, d_w, d_x, fusion)
-        self.gru = nn.GRU(self.d_pair, d_u, batch_first=True)
+        self.gru = GRU(self.d_pair, d_u)
         self.d_u = d_u
 
     def aggregate(self, x: Tensor) -> Tensor:

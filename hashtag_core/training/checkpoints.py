@@ -30,7 +30,7 @@ class Checkpoint:
         folder: the run folder; None keeps nothing.
         identity: what is trained, on what and how, as plain data. No training goes on from the
             checkpoint of another one.
-        seconds: so much time at least lies between two checkpoints within an epoch.
+        seconds: so much time at least lies between two checkpoints.
         processes: who trains together: all read, the first one writes.
     """
 

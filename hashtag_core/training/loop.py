@@ -58,15 +58,15 @@ def fit(
         valid: the validation users' histories.
         hashtags: the vocabulary.
         train_config: how to train; `TrainConfig.paper()` where not given.
-        folder: where to keep the checkpoint and the best model so far, `save_run`'s format; None
-            keeps nothing.
+        folder: where to keep checkpoints and, in `save_run`'s format, the model; with a checkpoint
+            at the end of an epoch that is the best so far, its model, too. None keeps nothing.
         device: where to compute; chosen automatically where not given.
         provenance: what run.json shall say about where the data come from.
         description: what the progress bar says.
         on_epoch: called after each epoch with the model as it is then and the log so far, in the
             first process; once more, perhaps, where the training was killed just then.
-        checkpoint_seconds: within an epoch, write a checkpoint at most this often; 0 for after
-            every step. There is one at the end of each epoch.
+        checkpoint_seconds: write a checkpoint at most this often; 0 for after every step and every
+            epoch.
 
     Returns:
         (model, log): log has a dict per epoch: epoch, loss, and the validation's R@10 and A@1.
@@ -101,7 +101,8 @@ def fit(
         train, settings.users_per_batch, True, generator, rank, processes.number
     )
     valid_batches = batches(valid, 16, rank=rank, processes=processes.number)
-    optimizer = torch.optim.Adam(model.to(device).parameters(), lr=settings.learning_rate)
+    parameters = model.to(device).parameters()
+    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=settings.epochs * len(train_batches)
     )
@@ -131,9 +132,11 @@ def fit(
             bar.set_postfix(loss=f"{log[-1]['loss']:.2f}", R10=f"{result['R@10']:.1f}")
             if first and on_epoch is not None:
                 on_epoch(model, log)
-            checkpoint.write(progress.state())  # first: beside it a run counts as unfinished
-            if is_best and first and folder is not None:
-                save_run(folder, model, hashtags, settings, log, provenance)
+            if checkpoint.due():
+                checkpoint.write(progress.state())
+                if is_best and folder is not None:
+                    save_run(folder, model, hashtags, settings, log, provenance)
+        checkpoint.write(progress.state())  # first: beside it a run counts as unfinished
         model.load_state_dict(progress.best_weights)
         if first and folder is not None:  # now with the whole log
             save_run(folder, model, hashtags, settings, progress.log, provenance)
