@@ -19,6 +19,17 @@ from hashtag_core.repository import repository_folder
 from hashtag_core.training.state import TrainConfig
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", help="with -m gpu: compute there instead of on a GPU; cpu")
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`-m gpu` reads no other tests: they need packages that machines with a GPU often lack."""
+    if config.option.markexpr == "gpu" and collection_path.name.startswith("test_"):
+        return True
+    return None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Tensors this small take longer to share among threads than to compute."""

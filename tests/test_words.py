@@ -1,10 +1,14 @@
 """psi(hashtag) is the sum of its words' vectors; this is how its words are found."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from hashtag_core.data.words import known_words, load_word_vectors, psi
+from hashtag_core.data.words import WordVectors, known_words, load_word_vectors, psi
 from hashtag_core.errors import InputError
 
 WORDS = ["sun", "set", "the", "black", "white", "cat", "ting", "cafe", "ab", "naïve", "sunset"]
@@ -145,6 +149,93 @@ def test_windows_line_ends_are_read(tmp_path):
     path = tmp_path / "vectors.txt"
     path.write_bytes(b"the 1 2\r\ncat 3 4\r\n")
     assert np.allclose(load_word_vectors(path)["cat"], [3, 4])
+
+
+@pytest.mark.parametrize("size", [2, 7, 300])
+def test_vectors_of_a_file_are_the_numbers_that_stand_there(size, tmp_path):
+    rows = np.random.default_rng(size).normal(size=(500, size)).astype(np.float32)
+    lines = (f"word{i} {' '.join(map(str, row))}\n" for i, row in enumerate(rows.tolist()))
+    loaded = load_word_vectors(written(tmp_path, "".join(lines)))
+    assert loaded.vectors.dtype == np.float32 and loaded.vector_size == size
+    assert np.array_equal(loaded.vectors, rows)
+    assert loaded.key_to_index == {f"word{i}": i for i in range(500)}
+
+
+# ---- a KeyedVectors that is filled from outside, and what is there without gensim
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_loaded_vectors_are_whole_keyed_vectors(installed, tmp_path):
+    """As if gensim had filled it: everything it can do works, and more words can be added."""
+    path = written(tmp_path, "the 1 2.5\ncat -3 4e-1\nsun 1 2.4\n")
+    loaded = load_word_vectors(None if installed else path)
+    assert isinstance(loaded, KeyedVectors)
+    filled = KeyedVectors(loaded.vector_size, count=0)
+    filled.add_vectors(loaded.index_to_key[:50], loaded.vectors[:50])
+    for word in filled.index_to_key:
+        assert np.array_equal(loaded[word], filled[word])
+        assert loaded.get_index(word) == filled.get_index(word)
+    nearest = [loaded.most_similar("the", topn=1)[0][0]]
+    assert installed or nearest == ["sun"] == [filled.most_similar("the", topn=1)[0][0]]
+    words = len(loaded)
+    loaded.add_vectors(["a new word"], np.ones((1, loaded.vector_size)))
+    assert len(loaded) == len(loaded.vectors) == words + 1
+    assert loaded.get_index("a new word") == words and (loaded["a new word"] == 1).all()
+
+
+def test_what_is_written_into_the_installed_vectors_stays_in_memory(glove):
+    loaded = load_word_vectors()
+    loaded.vectors[loaded.key_to_index["cat"]] = 0
+    assert not psi("cat", loaded).any()
+    assert psi("cat", glove).any() and psi("cat", load_word_vectors()).any()
+
+
+def test_word_vectors_without_gensim_are_those_with_it(glove, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "gensim.models", None)  # importing it fails
+    plain = load_word_vectors()
+    assert isinstance(plain, WordVectors)
+    assert (len(plain), plain.vector_size) == (len(glove), glove.vector_size)
+    assert plain.index_to_key == glove.index_to_key and plain.key_to_index == glove.key_to_index
+    assert np.array_equal(plain.vectors, glove.vectors)
+    assert "hashtag" in plain and "xyzzyxyzzy" not in plain
+    for hashtag in ("cat", "black+white", "jumpingspiderphoto", "xyzzyxyzzy"):
+        assert np.array_equal(psi(hashtag, plain), psi(hashtag, glove))
+    assert repr(plain) == "WordVectors: 400,000 words of 50 numbers"
+    of_file = load_word_vectors(written(tmp_path, "the 1 2.5\ncat -3 4e-1\n"))
+    assert of_file.index_to_key == ["the", "cat"] and "cat" in of_file
+
+
+LOADED = """
+import re, sys
+import gensim.models, numpy, pyarrow.parquet
+from pathlib import Path
+from hashtag_core.data.words import load_vocabulary, load_word_vectors
+
+def most():  # bytes, of this process alone
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+path = sys.argv[1] if len(sys.argv) > 1 else None
+load_vocabulary(path)
+before = most()
+vectors = load_word_vectors(path)
+print((most() - before) / vectors.vectors.nbytes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc")
+@pytest.mark.parametrize("installed", [False, True])
+def test_vectors_are_in_memory_once(installed, tmp_path):
+    """As multiples of the matrix: how much more memory than for the words alone is ever taken."""
+    if not installed:
+        row = " 0.25" * 300
+        lines = (f"w{i}{row}\n" for i in range(10_000))
+        path = written(tmp_path, "".join(lines))
+    root, arguments = Path(__file__).parents[1], [] if installed else [str(path)]
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, cwd=root
+    )
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < (1.0 if installed else 1.6)
 
 
 def error_of(path) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.benchmarks.measure import Meter, compare
 from hashtag_core.data.histories import Batch
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.model.user_encoders import hashtag_sums
 from hashtag_core.training.loop import train_step
 
-USERS, PHOTOS, HASHTAGS = 16, 100, 4_000  # PHOTOS of each user on average, HASHTAGS in the loss
-PREFIXES = 100  # T of the second comparison
+# of `photos` each on average; the second comparison is of a user with `prefixes` photos
+SIZES = {"users": 16, "photos": 100, "prefixes": 100}
+QUICK = {"users": 8, "photos": 20, "prefixes": 50}
+HASHTAGS = 4_000  # in the loss
 
 
 def make_batches(
@@ -45,8 +47,8 @@ def make_batches(
 def training(
     device: str,
     users_per_batch: int,
-    users: int = USERS,
-    photos: int = PHOTOS,
+    users: int,
+    photos: int,
     hashtags: int = HASHTAGS,
     config: ModelConfig | None = None,
 ) -> Callable[[], dict[str, Tensor]]:
@@ -57,7 +59,7 @@ def training(
     torch.manual_seed(0)
     model = HashtagModel(config).to(device)
     psi = torch.randn(hashtags, config.d_w).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
     def work() -> dict[str, Tensor]:
         for batch in loader:
@@ -68,9 +70,9 @@ def training(
     return work
 
 
-def encoding(device: str, way: str) -> Callable[[], dict[str, Tensor]]:
+def encoding(device: str, way: str, prefixes: int) -> Callable[[], dict[str, Tensor]]:
     """The user before each of T photos, in one pass, or by encoding every history anew."""
-    [batch] = [b.to(device) for b in make_batches(1, 1, PREFIXES, HASHTAGS)]
+    [batch] = [b.to(device) for b in make_batches(1, 1, prefixes, HASHTAGS)]
     torch.manual_seed(0)
     encoder = HashtagModel(ModelConfig.small(1280, 50)).to(device).user_encoder
     psi = torch.randn(HASHTAGS, 50).to(device)
@@ -89,13 +91,20 @@ def encoding(device: str, way: str) -> Callable[[], dict[str, Tensor]]:
     return work
 
 
-def run(device: str, repeats: int = 3) -> list[dict]:
+def count(device: str, repeats: int, **sizes) -> int:
+    """How many measurements `run` makes."""
+    return 4
+
+
+def run(meter: Meter, users: int, photos: int, prefixes: int) -> Iterator[dict]:
     """Both comparisons; a time ratio of 1/4 is four times as many users a second."""
-    several = measure(training, device, repeats, users_per_batch=USERS)
-    one = measure(training, device, repeats, users_per_batch=1)
-    at_once = measure(encoding, device, repeats, way="one pass")
-    anew = measure(encoding, device, repeats, way="every history anew")
-    return [
-        compare("batching", f"training, {USERS} users a batch", "one user a batch", several, one),
-        compare("batching", "all histories in one GRU pass", "every history anew", at_once, anew),
-    ]
+    name = f"training, {users} users a batch"
+    both = {"users": users, "photos": photos}
+    several = meter.measure(name, training, users_per_batch=users, **both)
+    one = meter.measure("training, one user a batch", training, users_per_batch=1, **both)
+    yield compare("batching", name, "one user a batch", several, one)
+    ways = ("one pass", "every history anew")
+    at_once, anew = (
+        meter.measure(f"histories, {way}", encoding, way=way, prefixes=prefixes) for way in ways
+    )
+    yield compare("batching", "all histories in one GRU pass", ways[1], at_once, anew)

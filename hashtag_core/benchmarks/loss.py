@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.benchmarks.measure import Meter, compare
 from hashtag_core.model.loss import softmax_loss
 
 SIZES = {"hashtags": 442_000, "photos": 200, "d_w": 300, "d": 1024}
+QUICK = {"hashtags": 5_000, "photos": 50, "d": 256}
 
 
 def make(
@@ -49,38 +50,41 @@ def case(device: str, way: str, folds: bool, **sizes) -> Callable[[], dict[str, 
     return work
 
 
-def run(device: str, repeats: int = 3, **sizes) -> list[dict]:
-    """All comparisons; `sizes` replaces some of `SIZES`.
+def errors(device: str, **sizes) -> Callable[[], dict[str, Tensor]]:
+    """The relative errors of the loss and its gradients in float32, against float64."""
+    ours = case(device, "ours", True, **sizes)
+    exactly = case(device, "F.cross_entropy", True, **sizes, dtype=torch.float64)
 
-    Returns:
-        Rows of `measure.compare`.
-    """
-    sizes = {**SIZES, **sizes}
-    ways = ["ours", "F.cross_entropy"]
-    if hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.12 and later
-        ways.append("F.linear_cross_entropy, chunked")
-    rows = []
+    def work() -> dict[str, Tensor]:
+        found, exact = ours(), exactly()
+        return {n: (found[n].double() - x).norm() / x.norm() for n, x in exact.items()}
+
+    return work
+
+
+def ways(folds: bool) -> list[str]:
+    """What is measured where the tag side folds, and where it does not; ours comes first."""
+    plain = ["ours", "F.cross_entropy"]
+    if folds and hasattr(nn, "LinearCrossEntropyOptions"):  # torch 2.12 and later
+        plain.append("F.linear_cross_entropy, chunked")
+    return plain
+
+
+def count(device: str, repeats: int, **sizes) -> int:
+    """How many measurements `run` makes."""
+    return len(ways(True)) + len(ways(False)) + 1
+
+
+def run(meter: Meter, **sizes) -> Iterator[dict]:
+    """A row for each alternative, and one with the errors, on fewer hashtags."""
     for folds in (True, False):
         name = "loss, tag side folded" if folds else "loss, tag side not folded"
-        measured = {
-            way: measure(case, device, repeats, way=way, folds=folds, **sizes)
-            for way in (ways if folds else ways[:2])
-        }
-        rows += [
-            compare("loss", name, way, measured["ours"], measured[way])
-            for way in list(measured)[1:]
-        ]
-    rows.append(_exactness(device, sizes))
-    return rows
-
-
-def _exactness(device: str, sizes: dict) -> dict:
-    """The relative errors of the gradients in float32, against float64, on fewer hashtags."""
+        ours, *others = ways(folds)
+        our_time = meter.measure(f"{name}: {ours}", case, way=ours, folds=folds, **sizes)
+        for way in others:
+            time = meter.measure(f"{name}: {way}", case, way=way, folds=folds, **sizes)
+            yield compare("loss", name, way, our_time, time)
     few = {**sizes, "hashtags": min(sizes["hashtags"], 20_000)}
-    ours = case(device, "ours", True, **few)()
-    exact = case(device, "F.cross_entropy", True, **few, dtype=torch.float64)()
-    errors = {
-        name: float((ours[name].double() - exact[name]).norm() / exact[name].norm())
-        for name in exact
-    }
-    return {"benchmark": "loss", "case": "relative error, float32", "against": "float64", **errors}
+    found = meter.measure("loss, errors", errors, repeats=0, **few).result
+    row = {"benchmark": "loss", "case": "relative error, float32", "against": "float64"}
+    yield row | {name: float(error) for name, error in found.items()}

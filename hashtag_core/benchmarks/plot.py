@@ -39,7 +39,8 @@ def plot_benchmark(rows: list[dict], path: str | Path | None = None) -> Figure:
         panels[0].set_yticks(range(len(rows)), names)
         panels[0].invert_yaxis()
         devices = dict.fromkeys(f"({row['device']}, torch {row['torch']})" for row in rows)
-        title = "\n".join(["hashtag-core benchmark", *devices])
+        quick = " --quick: small sizes" if any(row.get("quick") for row in rows) else ""
+        title = "\n".join([f"hashtag-core benchmark{quick}", *devices])
         figure.suptitle(title, x=0.01, ha="left", parse_math=False)
         save(figure, path)
     return figure

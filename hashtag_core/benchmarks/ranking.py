@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.benchmarks.measure import Meter, compare, installed
 from hashtag_core.evaluation.ranking import top_hashtags
 
 SIZES = {"hashtags": 568_000, "photos": 200, "d": 1024}
+QUICK = {"hashtags": 20_000}
 K = 10
 
 
@@ -41,14 +41,21 @@ def case(
     return work
 
 
-def run(device: str, repeats: int = 5, **sizes) -> list[dict]:
-    """All comparisons; `sizes` replaces some of `SIZES`."""
-    sizes = {**SIZES, **sizes}
-    ways = ["ours", "the bare product"]
-    if device == "cpu" and find_spec("faiss"):
-        ways.append("faiss IndexFlatIP")
-    measured = {way: measure(case, device, repeats, way=way, **sizes) for way in ways}
-    return [
-        compare("ranking", f"exact top {K}", way, measured["ours"], measured[way])
-        for way in ways[1:]
-    ]
+def ways(device: str) -> list[str]:
+    """What is measured; ours comes first."""
+    faiss = ["faiss IndexFlatIP"] if device == "cpu" and installed("faiss") else []
+    return ["ours", "the bare product", *faiss]
+
+
+def count(device: str, repeats: int, **sizes) -> int:
+    """How many measurements `run` makes."""
+    return len(ways(device))
+
+
+def run(meter: Meter, **sizes) -> Iterator[dict]:
+    """A row for each alternative."""
+    ours, *others = ways(meter.device)
+    our_time = meter.measure(f"ranking: {ours}", case, way=ours, **sizes)
+    for way in others:
+        time = meter.measure(f"ranking: {way}", case, way=way, **sizes)
+        yield compare("ranking", f"exact top {K}", way, our_time, time)

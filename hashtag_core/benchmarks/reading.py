@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hashtag_core.benchmarks.measure import compare, measure
+from hashtag_core.benchmarks.measure import Meter, compare
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches, prefetched
@@ -20,13 +21,38 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.training.loop import train_step
 
-USERS, PHOTOS, D_I, HASHTAGS, D_W = 96, 100, 2048, 4_000, 300
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SIZES = {"users": 96, "photos": 100, "d_i": 2048}  # each user has so many photos
+QUICK = {"users": 16, "photos": 20}
+HASHTAGS, D_W = 4_000, 300
 
 
-def make_collection(folder: Path) -> None:
+def write_features(folder: Path, users: int, photos: int, d_i: int) -> None:
     """Write features.npy of all users' photos."""
     rng = np.random.default_rng(0)
-    np.save(folder / "features.npy", rng.normal(size=(USERS * PHOTOS, D_I)).astype(np.float16))
+    np.save(folder / "features.npy", rng.normal(size=(users * photos, d_i)).astype(np.float16))
+
+
+def made_up(photos: Sequence[int], hashtags: int, d_w: int) -> tuple[pa.Table, Hashtags]:
+    """The photos of users with so many each, and the hashtags of which each photo has two."""
+    import pyarrow as pa
+
+    users = np.repeat(np.arange(len(photos)), photos)
+    rows = range(len(users))
+    table = pa.table(
+        {
+            "photo_id": [f"{row:06d}" for row in rows],
+            "user": [f"{user:04d}" for user in users],
+            "time": pa.array([None] * len(rows), pa.timestamp("s")),
+            "hashtags": [[f"h{row % hashtags}", f"h{(7 * row + 1) % hashtags}"] for row in rows],
+        }
+    )
+    torch.manual_seed(0)
+    names = [f"h{i}" for i in range(hashtags)]
+    counts = torch.ones(hashtags, dtype=torch.long)  # all are seen
+    return table, Hashtags(names, torch.randn(hashtags, d_w), counts)
 
 
 def open_cold(folder: Path) -> np.ndarray:
@@ -39,28 +65,16 @@ def open_cold(folder: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def case(device: str, ahead: bool, folder: Path) -> Callable[[], dict[str, Tensor]]:
+def case(
+    device: str, ahead: bool, folder: Path, users: int, photos: int, d_i: int
+) -> Callable[[], dict[str, Tensor]]:
     """An epoch over users whose features come from the disk; "waiting" is its share of the time."""
-    import pyarrow as pa
-
-    rows = np.arange(USERS * PHOTOS)
-    table = pa.table(
-        {
-            "photo_id": [f"{row:06d}" for row in rows],
-            "user": [f"{row // PHOTOS:04d}" for row in rows],
-            "time": pa.array([None] * len(rows), pa.timestamp("s")),
-            "hashtags": [[f"h{row % HASHTAGS}", f"h{(7 * row + 1) % HASHTAGS}"] for row in rows],
-        }
-    )
-    torch.manual_seed(0)
-    names = [f"h{i}" for i in range(HASHTAGS)]
-    counts = torch.ones(HASHTAGS, dtype=torch.long)
-    hashtags = Hashtags(names, torch.randn(HASHTAGS, D_W), counts)
-    histories = UserHistories(PhotoCollection(table, open_cold(folder), {}), hashtags, range(USERS))
+    table, hashtags = made_up([photos] * users, HASHTAGS, D_W)
+    histories = UserHistories(PhotoCollection(table, open_cold(folder), {}), hashtags, range(users))
     config = ModelConfig.small if device == "cpu" else ModelConfig.paper
-    model = HashtagModel(config(D_I, D_W)).to(device)
+    model = HashtagModel(config(d_i, D_W)).to(device)
     psi = hashtags.psi.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True)
 
     def work() -> dict[str, Tensor]:
         histories.features = open_cold(folder)
@@ -78,13 +92,21 @@ def case(device: str, ahead: bool, folder: Path) -> Callable[[], dict[str, Tenso
     return work
 
 
-def run(device: str, repeats: int = 3) -> list[dict]:
+def count(device: str, repeats: int, **sizes) -> int:
+    """How many measurements `run` makes."""
+    return 2
+
+
+def run(meter: Meter, **sizes) -> Iterator[dict]:
     """One row: an epoch's time, and the shares of it that the model waits."""
+    names = ("features read ahead", "read between the steps")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make_collection(folder)
-        ahead = measure(case, device, repeats, ahead=True, folder=folder)
-        between = measure(case, device, repeats, ahead=False, folder=folder)
-    shares = [float(took.result.pop("waiting")) for took in (ahead, between)]
-    row = compare("reading", "features read ahead", "read between the steps", ahead, between)
-    return [{**row, "waiting": shares[0], "against_waiting": shares[1]}]
+        write_features(folder, **sizes)
+        ahead, between = (
+            meter.measure(what, case, ahead=what == names[0], folder=folder, **sizes)
+            for what in names
+        )
+    shares = [float(found.result.pop("waiting")) for found in (ahead, between)]
+    row = compare("reading", *names, ahead, between)
+    yield {**row, "waiting": shares[0], "against_waiting": shares[1]}

@@ -1,7 +1,8 @@
 """Word vectors, and the representation psi(hashtag) that is made of them (§3.1, Equation 3).
 
 A hashtag of several words is the sum of their vectors: psi(black+white) = psi(black) + psi(white).
-Word vectors are a gensim `KeyedVectors`, or anything with its `key_to_index` and `vectors`.
+Word vectors are a gensim `KeyedVectors`, or anything with its `key_to_index` and `vectors`, such
+as the `WordVectors` here where gensim is not installed. Shapes: W words, d_w word vector.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +36,40 @@ MAX_LINE = 2**20  # characters of a line of a file
 MAX_SIZE = 10_000  # numbers of a word vector
 
 
-def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
+@dataclass(eq=False)
+class WordVectors:
+    """What this library reads of gensim's `KeyedVectors`; in its place where gensim is missing.
+
+    Attributes:
+        index_to_key: W words.
+        key_to_index: word -> its place among them.
+        vectors: (W, d_w) float32.
+    """
+
+    index_to_key: list[str]
+    key_to_index: dict[str, int]
+    vectors: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"WordVectors: {len(self):,} words of {self.vector_size} numbers"
+
+    def __len__(self) -> int:
+        return len(self.index_to_key)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.key_to_index
+
+    @property
+    def vector_size(self) -> int:
+        """d_w."""
+        return self.vectors.shape[1]
+
+
+def load_word_vectors(path: str | Path | None = None) -> KeyedVectors | WordVectors:
     """GloVe vectors, from a file as Stanford publishes them or from the installed package.
+
+    They are in memory once: the installed ones are mapped from their file, of which only what is
+    used is read, and those of a text file are gathered in one array that grows.
 
     Args:
         path: a text file, one word and its numbers a line (glove.42B.300d.txt, say, whose 1.9
@@ -42,21 +77,30 @@ def load_word_vectors(path: str | Path | None = None) -> KeyedVectors:
             installed with hashtag_core (400,000 words, public domain).
 
     Returns:
-        KeyedVectors in the file's order, which for GloVe is the order of frequency.
+        KeyedVectors in the file's order, which for GloVe is the order of frequency; where gensim
+        is not installed, `WordVectors`.
 
     Raises:
         InputError: where the file is missing or a line does not fit the first one.
     """
-    from gensim.models import KeyedVectors
-
     if path is None:
-        vectors = np.load(_installed("glove_6B_50d_emb.npy"), allow_pickle=False)
         words = load_vocabulary()
+        mapped = np.load(_installed("glove_6B_50d_emb.npy"), mmap_mode="c", allow_pickle=False)
+        vectors = np.asarray(mapped)  # "c": what is written into it stays in memory
     else:
-        words, rows = zip(*_glove_lines(Path(path)), strict=True)
-        vectors = np.stack(rows)
+        words, numbers = [], array("f")
+        for word, vector in _glove_lines(Path(path)):
+            words.append(word)
+            numbers.frombytes(vector.tobytes())
+        vectors = np.frombuffer(numbers, dtype=np.float32).reshape(len(words), -1)
+    places = {word: i for i, word in enumerate(words)}
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError:
+        return WordVectors(words, places, vectors)
     keyed = KeyedVectors(vectors.shape[1], count=0)
-    keyed.add_vectors(list(words), vectors)
+    keyed.index_to_key, keyed.key_to_index = words, places
+    keyed.vectors = vectors  # as it is: `add_vectors` would copy it twice
     return keyed
 
 

@@ -6,6 +6,9 @@ On CPUs torch multiplies float32 matrices with MKL, which leaves a third of an A
 
 from __future__ import annotations
 
+import os
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -23,8 +26,17 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return a @ b.T
 
 
+# oneDNN compiles a kernel for each new shape, and a training has a new one in each step. By default
+# it and torch keep 1,024 of them each: more than a gigabyte that is hardly ever used again.
+KERNELS = "8"  # kept; a step has about six shapes
+CACHES = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"  # read at the first kernel
+
+
+@cache
 def _has_onednn() -> bool:
     """Whether torch has the operator that `torch.compile` uses for linear layers."""
+    for name in CACHES:
+        os.environ.setdefault(name, KERNELS)
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 

@@ -115,7 +115,9 @@ def _predictor(study: Study) -> HashtagPredictor:
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to show.")
     model, hashtags = study.model(0, "open", MODEL), study.fold(0, "open").hashtags
-    return HashtagPredictor(model, hashtags, words=study.words, device=str(study.device))
+    predictor = HashtagPredictor(model, hashtags, words=study.words, device=str(study.device))
+    predictor.vectors = study.vectors  # not read a second time
+    return predictor
 
 
 def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]:
