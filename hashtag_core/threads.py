@@ -3,16 +3,19 @@
 torch shares the work of one operation among threads of OpenMP. A thread that is done waits for the
 others, by default in a busy loop, some milliseconds long: the fastest way on a quiet machine. Where
 another program wants the core, the loop takes it from the very thread that is waited for, and an
-epoch takes five to fifteen times as long. Threads that sleep while they wait lose little on a quiet
-machine, and nothing to a busy one. `hashtag-core benchmark crowded` measures both.
+epoch takes five to fifteen times as long. Threads that soon go to sleep instead lose little on a
+quiet machine, and little to a busy one. `hashtag-core benchmark crowded` measures both.
 """
 
 from __future__ import annotations
 
 import os
 
-WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}  # GNU's, LLVM's and Intel's OpenMP all read it
-OTHERS = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")  # by which one may have set it oneself
+WAIT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # every OpenMP reads it: sleep at once
+    "GOMP_SPINCOUNT": "1000",  # GNU's, which torch has on Linux: after some microseconds
+}
+OTHERS = ("KMP_BLOCKTIME", "KMP_LIBRARY")  # LLVM's and Intel's own
 
 
 def wait_without_spinning() -> None:

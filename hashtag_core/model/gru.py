@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hashtag_core.devices import one_thread
+
 
 class GRU(nn.GRU):
     """`torch.nn.GRU` of one layer, batch first: the same weights, the same numbers.
@@ -50,17 +52,18 @@ class _GRU(torch.autograd.Function):
         """The states after each photo; what the gradients need is kept in `ctx`."""
         photos, users, d = len(x), len(h_0), len(h_0[0])
         from_x = torch.addmm(b, x.flatten(0, 1), W.T).view(photos, users, 3 * d)
-        r_and_z, n = from_x.split([2 * d, d], dim=2)
-        from_h = x.new_empty(photos, users, 3 * d)
+        from_h = torch.empty_like(from_x)
         states = torch.cat([h_0[None], x.new_empty(photos, users, d)])  # (T + 1, B, d_u)
-        r, z = r_and_z.split(d, dim=2)
-        each = zip(*(part.unbind() for part in (from_h, r_and_z, r, z, n)), strict=True)
-        h, U_T = h_0, U.T
-        for h_after, (u, rz_t, r_t, z_t, n_t) in zip(states[1:].unbind(), each, strict=True):
-            torch.addmm(c, h, U_T, out=u)
-            rz_t.add_(u[:, : 2 * d]).sigmoid_()  # from here on gates stand in their place
-            n_t.addcmul_(r_t, u[:, 2 * d :]).tanh_()
-            h = torch.lerp(n_t, h, z_t, out=h_after)
+        both, n = from_x.split([2 * d, d], dim=2)
+        r, z = both.split(d, dim=2)
+        parts = states[:-1], states[1:], from_h, *from_h.split([2 * d, d], dim=2), both, r, z, n
+        with one_thread():
+            for t in zip(*(part.unbind() for part in parts), strict=True):
+                h, h_after, of_h, both_of_h, n_of_h, both_t, r_t, z_t, n_t = t
+                torch.addmm(c, h, U.T, out=of_h)
+                both_t.add_(both_of_h).sigmoid_()  # from here on the gates stand in their place
+                n_t.addcmul_(r_t, n_of_h).tanh_()
+                torch.lerp(n_t, h, z_t, out=h_after)
         ctx.save_for_backward(x, W, U, states, from_x, from_h[..., 2 * d :])
         return states[1:]
 
@@ -76,17 +79,18 @@ class _GRU(torch.autograd.Function):
         to_gates = torch.stack(  # of h_t to what comes from h_{t-1}: r, z, n
             [to_n * n_of_h * r * (1 - r), (before - n) * z * (1 - z), to_n * r], dim=2
         )  # (T, B, 3, d_u)
+        d_h = torch.cat([torch.zeros_like(before[:1]), d_states])  # to h_0, …, h_T: (T + 1, B, d_u)
         d_from_h = torch.empty_like(to_gates)
-        d_h = torch.empty_like(before)  # of the loss to h_t, over all that comes after it
-        coming = torch.zeros_like(before[0])
-        each = zip(*(x.unbind() for x in (d_h, d_states, z, to_gates, d_from_h)), strict=True)
-        for d_t, d_state, z_t, to_gates_t, d_gates_t in reversed(list(each)):
-            torch.add(coming, d_state, out=d_t)
-            torch.mul(to_gates_t, d_t[:, None], out=d_gates_t)
-            coming = torch.addmm(d_t * z_t, d_gates_t.flatten(1), U)
+        of_h = d_h[1:, :, None]  # (T, B, 1, d_u)
+        parts = d_h[:-1], d_h[1:], of_h, z, to_gates, d_from_h, d_from_h.flatten(2)
+        with one_thread():
+            for t in reversed(list(zip(*(part.unbind() for part in parts), strict=True))):
+                d_before, d_t, of_h_t, z_t, to_gates_t, d_gates_t, flat = t
+                torch.mul(to_gates_t, of_h_t, out=d_gates_t)
+                d_before.addcmul_(d_t, z_t).addmm_(flat, U)
         d_from_x = d_from_h.clone()
-        torch.mul(to_n, d_h, out=d_from_x[:, :, 2])
+        torch.mul(to_n, d_h[1:], out=d_from_x[:, :, 2])
         d_from_x, d_from_h = d_from_x.view(-1, 3 * d), d_from_h.view(-1, 3 * d)
         d_x = (d_from_x @ W).view_as(x) if ctx.needs_input_grad[0] else None
         d_W, d_U = d_from_x.T @ x.flatten(0, 1), d_from_h.T @ before.flatten(0, 1)
-        return d_x, coming, d_W, d_U, d_from_x.sum(dim=0), d_from_h.sum(dim=0)
+        return d_x, d_h[0], d_W, d_U, d_from_x.sum(dim=0), d_from_h.sum(dim=0)

@@ -86,7 +86,7 @@ class _ChunkedSoftmax(torch.autograd.Function):
             with torch.set_grad_enabled(learns):
                 given = psi[ids].detach().requires_grad_(learns and psi.requires_grad)  # (C, d_w)
                 tags = tag_side(given)  # (C, d)
-            scores = product(queries, tags.detach()).to(exact)  # Eq. 7: (N, C)
+            scores = product(queries, tags.detach(), once).to(exact)  # Eq. 7: (N, C)
             return given, tags, scores
 
         log_z = torch.full(queries.shape[:1], -torch.inf, dtype=exact, device=queries.device)
@@ -111,11 +111,11 @@ class _ChunkedSoftmax(torch.autograd.Function):
             d_scores = scores.sub_(log_z[:, None]).exp_()  # p of Eq. 8
             d_scores[n, targets[n] - ids.start] -= 1
             d_scores = d_scores.to(tags.dtype)  # times its photo's share: it comes below
-            d_queries += product(d_scores, tags.detach().T)
+            d_queries += d_scores @ tags.detach()
             inputs = [given, *parameters] if psi.requires_grad else list(parameters)
             if not inputs:
                 continue
-            d_tags = product(d_scores.T, (queries * share).to(tags.dtype).T)  # (C, d)
+            d_tags = d_scores.T @ (queries * share).to(tags.dtype)  # (C, d)
             gradients = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
             if psi.requires_grad:
                 d_psi[ids] = gradients[0] * unit

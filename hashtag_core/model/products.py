@@ -1,7 +1,8 @@
-"""One matrix product, by the fastest library that torch brings along: queries times hashtags.
+"""One matrix product, queries times hashtags, by the faster of the libraries torch brings along.
 
 On CPUs torch multiplies float32 matrices with MKL, which leaves a third of an AMD processor unused
-(`hashtag-core benchmark ranking` shows it). oneDNN, also in torch, does not.
+(`hashtag-core benchmark ranking` shows it). oneDNN, also in torch, does not, but it compiles a
+kernel for each new shape: milliseconds, and megabytes as long as it keeps it.
 """
 
 from __future__ import annotations
@@ -12,24 +13,26 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+ALIGNED = 16  # numbers: where a row has a multiple of so many, MKL is up to twice as fast
+KERNELS = "8"  # that oneDNN keeps; by default 1,024, more than a gigabyte of what comes once
+CACHES = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"  # read at the first kernel
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+
+def product(a: Tensor, b: Tensor, once: bool = False) -> Tensor:
     """The product a @ b.T, (N, d), (C, d) -> (N, C), in the dtype of both; without gradients.
 
     Args:
         a: (N, d).
         b: (C, d), of the same dtype; also a transposed matrix, without a copy.
+        once: whether products of these very sizes will hardly come again.
     """
     on_cpu = a.device.type == b.device.type == "cpu" and a.dtype == b.dtype == torch.float32
-    if on_cpu and _has_onednn():
+    if on_cpu and not once and _has_onednn():
         return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-    return a @ b.T
-
-
-# oneDNN compiles a kernel for each new shape, and a training has a new one in each step. By default
-# it and torch keep 1,024 of them each: more than a gigabyte that is hardly ever used again.
-KERNELS = "8"  # kept; a step has about six shapes
-CACHES = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"  # read at the first kernel
+    if not on_cpu:
+        return a @ b.T
+    rows = a.new_empty(len(a), -(-len(b) // ALIGNED) * ALIGNED)[:, : len(b)]
+    return torch.mm(a, b.T, out=rows)
 
 
 @cache
