@@ -37,13 +37,17 @@ SETTINGS: dict[str, dict[str, str | None]] = {
 }
 
 
-def case(device: str, users: int, photos: int) -> Callable[[], dict[str, Tensor]]:
-    """Two epochs of quickstart's training, with validation, on made-up users.
+def case(
+    device: str, users: int, photos: int, parts: dict | None = None, epochs: int = 2
+) -> Callable[[], dict[str, Tensor]]:
+    """Some epochs of quickstart's training, with validation, on made-up users.
 
     Args:
         device: where to compute.
         users: for training; there are some more for validation.
         photos: of each user on average.
+        parts: how the model's config differs from that of `ours (image+hashtag)`.
+        epochs: how many.
     """
     rng = np.random.default_rng(0)
     everybody = users + max(round(VALIDATION * users), 1)
@@ -53,11 +57,11 @@ def case(device: str, users: int, photos: int) -> Callable[[], dict[str, Tensor]
     collection = PhotoCollection(table, features, {})
     train = UserHistories(collection, hashtags, range(users))
     valid = UserHistories(collection, hashtags, range(users, everybody))
-    settings = replace(TrainConfig.small(), epochs=2)
+    settings = replace(TrainConfig.small(), epochs=epochs)
 
     def work() -> dict[str, Tensor]:
         torch.manual_seed(0)
-        model = HashtagModel(ModelConfig.small(D_I, D_W))
+        model = HashtagModel(ModelConfig.small(D_I, D_W, **(parts or {})))
         _, log = fit(model, train, valid, hashtags, settings, device=device)
         return {"loss": torch.tensor(log[-1]["loss"])}
 

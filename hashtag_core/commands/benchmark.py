@@ -14,7 +14,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import is_device
 from hashtag_core.printing import progress_bar, say
 
-BENCHMARKS = ("loss", "batching", "ranking", "reading", "training", "crowded", "ingest")
+BENCHMARKS = ("loss", "batching", "ranking", "reading", "training", "epoch", "crowded", "ingest")
 REPEATS = 3
 OF_THE_COMMAND = "hashtags", "rows"  # sizes that have an option
 
@@ -121,13 +121,15 @@ def _as_lines(row: dict) -> tuple[str, str]:
     if "time_ratio" not in row:
         numbers = {name: value for name, value in row.items() if isinstance(value, float)}
         return head, "    " + ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+    times = f"{row['seconds']:.3g} s / {row['against_seconds']:.3g} s"
+    text = f"    time {row['time_ratio']:.2f} ({times})"
     ratio = row["memory_ratio"]
-    memory = f"1/{1 / ratio:.1f}" if 0 < ratio < 1 else f"{ratio:.2f}"
-    text = (
-        f"    time {row['time_ratio']:.2f}"
-        f" ({row['seconds']:.3g} s / {row['against_seconds']:.3g} s)"
-        f"    memory {memory} ({row['megabytes']:,.0f} MB / {row['against_megabytes']:,.0f} MB)"
-    )
+    if ratio == ratio:
+        memory = f"1/{1 / ratio:.1f}" if 0 < ratio < 1 else f"{ratio:.2f}"
+        both = f"{row['megabytes']:,.0f} MB / {row['against_megabytes']:,.0f} MB"
+        text += f"    memory {memory} ({both})"
+    if "GFLOP" in row:
+        text += f"    {row['GFLOP']:.0f} GFLOP at {row['GFLOP a second']:.0f} GFLOP/s"
     if row["largest_difference"] == row["largest_difference"]:
         text += f"    largest difference {row['largest_difference']:.0e}"
     if "waiting" in row:
