@@ -165,3 +165,13 @@ def test_a_pass_looks_at_each_tile_once(monkeypatch):
     seen.clear()
     ranking.top_of_each(torch.randn(4, 3), torch.randn(50, 3), Side(), [range(35, 38)], 10)
     assert seen == [10]
+
+
+def test_it_ranks_also_where_float64_is_the_default():
+    scores = random_scores(5, 40, "any sign").double()
+    torch.set_default_dtype(torch.float64)
+    try:
+        _, ids = top(scores, 10)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert ids.tolist() == fully_sorted(scores, 10)

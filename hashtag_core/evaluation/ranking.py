@@ -60,7 +60,7 @@ def top_of_each(
             (torch.cat([scores for scores, _ in of_set]), torch.cat([ids for _, ids in of_set]))
             for of_set in zip(*parts, strict=True)
         ]
-    missing = torch.full((len(queries), k), -torch.inf, device=queries.device)
+    missing = queries.new_full((len(queries), k), -torch.inf, dtype=torch.float32)
     none = _to_keys(missing, torch.tensor(_LOW, device=queries.device))  # (N, k)
     queries, tag_side, offset = fold(queries, tag_side, len(psi))
     pieces = _pieces(sets)
