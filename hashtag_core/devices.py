@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,8 +77,15 @@ class Processes:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in this thread alone: small steps take less time than waking another one for each."""
+    """Compute in this thread alone: small steps take less time than waking another one for each.
+
+    Only where this is Python's main thread: the number is the process's, and two that set it at
+    once would not both find what was there before.
+    """
     threads = torch.get_num_threads()
+    if threads == 1 or threading.current_thread() is not threading.main_thread():
+        yield
+        return
     torch.set_num_threads(1)
     try:
         yield

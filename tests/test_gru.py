@@ -56,17 +56,42 @@ def test_equation_5_written_out():
         torch.testing.assert_close(state, h)
 
 
-def test_without_gradients_nothing_else_is_computed():
+def test_without_gradients_it_is_torchs():
     theirs, ours = both(3, 4, torch.float32)
     x = torch.randn(2, 6, 3)
     with torch.inference_mode():
-        torch.testing.assert_close(ours(x)[0], theirs(x)[0])
+        torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=0, atol=0)
     only = ours(x)[0].sum()  # x needs no gradient, and gets none
     only.backward()
     assert x.grad is None and ours.weight_hh_l0.grad.isfinite().all()
     for parameter in ours.parameters():
         parameter.requires_grad_(False)
     assert not ours(x)[0].requires_grad
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (2, 5, 7), (2, 3)])
+@pytest.mark.parametrize("begins", [None, (1, 2, 4), (2, 2, 4), (1, 3, 4), (2, 4)])
+def test_other_shapes_are_taken_or_refused_as_by_torch(shape, begins):
+    found = []
+    for gru in both(3, 4, torch.float32):
+        try:
+            states, last = gru(torch.zeros(shape), None if begins is None else torch.zeros(begins))
+            found.append((states.shape, last.shape))
+        except (RuntimeError, ValueError) as error:
+            found.append(type(error))
+    assert found[0] == found[1]
+
+
+def test_what_it_returns_can_be_changed_in_place():
+    theirs, ours = both(3, 4, torch.float32)
+    x = torch.randn(2, 6, 3)
+    for gru in (theirs, ours):
+        states, last = gru(x)
+        kept = last.detach().clone()
+        states.mul_(0)
+        assert torch.equal(last.detach(), kept)
+        (states.sum() + last.sum()).backward()
+    torch.testing.assert_close(ours.weight_hh_l0.grad, theirs.weight_hh_l0.grad)
 
 
 def test_under_autocast_it_is_torchs():

@@ -29,4 +29,4 @@ def test_products_of_ever_new_shapes_do_not_pile_up():
     """oneDNN compiles a kernel for each; all that are kept by default take more than 1 GB."""
     run = subprocess.run([sys.executable, "-c", PRODUCTS], capture_output=True, text=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr
-    assert float(run.stdout) < 60  # MB
+    assert float(run.stdout) < 150  # MB; 250 without a bound

@@ -1,15 +1,17 @@
 """A@k, P@k and R@k by hand, by a naive loop and by torchmetrics; the metrics of a whole fold."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import tiny_fold
+from helpers import tiny_fold, tiny_model
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalPrecision, RetrievalRecall
 
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.evaluation.metrics import HashtagMetrics, evaluate
+from hashtag_core.evaluation.ranking import ModelRanker
 
 
 def metrics_of(ranked, truth, num_candidates=100, ks=(1, 3), first=0):
@@ -218,3 +220,22 @@ def test_evaluate_ranks_and_counts_the_named_candidates_only(fold, which):
 def test_a_ranking_that_is_none_is_refused(ranked):
     with pytest.raises(ValueError, match="twice, or one outside"):
         update(HashtagMetrics((1,)), [ranked], [[3]], range(10))
+
+
+def test_a_model_in_a_class_of_ones_own_ranks_as_the_class_says(fold):
+    """Also where it has an attribute `several`, which the model's own ranker has; sets twice."""
+    _, hashtags, histories = fold
+
+    class Worst(ModelRanker):
+        def __call__(self, batch, candidates, k):
+            return super().__call__(batch, candidates, len(candidates)).flip(1)[:, :k]
+
+    worst = Worst(tiny_model(), hashtags.psi)
+    rankers = worst, lambda *arguments: worst(*arguments)
+    rankers[1].several = SimpleNamespace()
+    own, plain = (
+        evaluate(ranker, batches(histories, 3), hashtags, ("all", "seen", "all"))
+        for ranker in rankers
+    )
+    assert own == plain and list(own) == ["all", "seen"]
+    assert "hashtags" in repr(worst) and worst != Worst(tiny_model(), hashtags.psi)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,5 +65,29 @@ def test_one_thread_is_for_a_while():
         with pytest.raises(ValueError), one_thread():
             raise ValueError
         assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_threads_of_python_leave_the_number_as_it_is():
+    """Two that would set it at once would not both find what was there before."""
+    import torch
+
+    from hashtag_core.devices import one_thread
+
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+
+    def inside():
+        with one_thread():
+            seen.append(torch.get_num_threads())
+
+    try:
+        threads_of_python = [threading.Thread(target=inside) for _ in range(4)]
+        for thread in threads_of_python:
+            thread.start()
+        for thread in threads_of_python:
+            thread.join()
+        assert seen == [2] * 4 and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

@@ -22,7 +22,11 @@ OF_THE_COMMAND = "hashtags", "rows"  # sizes that have an option
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
     bench = commands.add_parser(
-        "benchmark", parents=[common], help="speed and memory against the alternatives"
+        "benchmark",
+        parents=[common],
+        help="speed and memory against the alternatives",
+        description="Each row is printed, and written to the file of --json in place of what was "
+        "there, as soon as it is measured.",
     )
     bench.add_argument("name", choices=(*BENCHMARKS, "all"))
     bench.add_argument(

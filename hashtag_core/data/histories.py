@@ -80,7 +80,7 @@ class Batch:
         return Batch(**(vars(self) | moved))
 
     def of_photos(self, x: Tensor) -> Tensor:
-        """What is not padding: (B, T, ...) -> (N, ...), which is `x[mask]`."""
+        """What is not padding: (B, T, ...) -> (N, ...), which is `x[mask]`, perhaps as a view."""
         return x.flatten(0, 1) if len(self.rows) == self.mask.numel() else x[self.mask]
 
     def padded(self, x: Tensor) -> Tensor:

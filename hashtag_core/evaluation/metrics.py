@@ -18,6 +18,7 @@ from torch import Tensor
 from hashtag_core.data.hashtags import CANDIDATES, Hashtags
 from hashtag_core.data.histories import Batch
 from hashtag_core.devices import Processes
+from hashtag_core.evaluation.ranking import ModelRanker
 
 Ranker = Callable[[Batch, range, int], Tensor]  # batch, candidates, k -> (N, k) ids, best first
 
@@ -93,9 +94,10 @@ class HashtagMetrics:
 
 
 def rank_each(ranker: Ranker, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
-    """The ranking of each set of candidates; a ranker that has `several` does them all at once."""
-    several = getattr(ranker, "several", None)
-    return several(batch, sets, k) if several else [ranker(batch, ids, k) for ids in sets]
+    """The ranking of each set of candidates; a model's are found in one pass."""
+    if type(ranker) is ModelRanker:  # a subclass may rank otherwise
+        return ranker.several(batch, sets, k)
+    return [ranker(batch, ids, k) for ids in sets]
 
 
 def evaluate(
@@ -118,7 +120,7 @@ def evaluate(
         {"seen": {"A@1": …, "photos": …}, …}, in per cent.
     """
     metrics = {which: HashtagMetrics() for which in candidates}
-    sets = [hashtags.candidates(which) for which in candidates]
+    sets = [hashtags.candidates(which) for which in metrics]
     for batch in batches:
         rankings = rank_each(ranker, batch, sets, max(HashtagMetrics().ks))
         for metric, ids, ranked in zip(metrics.values(), sets, rankings, strict=True):

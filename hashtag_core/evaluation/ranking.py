@@ -140,7 +140,7 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     return bits.int().view(torch.float32), _LOW - (keys & _LOW)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ModelRanker:
     """A ranker for `evaluate`, from a model's scores: (batch, candidates, k) -> (N, k) ids.
 
@@ -154,6 +154,9 @@ class ModelRanker:
     model: HashtagModel
     psi: Tensor
     users: Users | None = None
+
+    def __repr__(self) -> str:
+        return f"ModelRanker: {type(self.model).__name__}, {len(self.psi):,} hashtags"
 
     def __call__(self, batch: Batch, candidates: range, k: int) -> Tensor:
         """The k best of the candidates for each photo, best first: (N, k)."""

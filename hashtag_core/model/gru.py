@@ -18,7 +18,10 @@ from hashtag_core.devices import one_thread
 
 
 class GRU(nn.GRU):
-    """`torch.nn.GRU` of one layer, batch first: the same weights, the same numbers.
+    """`torch.nn.GRU` of one layer, batch first: the same weights and, but for rounding, numbers.
+
+    It is torch's own on a GPU, and where nothing is learned. Its gradients have no gradients: where
+    those are needed, or for a `PackedSequence`, take `torch.nn.GRU`.
 
     Args:
         d_x: size of the input.
@@ -36,12 +39,16 @@ class GRU(nn.GRU):
         h_t = (1 - z) n + z h_{t-1}, with the gates z = sigma(W_z x_t + U_z h_{t-1} + b_z) and
         r = sigma(W_r x_t + U_r h_{t-1} + b_r), and n = tanh(W_n x_t + b_n + r (U_n h_{t-1} + c_n)).
         """
-        if x.device.type != "cpu" or x.dim() != 3 or torch.is_autocast_enabled("cpu"):
-            return super().forward(x, h_0)
-        h = x.new_zeros(len(x), self.hidden_size) if h_0 is None else h_0[0]  # (B, d_u)
         weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
-        states = _GRU.apply(x.transpose(0, 1), h, *weights)  # (T, B, d_u)
-        return states.transpose(0, 1), states[-1:]
+        learned = torch.is_grad_enabled() and any(w.requires_grad for w in (x, *weights))
+        is_fit = x.device.type == "cpu" and x.dim() == 3 and x.numel() > 0
+        if not (learned and is_fit) or torch.is_autocast_enabled("cpu"):
+            return super().forward(x, h_0)
+        if h_0 is None:
+            h_0 = x.new_zeros(1, len(x), self.hidden_size)
+        self.check_forward_args(x, h_0, None)
+        states = _GRU.apply(x.transpose(0, 1), h_0[0], *weights)  # (T, B, d_u)
+        return states.transpose(0, 1).clone(), states[-1:].clone()
 
 
 class _GRU(torch.autograd.Function):
@@ -50,7 +57,7 @@ class _GRU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, h_0, W, U, b, c):
         """The states after each photo; what the gradients need is kept in `ctx`."""
-        photos, users, d = len(x), len(h_0), len(h_0[0])
+        photos, (users, d) = len(x), h_0.shape
         from_x = torch.addmm(b, x.flatten(0, 1), W.T).view(photos, users, 3 * d)
         from_h = torch.empty_like(from_x)
         states = torch.cat([h_0[None], x.new_empty(photos, users, d)])  # (T + 1, B, d_u)

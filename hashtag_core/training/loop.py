@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hashtag_core import __version__
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.histories import LONG, Batch, UserHistories
 from hashtag_core.data.loading import Batches, batches, prefetched, resident
@@ -95,6 +96,7 @@ def fit(
     if folder is not None:
         identity = _identity(model, train, valid, hashtags, settings, provenance)
     identity |= {"processes": processes.number, "device": device.type, "torch": torch.__version__}
+    identity["hashtag_core"] = __version__  # another one may round otherwise
     train, valid = resident((train, valid), device)
     generator = torch.Generator().manual_seed(settings.seed)  # order of users, targets
     train_batches = batches(
