@@ -33,6 +33,7 @@ from hashtag_core.evaluation.reduced_histories import last_photos
 from hashtag_core.model import joint_embedding, user_encoders
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.training import loop
+from hashtag_core.training.checkpoints import Checkpoint
 from hashtag_core.training.loop import fit
 from hashtag_core.training.state import TrainConfig
 
@@ -321,6 +322,7 @@ def test_training_reads_a_long_history_in_pieces_and_says_so(monkeypatch, capsys
 
 
 def test_a_training_in_pieces_goes_on_as_if_it_had_not_been_stopped(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(Checkpoint, "due", lambda self: self.path is not None)
     weights, log, _ = trained(monkeypatch, capsys)
     with pytest.raises(KeyboardInterrupt):
         trained(monkeypatch, capsys, tmp_path, stop_after=2)

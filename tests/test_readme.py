@@ -155,7 +155,7 @@ def test_the_readme_has_the_two_commands():
     blocks = re.findall(r"^```\n(.*?)^```$", read("README.md"), flags=re.MULTILINE | re.DOTALL)
     start = "python3 -m venv .venv && .venv/bin/pip install -e "
     assert f"{start}. && .venv/bin/hashtag-core quickstart\n" in blocks
-    assert f'{start}".[test]" && .venv/bin/pytest\n' in blocks
+    assert f'{start}".[test]" && .venv/bin/pytest -n 2 --dist loadfile\n' in blocks
 
 
 @every_page
