@@ -32,7 +32,7 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
     bench.add_argument(
         "--quick",
         action="store_true",
-        help="small sizes and one repeat: a minute or two for all",
+        help="small sizes and one repeat: some minutes for all",
     )
     bench.add_argument("--repeats", type=int, help=f"default: {REPEATS}")
     bench.add_argument("--hashtags", type=int, help="default: the paper's 442,000 and 568,000")

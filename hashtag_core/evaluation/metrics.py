@@ -120,9 +120,9 @@ def evaluate(
         {"seen": {"A@1": …, "photos": …}, …}, in per cent.
     """
     metrics = {which: HashtagMetrics() for which in candidates}
-    sets = [hashtags.candidates(which) for which in metrics]
+    sets, k = [hashtags.candidates(which) for which in metrics], max(HashtagMetrics().ks)
     for batch in batches:
-        rankings = rank_each(ranker, batch, sets, max(HashtagMetrics().ks))
+        rankings = rank_each(ranker, batch, sets, k)
         for metric, ids, ranked in zip(metrics.values(), sets, rankings, strict=True):
             metric.update(
                 ranked,

@@ -104,18 +104,19 @@ class _ChunkedSoftmax(torch.autograd.Function):
         d_psi = torch.empty_like(psi) if psi.requires_grad else None  # (V, d_w)
         d_parameters = [torch.zeros_like(p, dtype=exact) for p in parameters]
         unit = weights.abs().max().clamp(min=1e-30)  # w_n p_nv / unit is no fp16 zero
-        share = (weights / unit)[:, None]  # (N, 1)
+        share = (weights / unit)[:, None]  # (N, 1), of each photo in what its scores do
+        weighted = queries * share  # (N, d)
         for ids, n in pieces:
-            if not once:
+            if not once:  # else they are those of above
                 given, tags, scores = look_at(ids, learns)
             d_scores = scores.sub_(log_z[:, None]).exp_()  # p of Eq. 8
             d_scores[n, targets[n] - ids.start] -= 1
-            d_scores = d_scores.to(tags.dtype)  # times its photo's share: it comes below
+            d_scores = d_scores.to(tags.dtype)
             d_queries += d_scores @ tags.detach()
             inputs = [given, *parameters] if psi.requires_grad else list(parameters)
             if not inputs:
                 continue
-            d_tags = d_scores.T @ (queries * share).to(tags.dtype)  # (C, d)
+            d_tags = d_scores.T @ weighted.to(tags.dtype)  # (C, d)
             gradients = torch.autograd.grad(tags, inputs, d_tags, materialize_grads=True)
             if psi.requires_grad:
                 d_psi[ids] = gradients[0] * unit

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 ALIGNED = 16  # numbers: where a row has a multiple of so many, MKL is up to twice as fast
-KERNELS = "64"  # that oneDNN keeps: as many as a ConvNet has; by default 1,024, up to a gigabyte
+KERNELS = "64"  # that oneDNN keeps; by default 1,024, up to a gigabyte
 CACHES = "ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"  # read at the first kernel
 
 
@@ -37,7 +37,10 @@ def product(a: Tensor, b: Tensor, once: bool = False) -> Tensor:
 
 @cache
 def _has_onednn() -> bool:
-    """Whether torch has the operator that `torch.compile` uses for linear layers."""
+    """Whether torch has the operator that `torch.compile` uses for linear layers.
+
+    Before it is used, it is told to keep fewer kernels.
+    """
     for name in CACHES:
         os.environ.setdefault(name, KERNELS)
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
