@@ -10,7 +10,16 @@ import signal
 import sys
 from typing import NoReturn
 
-from hashtag_core.commands import benchmark, course, predict, prepare, quickstart, tables, train
+from hashtag_core.commands import (
+    benchmark,
+    course,
+    predict,
+    prepare,
+    quickstart,
+    results,
+    tables,
+    train,
+)
 from hashtag_core.commands.paths import Written, check_paths
 from hashtag_core.errors import InputError, printable
 from hashtag_core.printing import say
@@ -99,6 +108,7 @@ def _parser() -> Parser:
     quickstart.add_command(commands, common)
     prepare.add_commands(commands)
     tables.add_commands(commands, common)
+    results.add_command(commands, common)
     train.add_command(commands, common)
     predict.add_command(commands, common)
     course.add_commands(commands)

@@ -47,9 +47,11 @@ class HashtagPredictor:
             then only feature vectors can be given, no pictures.
         words: the path of its word vectors; None for the installed ones.
         device: where to compute; chosen automatically where not given.
+        query_convnet: the name of a second ConvNet, whose features of the picture to predict it was
+            trained on (§3.2.1); None where one serves both sides.
 
     Raises:
-        InputError: where the model reads two different ConvNets, which this class does not.
+        InputError: where the model cannot go on from photo to photo, or reads no word vectors.
     """
 
     def __init__(
@@ -59,9 +61,8 @@ class HashtagPredictor:
         convnet: str | None = DEFAULT_CONVNET,
         words: str | Path | None = None,
         device: str | None = None,
+        query_convnet: str | None = None,
     ) -> None:
-        if model.config.d_i != model.config.d_v:
-            raise InputError("the model reads features of two ConvNets; prediction has one.")
         encoder = stepwise(model.user_encoder)
         if encoder is None or model.learned_psi is not None:
             raise InputError(
@@ -74,6 +75,7 @@ class HashtagPredictor:
         self.hashtags = hashtags
         self.psi = hashtags.psi.to(self.device)  # (V, d_w)
         self.convnet_name = convnet
+        self.query_convnet_name = convnet if query_convnet is None else query_convnet
         self._words_path = words
 
     def __repr__(self) -> str:
@@ -91,7 +93,8 @@ class HashtagPredictor:
         """
         model, hashtags, about = load_run(run)
         data = about["data"]
-        return cls(model, hashtags, data.get("convnet"), data.get("words"), device)
+        convnets = data.get("convnet"), data.get("query_convnet")
+        return cls(model, hashtags, convnets[0], data.get("words"), device, convnets[1])
 
     @cached_property
     def convnet(self) -> ConvNet:
@@ -101,14 +104,23 @@ class HashtagPredictor:
         return load_convnet(self.convnet_name, self.device)
 
     @cached_property
+    def query_convnet(self) -> ConvNet:
+        """That of the picture to predict: the same one, or a second."""
+        if self.query_convnet_name == self.convnet_name:
+            return self.convnet
+        return load_convnet(self.query_convnet_name, self.device)
+
+    @cached_property
     def vectors(self) -> KeyedVectors:
         """The word vectors, loaded when the first hashtag outside the vocabulary comes."""
         return load_word_vectors(self._words_path)
 
-    def feature(self, picture: Picture) -> Tensor:
+    def feature(self, picture: Picture, past: bool = False) -> Tensor:
         """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself.
 
-        A vector of NaN, of a picture that could not be read, becomes zeros, as in training.
+        A vector of NaN, of a picture that could not be read, becomes zeros, as in training. A
+        picture of the past, of a history, has the feature of the other ConvNet, where there are
+        two: (1, d_i).
 
         Raises:
             InputError: where the picture cannot be used, or the vector not.
@@ -121,12 +133,14 @@ class HashtagPredictor:
             if feature.isinf().any():
                 raise InputError("a feature vector with a number that is not finite.")
         else:  # float16 in between, as in features.npy
-            feature = self.convnet([load_picture(picture)]).half().float()
-        self._check_width(feature)
+            convnet = self.convnet if past else self.query_convnet
+            feature = convnet([load_picture(picture)]).half().float()
+        self._check_width(feature, past)
         return feature.to(self.device)
 
-    def _check_width(self, features: Tensor) -> None:
-        width, expected = features.shape[-1], self.model.config.d_v
+    def _check_width(self, features: Tensor, past: bool = False) -> None:
+        config = self.model.config
+        width, expected = features.shape[-1], config.d_i if past else config.d_v
         if width != expected:
             raise InputError(f"a feature vector of {width} numbers; the model takes {expected}.")
 
@@ -164,7 +178,7 @@ class HashtagPredictor:
         if not names:
             raise InputError(f"no hashtag with a word vector among {hashtags}.")
         y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
-        return self.user_encoder.update(user[None], self.feature(picture), y)[0]
+        return self.user_encoder.update(user[None], self.feature(picture, past=True), y)[0]
 
     def user(self, history: Iterable[tuple[Picture, list[str]]]) -> tuple[Tensor, int]:
         """A user from a history: (picture, hashtags) of each photo, the oldest first.

@@ -752,3 +752,90 @@ def test_pictures_without_a_feature_are_not_found(odd_predictor, odd_photos):
 def test_a_vector_of_nan_is_read_as_zeros(odd_predictor, odd_photos):
     unread = np.full(odd_photos.features.shape[1], np.nan, np.float16)
     assert (odd_predictor.feature(unread) == 0).all()
+
+
+# ---- a second ConvNet, for the pictures to predict
+
+
+def test_a_second_convnet_leaves_the_first_ones_features_as_they_are(tmp_path, with_tiny):
+    folder = greys(tmp_path / "c")
+    prepare_features(folder, "a", 4, device="cpu")
+    first = PhotoCollection.load(folder)
+    account = prepare_features(folder, "b", 4, device="cpu", query=True)
+    photos = PhotoCollection.load(folder)
+    assert np.array_equal(photos.features, first.features, equal_nan=True)
+    assert np.array_equal(photos.query_features[:10], EXPECTED)
+    assert (photos.convnet, photos.query_convnet) == ("a", "b")
+    changes = {
+        "query_features": "query.npy",
+        "query_convnet": {"name": "b", "weights": "none"},
+        "query_pictures": account,
+    }
+    assert photos.meta == first.meta | changes
+    assert photos.checksum() != first.checksum()
+    assert first.query_features is None and first.to_predict is first.features
+
+
+def test_a_second_convnets_features_are_replaced_in_one_stroke(tmp_path, with_tiny, monkeypatch):
+    folder = greys(tmp_path / "c")
+    prepare_features(folder, "a", device="cpu")
+    prepare_features(folder, "b", device="cpu", query=True)
+    load = features.load_convnet
+    monkeypatch.setattr(features, "load_convnet", functools.partial(load, limit=5))
+    with pytest.raises(KeyboardInterrupt):
+        prepare_features(folder, "c", 2, device="cpu", query=True)
+    assert PhotoCollection.load(folder).query_convnet == "b"
+    monkeypatch.setattr(features, "load_convnet", load)
+    prepare_features(folder, "c", 2, device="cpu", query=True)
+    assert with_tiny[-1].network.seen == 6  # it went on
+    assert PhotoCollection.load(folder).query_convnet == "c"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"photos.parquet", "meta.json", "features.next.npy", "query.next.npy"}
+
+
+def test_a_collection_with_two_convnets_may_be_replaced(tmp_path, with_tiny):
+    folder = tmp_path / "c"
+    table = table_of([("p0", "ann", 1)], image=pa.array([held(GREYS[0])], IMAGE))
+
+    def two_numbers(pictures, path):
+        np.save(path, np.zeros((len(pictures), 2), np.float16))
+
+    write_collection(folder, table, {"source": "test"}, two_numbers)
+    prepare_features(folder, "b", device="cpu", query=True)
+    write_collection(folder, table, PhotoCollection.load(folder).meta, two_numbers)
+    photos = PhotoCollection.load(folder)
+    assert photos.query_features is None and photos.query_convnet is None
+
+
+def test_the_command_extracts_for_the_side_that_is_named(tmp_path, with_tiny, capsys):
+    folder = greys(tmp_path / "c")
+    command = ["prepare", "features", str(folder), "--device", "cpu"]
+    assert cli.main([*command, "--query-convnet", "b"]) == 0
+    photos = PhotoCollection.load(folder)
+    assert photos.features.shape == (11, 0) and photos.query_convnet == "b"
+    assert "pictures read with b, for the pictures to predict" in capsys.readouterr().out
+    assert cli.main([*command, "--convnet", "a", "--query-convnet", "c"]) == 0
+    photos = PhotoCollection.load(folder)
+    assert (photos.convnet, photos.query_convnet) == ("a", "c")
+    assert cli.main([*command, "--convnet", "d"]) == 0
+    photos = PhotoCollection.load(folder)
+    assert (photos.convnet, photos.query_convnet) == ("d", "c")
+
+
+def test_query_features_of_other_photos_are_refused(tmp_path, with_tiny):
+    folder = greys(tmp_path / "c")
+    prepare_features(folder, "a", device="cpu", query=True)
+    np.save(folder / "query.npy", np.zeros((3, 3), np.float16))
+    assert "features have shape (3, 3), but there are 11 photos" in one_line(
+        PhotoCollection.load, folder
+    )
+
+
+def test_histories_show_each_side_its_own_features(tmp_path, with_tiny):
+    photos, hashtags, _ = tiny_fold()
+    second = -np.concatenate([photos.features, photos.features], axis=1)
+    two = replace(photos, query_features=second)
+    batch = collate([UserHistories(two, hashtags, TRAIN_USERS)[1]])
+    rows = batch.rows.numpy()
+    assert np.array_equal(batch.history_images[0].numpy(), photos.features[rows].astype("f4"))
+    assert np.array_equal(batch.query_images[0].numpy(), second[rows].astype("f4"))

@@ -18,7 +18,12 @@ from helpers import (
 from test_formulas import close, numbers
 
 from hashtag_core.data.histories import UserHistories
-from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool, user_of_half
+from hashtag_core.evaluation.image_retrieval import (
+    evaluate_own_pictures,
+    evaluate_retrieval,
+    make_pool,
+    user_of_half,
+)
 from hashtag_core.model import joint_embedding
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
@@ -311,3 +316,44 @@ def test_the_user_of_a_half_is_the_state_after_its_last_photo(fold):
         ours = user_of_half(model, pool.halves[item], hashtags.psi)
         torch.testing.assert_close(ours, states[len(first)])
         assert ours.shape == (7,)
+
+
+# --- without a model ---
+
+
+def test_pictures_like_ones_own_give_what_loops_give(fold):
+    photos, hashtags, histories = fold
+    pool = make_pool(histories)
+    features = photos.features.astype(float).tolist()
+
+    def cosine(x, y):
+        dot = sum(a * b for a, b in zip(x, y, strict=True))
+        return dot / math.sqrt(sum(a * a for a in x) * sum(b * b for b in y))
+
+    found = {"own": [], "anyone's": []}  # (rank of the first, how many among the best ten)
+    searched = [row for _, _, second in halves_of(photos, range(8)) for row in second]
+    for user, first, second in halves_of(photos, range(8)):
+        for i in sorted(ids_on(photos, hashtags, first) & ids_on(photos, hashtags, second)):
+            having = [row for row in first if hashtags.names[i] in photos.hashtags_of(row)]
+            mean = [sum(x) / len(having) for x in zip(*(features[r] for r in having), strict=True)]
+            ranked = sorted(searched, key=lambda row, m=mean: -cosine(m, features[row]))
+            for relevant, places in found.items():
+                hits = [
+                    hashtags.names[i] in photos.hashtags_of(row)
+                    and (relevant == "anyone's" or row in range(*photos.rows_of(user).indices(99)))
+                    for row in ranked
+                ]
+                places.append((hits.index(True) + 1, sum(hits[:10])))
+    rows = evaluate_own_pictures(pool)
+    assert [(row["reading"], row["relevant"]) for row in rows] == [
+        ("this user", "own"),
+        ("this user", "anyone's"),
+    ]
+    for row in rows:
+        places = found[row["relevant"]]
+        assert row["queries"] == len(places) and row["pictures"] == len(searched)
+        for k in (1, 10):
+            wanted = 100 * sum(first <= k for first, _ in places) / len(places)
+            assert row[f"A@{k}"] == pytest.approx(wanted)
+        among = [hits / 10 for _, hits in places]
+        assert row["P@10"] == pytest.approx(100 * sum(among) / len(among))

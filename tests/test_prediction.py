@@ -289,11 +289,31 @@ def test_a_hashtag_without_a_word_vector_has_no_neighbours_and_no_pictures(predi
 # ---- what is refused
 
 
-def test_a_model_of_two_convnets_is_refused():
+def test_each_side_of_a_model_of_two_convnets_takes_its_own_feature():
+    _, hashtags, _ = tiny_fold()
+    torch.manual_seed(0)
+    model = HashtagModel(replace(tiny_config(), d_v=7))
+    predictor = HashtagPredictor(model, hashtags, "one", device="cpu", query_convnet="other")
+    user = predictor.add_photo(predictor.new_user(), np.ones(D_I), ["sun"])
+    assert len(predictor.predict(np.ones(7), user)) == 10
+    with pytest.raises(InputError, match="of 6 numbers; the model takes 7"):
+        predictor.predict(np.ones(D_I), user)
+    with pytest.raises(InputError, match="of 7 numbers; the model takes 6"):
+        predictor.add_photo(user, np.ones(7), ["sun"])
+
+
+def test_each_side_looks_at_a_picture_with_its_own_convnet():
     _, hashtags, _ = tiny_fold()
     model = HashtagModel(replace(tiny_config(), d_v=7))
-    with pytest.raises(InputError, match="two ConvNets"):
-        HashtagPredictor(model, hashtags, device="cpu")
+    predictor = HashtagPredictor(model, hashtags, "one", device="cpu", query_convnet="other")
+    predictor.convnet = lambda pictures: torch.ones(len(pictures), D_I)
+    predictor.query_convnet = lambda pictures: torch.full((len(pictures), 7), 2.0)
+    assert predictor.feature(PICTURES["PNG"]).tolist() == [[2.0] * 7]
+    assert predictor.feature(PICTURES["PNG"], past=True).tolist() == [[1.0] * D_I]
+    user, left_out = predictor.user([(PICTURES["PNG"], ["sun"])])
+    assert left_out == 0
+    by_vector = predictor.add_photo(predictor.new_user(), np.ones(D_I), ["sun"])
+    assert torch.equal(user, by_vector)
 
 
 def test_word_vectors_of_another_size_are_refused():

@@ -437,3 +437,82 @@ def test_a_second_time_nothing_is_trained_and_the_table_is_the_same(make, traine
     number = len(trained)
     assert number == 4
     assert table_1(make(folds=2), rows).equals(first) and len(trained) == number
+
+
+# ---- what made a result
+
+
+def test_a_word_file_that_changed_at_its_place_makes_everything_anew(make, trained, photos, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_bytes(photos.words.read_bytes())
+    first = make(words=words).prediction(0, "open", "hashtag sum")
+    lines = words.read_text(encoding="utf-8").splitlines()
+    turned = [" ".join([line.split(" ")[0], *line.split(" ")[:0:-1]]) for line in lines]
+    words.write_text("\n".join(turned) + "\n", encoding="utf-8")
+    again = make(words=words).prediction(0, "open", "hashtag sum")
+    assert len(trained) == 2 and again != first
+
+
+def test_another_version_computes_everything_anew(make, trained, monkeypatch):
+    make().prediction(0, "open", "hashtag sum")
+    monkeypatch.setattr(study_module, "__version__", "999")
+    study = make()
+    study.prediction(0, "open", "hashtag sum")
+    assert len(trained) == 2
+    assert list(study.makers) == [study.made_with] and "hashtag_core 999," in study.made_with
+
+
+def test_what_other_threads_made_is_shown_with_what_made_it(make, trained, monkeypatch):
+    first = make()
+    model_by = first.made_with
+    first.model(0, "open", "hashtag sum")
+    monkeypatch.setattr(Study, "made_with", "hashtag_core x, torch y, threads 77, cpu")
+    second = make()
+    rows = second.prediction(0, "open", "hashtag sum")  # measured now, by a model of before
+    assert set(second.makers) == {model_by, second.made_with} and len(trained) == 1
+    monkeypatch.undo()
+    third = make()
+    assert third.prediction(0, "open", "hashtag sum") == rows
+    assert set(third.makers) == set(second.makers)
+
+
+def test_a_result_of_an_older_version_of_the_file_is_computed_again(make):
+    study = make()
+    path = study.path(0, "open", "frequency") / "x.json"
+    study.kept(0, "open", "frequency", "x", lambda *job: [{"a": 1.0}])
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    del kept["made_with"], kept["data"]["words sha256"]
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    assert make().kept(0, "open", "frequency", "x", lambda *job: [{"a": 2.0}]) == [{"a": 2.0}]
+
+
+# ---- rows that did not learn
+
+
+def test_a_row_that_is_behind_frequency_on_validation_users_is_named(make, monkeypatch):
+    study = make()
+    kept = study.prediction(0, "open", "hashtag sum")
+    run = study.path(0, "open", "hashtag sum") / "run.json"
+    best = max(json.loads(run.read_text())["log"], key=lambda epoch: epoch["valid R@10"])
+    fold = study.fold(0, "open")
+    rule = study_module.evaluate(
+        study_module.frequency, study_module.batches(fold.valid, 3), fold.hashtags, ("seen",)
+    )["seen"]["A@1"]
+    assert {row["failed"] for row in kept} == {float(best["valid A@1"] < rule)}
+    for a_at_1, failed in ((rule + 0.01, False), (rule, False), (rule - 0.01, True)):
+        text = json.loads(run.read_text())
+        text["log"] = [{"epoch": 1, "valid R@10": 5.0, "valid A@1": a_at_1},
+                       {"epoch": 2, "valid R@10": 4.0, "valid A@1": 99.0}]  # fmt: skip
+        run.write_text(json.dumps(text))
+        assert study.failed(0, "open", "hashtag sum") is failed
+
+
+def test_rules_without_training_have_not_failed(make):
+    assert all("failed" not in row for row in make().prediction(0, "open", "frequency"))
+
+
+def test_a_table_names_the_rows_that_failed(make, monkeypatch):
+    monkeypatch.setattr(Study, "failed", lambda self, number, *row: number == 1)
+    table = table_1(make(folds=2), ["hashtag sum", "frequency"])
+    assert table.attrs["failed"] == ["hashtag sum (open, fold 2)"]
+    assert "failed" not in table

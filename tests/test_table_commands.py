@@ -660,3 +660,127 @@ def test_on_simulated_data_table_3_has_the_oracle_too(run, simulated, simulated_
 def test_figures_of_pictures_need_pictures(run, simulated, simulated_out):
     code, _, errors = run("figure", "predictions", data=simulated, folder=simulated_out)
     assert code == 2 and len(errors) == 1 and "picture" in errors[0]
+
+
+# ---- --paper, --order, rows that failed
+
+
+def parsed(monkeypatch, *arguments):
+    """The study that a command line describes, and what was said."""
+    from hashtag_core.commands import tables
+
+    seen = []
+    monkeypatch.setattr(tables, "make_table", lambda options: seen.append(options))
+    assert cli.main(["table", "1", *arguments]) == 0
+    return seen[0]
+
+
+def test_paper_is_the_papers_vocabulary_and_training(site, monkeypatch, capsys, tmp_path):
+    from hashtag_core.commands.options import open_study
+
+    where = ["--data", str(site), "--out", str(tmp_path), "--device", "cpu"]
+    study = open_study(parsed(monkeypatch, "--paper", *where))
+    said = capsys.readouterr().out
+    assert study.fixed_size == 18_583 and study.sizes == "paper"
+    assert study.training == TrainConfig.paper()
+    vocabulary = len(study.fold(0, "fixed").hashtags)
+    assert vocabulary < 100  # all there are, and that is said
+    assert f"Fixed vocabulary: all {vocabulary} hashtags" in said and "not 18,583" in said
+    study = open_study(parsed(monkeypatch, *where))
+    assert study.fixed_size == 1000 and study.sizes == "small"
+    study = open_study(parsed(monkeypatch, "--paper", "--fixed", "5", *where))
+    capsys.readouterr()
+    assert study.fixed_size == 5 and len(study.fold(0, "fixed").hashtags) == 5
+
+
+def test_figure_3_goes_to_8192_with_the_papers_sizes(site, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(e, "measure", lambda study, rows, one: asked.append(rows["open"]))
+    monkeypatch.setattr(e, "summarise", lambda *given: None)
+    photos = PhotoCollection.load(site)
+    for sizes, last in (("paper", 8192), ("small", 1024)):
+        e.figure_3(Study(photos, tmp_path, device="cpu", sizes=sizes))
+        numbers = [int(name.rsplit(" ", 1)[1]) for name in asked[-1]]
+        assert numbers[0] == 32 and numbers[-1] == last
+        assert all(b == 2 * a for a, b in zip(numbers, numbers[1:], strict=False))
+
+
+def test_a_shuffled_table_says_so_and_lies_beside_the_other(run, out):
+    code, printed, _ = run("table", "2", "--order", "shuffled", "--models", "repeat recent")
+    assert code == 0 and "Each user's photos stood in random order." in printed
+    head, _ = read(out / "table-2.csv")
+    assert head[3].endswith("fixed vocabulary 14, order shuffled") and "shuffled" in head[0]
+    assert (out / "seed0-fold1of5-shuffled" / "open" / "repeat-recent").is_dir()
+
+
+def test_a_row_that_failed_is_named_under_the_table(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(Study, "failed", lambda self, *row: True)
+    _, printed, _ = run("table", "4", "--models", "only hashtags", folder=tmp_path)
+    assert "Not learned: only hashtags (open, fold 1)." in printed
+
+
+def test_what_another_number_of_threads_made_is_told(run, monkeypatch, tmp_path):
+    run("table", "4", "--models", "only hashtags", folder=tmp_path)
+    first = read(tmp_path / "table-4.csv")[0][1]
+    monkeypatch.setattr(Study, "made_with", "hashtag_core 9, torch 9, threads 99, cpu")
+    _, printed, _ = run("table", "4", "--models", "only hashtags", folder=tmp_path)
+    assert "Kept from earlier, made with:" in printed and first in printed
+    assert read(tmp_path / "table-4.csv")[0][1] == first  # not stamped with what only showed it
+
+
+# ---- all results
+
+
+def test_all_results_are_made_and_the_second_time_read(run, tmp_path, monkeypatch):
+    from hashtag_core.commands import results, tables
+    from hashtag_core.study import study as study_module
+
+    monkeypatch.setattr(results, "NAMES", (("table", "2"), ("table", "4"), ("figure", "history")))
+    trained, fit = [], study_module.fit
+    monkeypatch.setattr(study_module, "fit", lambda *a, **o: trained.append(1) or fit(*a, **o))
+    code, printed, errors = run("results", "--folds", "2", folder=tmp_path)
+    assert code == 0 and errors == [] and trained
+    assert "data-table-2: there is none" in printed.replace("site-", "data-")
+    head, table = read(tmp_path / "table-2.csv")
+    assert head[0].startswith("command: hashtag-core table 2 --folds 2")
+    assert table["model"].tolist() == ROWS_OF["2"]
+    texts = {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    assert set(texts) == {"table-2.csv", "table-4.csv", "figure-history.csv"}
+    before = len(trained)
+    assert run("results", "--folds", "2", folder=tmp_path)[0] == 0
+    assert len(trained) == before  # it goes on from what is there
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == texts
+    assert tables.TABLES == TABLES
+
+
+def test_results_say_how_far_they_are_from_the_committed_ones(monkeypatch):
+    from hashtag_core import repository
+    from hashtag_core.commands.results import _difference
+
+    old = pd.DataFrame({"model": ["a", "b"], "A@1": [1.0, 2.0], "ms per photo": [1.0, 1.0]})
+    monkeypatch.setattr(repository, "committed", lambda name: old)
+    assert _difference(old.assign(**{"ms per photo": 3.0}), "x") == "the same"
+    assert _difference(old.assign(**{"A@1": [1.0, 2.25]}), "x") == "A@1 by up to 0.25"
+    assert _difference(old.assign(model=["a", "c"]), "x") == "other rows"
+    assert _difference(old[:1], "x") == "other rows or columns"
+    assert _difference(None, "x") == "other rows or columns"
+
+
+def test_results_of_a_collection_without_pictures_leave_out_what_needs_them(run, tmp_path):
+    from test_without_pictures import blind_folder
+
+    from hashtag_core.commands import results
+
+    blind = blind_folder(tmp_path / "blind")
+    names = (("table", "2"), ("table", "retrieval"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(results, "NAMES", names)
+        code, printed, errors = run("results", data=blind, folder=tmp_path / "out")
+    assert code == 0 and errors == []
+    assert "Left out: " in printed and "no pictures to find for a hashtag" in printed
+
+
+@pytest.mark.parametrize("option", ["--models", "--json"])
+def test_results_have_no_options_of_one_table(run, tmp_path, option):
+    code, _, (error,) = run("results", option, str(tmp_path / "x"), folder=tmp_path)
+    assert code == 2 and "are for one table" in error

@@ -284,3 +284,18 @@ def test_used_hashtags_are_found_again_among_users_who_share_none():
     users = [0, 0, 1, 1]
     vectors = torch.tensor([[2.0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 3]])
     assert metrics_of(vectors.to_sparse(), users)["A@1"] == 100
+
+
+# --- ties among representations that are equal but for rounding ---
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_ties_go_to_the_lower_index_also_where_rounding_parts_them(sparse):
+    """Counts of few hashtags: many representations are multiples of each other."""
+    for seed in range(300):
+        generator = torch.Generator().manual_seed(seed)
+        rows = torch.randint(0, 3, (24, 5), generator=generator).float()
+        rows = rows * torch.randint(1, 8, (24, 1), generator=generator)
+        users = torch.randint(0, 6, (24,), generator=generator).tolist()
+        found = metrics_of(rows.to_sparse() if sparse else rows, users, ks=(1, 2, 3))
+        assert found == pytest.approx(naive(rows, users, (1, 2, 3))), seed

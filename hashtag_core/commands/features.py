@@ -37,6 +37,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a classifier of torchvision (the paper's is resnet50); default: efficientnet_lite0",
     )
     parser.add_argument(
+        "--query-convnet",
+        metavar="NAME",
+        help="a second one, for the pictures to predict (§3.2.1); default: one for both",
+    )
+    parser.add_argument(
         "--batch-size", metavar="N", type=int, default=32, help="default: %(default)s"
     )
     parser.add_argument(
@@ -46,23 +51,30 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _features(options: argparse.Namespace) -> None:
-    extract(options, options.folder)
+    extract(options, options.folder, both=options.convnet is not None)
     say(f"Written: {options.folder}")
 
 
-def extract(options: argparse.Namespace, folder: str | Path) -> None:
-    """Extract the features of a collection's pictures, and tell how many could be read."""
+def extract(options: argparse.Namespace, folder: str | Path, both: bool = True) -> None:
+    """Extract the features of a collection's pictures, and tell how many could be read.
+
+    Where a second ConvNet is named, for the pictures to predict, it comes after the first one; in
+    place of it, where not `both`.
+    """
     from hashtag_core.model.convnet import DEFAULT_CONVNET
     from hashtag_core.prepare.features import prepare_features
 
-    convnet = options.convnet or DEFAULT_CONVNET
+    second = options.query_convnet
+    jobs = [(options.convnet or DEFAULT_CONVNET, False)] if both or not second else []
+    jobs += [(second, True)] if second else []
+    how = options.batch_size, options.workers, options.device
     first = Path(folder).is_dir() and not int(os.environ.get("RANK", 0))  # of torchrun's
-    with locked(Path(folder) / "features") if first else nullcontext():
-        account = prepare_features(
-            folder, convnet, options.batch_size, options.workers, options.device
-        )
-    say(f"{account['read']:12,d}  pictures read with {convnet}")
-    for reason, left in account["left_out"].items():
-        first = ", ".join(map(str, left["first"][:SHOWN]))
-        more = ", …" if left["count"] > SHOWN else ""
-        say(f"{left['count']:12,d}  left out: {reason}  (row {first}{more})")
+    for convnet, query in jobs:
+        with locked(Path(folder) / "features") if first else nullcontext():
+            account = prepare_features(folder, convnet, *how, query)
+        side = ", for the pictures to predict" if query else ""
+        say(f"{account['read']:12,d}  pictures read with {convnet}{side}")
+        for reason, left in account["left_out"].items():
+            rows = ", ".join(map(str, left["first"][:SHOWN]))
+            more = ", …" if left["count"] > SHOWN else ""
+            say(f"{left['count']:12,d}  left out: {reason}  (row {rows}{more})")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hashtag_core.study.study import Study
 
 
+FIXED, PAPER_FIXED = 1000, 18_583  # hashtags of the fixed vocabulary; the paper's, Table 5
+
+
 def data_options(out: str | None, shown: str) -> argparse.ArgumentParser:
     """Which photos, which split, and where results go; `shown` is the default in words."""
     shared = argparse.ArgumentParser(add_help=False)
@@ -41,12 +44,24 @@ def study_options() -> argparse.ArgumentParser:
     shared.add_argument("--epochs", type=int, help="default: 20")
     shared.add_argument("--users-per-batch", type=int, help="default: 4")
     shared.add_argument("--paper", action="store_true", help="the paper's sizes and training (§4)")
-    shared.add_argument("--fixed", type=int, default=1000, help="hashtags of the fixed vocabulary")
+    shared.add_argument(
+        "--fixed",
+        type=int,
+        metavar="N",
+        help=f"hashtags of the fixed vocabulary; default: {FIXED:,}, with --paper {PAPER_FIXED:,}",
+    )
+    shared.add_argument(
+        "--order",
+        choices=("time", "shuffled"),
+        default="time",
+        help="of each user's photos; shuffled: what is the order worth?",
+    )
     return shared
 
 
 def open_study(options: argparse.Namespace) -> Study:
     """The study that the options of `study_options` describe; says if it has no pictures."""
+    from hashtag_core.data.hashtags import build_fixed_hashtags
     from hashtag_core.study.rows import notice
     from hashtag_core.study.study import Study
     from hashtag_core.training.state import TrainConfig
@@ -56,6 +71,8 @@ def open_study(options: argparse.Namespace) -> Study:
         value = getattr(options, name, None)
         if value is not None and value < bound:
             raise InputError(f"--{name.replace('_', '-')} {value}: at least {bound}.")
+    if options.fixed is None:
+        options.fixed = PAPER_FIXED if options.paper else FIXED
     photos = open_photos(options)
     given = {"seed": options.seed, "epochs": options.epochs}
     given |= {"users_per_batch": options.users_per_batch}
@@ -63,10 +80,16 @@ def open_study(options: argparse.Namespace) -> Study:
     training = replace(training, **{name: x for name, x in given.items() if x is not None})
     study = Study(
         photos, Path(options.out), options.folds, options.seed, options.device, options.words,
-        training, options.fixed, "paper" if options.paper else "small",
+        training, options.fixed, "paper" if options.paper else "small", options.order,
     )  # fmt: skip
     if said := notice(study.photos):
         say(said)
+    in_training = photos.of_users(study.splits[0].train)
+    if (there := len(build_fixed_hashtags(photos, in_training, options.fixed))) < options.fixed:
+        say(
+            f"Fixed vocabulary: all {there:,} hashtags that the training users have (in the first "
+            f"fold), not {options.fixed:,}."
+        )
     return study
 
 

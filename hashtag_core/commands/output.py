@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hashtag_core.errors import printable
 from hashtag_core.files import is_device, whole_file, write_whole
 from hashtag_core.formats import to_json
-from hashtag_core.printing import AS_TEXT, FORMULA
+from hashtag_core.printing import AS_TEXT, FORMULA, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,23 +49,29 @@ def as_lines(table: pd.DataFrame) -> list[str]:
     return shown.to_string(index=False).split("\n")
 
 
+def tell_failed(table: pd.DataFrame) -> None:
+    """Name the trained rows that did not learn, if there are any."""
+    if failed := table.attrs.get("failed"):
+        say(
+            f"Not learned: {'; '.join(failed)}. On the validation users these are behind "
+            "`frequency` (A@1): their numbers say nothing about the model."
+        )
+
+
 def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> None:
     """Write a table with what made it in front: lines that begin with `#`.
 
     Read it with `pandas.read_csv(path, comment="#")`. A text that a spreadsheet would take for a
     formula has a ' in front (`printing.FORMULA`); --json has the texts as they are.
     """
-    import torch
-
-    from hashtag_core import __version__
-
     made = study.provenance
+    order = "" if study.order == "time" else f", order {study.order}"
     lines = [
         f"command: hashtag-core {command}",
-        f"hashtag_core {__version__}, torch {made['torch']}, threads {torch.get_num_threads()}",
+        "; ".join(study.makers or [study.made_with]),
         f"data: {made['source']}, sha256 {made['sha256']}",
         f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
-        f"fixed vocabulary {made['fixed_size']}",
+        f"fixed vocabulary {made['fixed_size']}{order}",
     ]
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"# {printable(line)}\n" for line in lines)

@@ -7,7 +7,7 @@ import json
 import time
 
 from hashtag_core.commands.options import data_options, open_photos, result_path
-from hashtag_core.commands.output import as_lines, write_json
+from hashtag_core.commands.output import as_lines, tell_failed, write_json
 from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
@@ -43,6 +43,7 @@ def _quickstart(options: argparse.Namespace) -> None:
         if left_out := block["left_out"].iloc[0]:
             say(f"({left_out:,} photos without any {which} hashtag left out)")
         say(f"{which} hashtags:", *as_lines(block.drop(columns="candidates")), "")
+    tell_failed(table)
     hashtags = study.fold(0, "open").hashtags
     say(
         f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; "

@@ -14,7 +14,7 @@ from hashtag_core.commands.options import (
     study_options,
     whole_numbers,
 )
-from hashtag_core.commands.output import as_lines, write_csv, write_json
+from hashtag_core.commands.output import as_lines, tell_failed, write_csv, write_json
 from hashtag_core.printing import say
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data", "observations", "orders")
 FIGURES = ("3", "history", "predictions", "retrieval", "users")
+LENGTHS = "0,1,2,5,10,20,50,100"  # photos of the history
 DIFFERENT = "The paper's numbers are of other photos and features: they do not compare with ours."
 
 
@@ -37,12 +38,22 @@ def add_commands(commands: argparse._SubParsersAction, common: argparse.Argument
 
     figure = commands.add_parser("figure", parents=[common, shared], help="a figure of the paper")
     figure.add_argument("name", choices=FIGURES)
-    figure.add_argument("--sizes", default="32,64,128,256,512,1024", help="figure 3: d_u")
-    figure.add_argument("--lengths", default="0,1,2,5,10,20,50,100", help="figure history: photos")
+    sizes = "figure 3: d_u; default: 32 to 1024, with --paper to 8192"
+    figure.add_argument("--sizes", metavar="A,B,…", help=sizes)
+    figure.add_argument("--lengths", default=LENGTHS, help="figure history: photos")
     figure.set_defaults(command=_figure)
 
 
 def _table(options: argparse.Namespace) -> None:
+    make_table(options)
+
+
+def _figure(options: argparse.Namespace) -> None:
+    make_figure(options)
+
+
+def make_table(options: argparse.Namespace) -> pd.DataFrame:
+    """Measure, print and write a table."""
     from hashtag_core.data.describe import describe, distributions
     from hashtag_core.plots import numbers as plots
     from hashtag_core.study import observations, tables
@@ -61,10 +72,11 @@ def _table(options: argparse.Namespace) -> None:
         metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
         readings = ", " + table["reading"] if name == "retrieval" else ""
         plots.plot_table(table.assign(model=table["model"] + readings), metrics, path)
-    _finish(options, study, table, path)
+    return _finish(options, study, table, path)
 
 
-def _figure(options: argparse.Namespace) -> None:
+def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:
+    """Measure, draw and write a figure; None where it shows pictures."""
     import pandas as pd
 
     from hashtag_core.plots import numbers as plots
@@ -76,7 +88,8 @@ def _figure(options: argparse.Namespace) -> None:
     study, name = open_study(options), options.name
     path = result_path(study, f"figure-{name}")
     if name == "3":
-        table = experiments.figure_3(study, whole_numbers(options.sizes, "--sizes", 1))
+        sizes = None if options.sizes is None else whole_numbers(options.sizes, "--sizes", 1)
+        table = experiments.figure_3(study, sizes)
         table["model"] = main_row(study.photos)
         plots.plot_curve(table, "d_u", ["R@10"], path, "d_u", size="ms per photo")
     elif name == "history":
@@ -100,20 +113,26 @@ def _figure(options: argparse.Namespace) -> None:
             shown, kept = [({}, row) for row in rows], ("hashtag", "user", "has_it", "own")
         write_json(options, [head | {k: getattr(x, k) for k in kept} for head, x in shown])
         say(f"Figure: {path}")
-        return
-    _finish(options, study, table, path, show=name != "users")
+        return None
+    return _finish(options, study, table, path, show=name != "users")
 
 
 def _finish(
     options: argparse.Namespace, study: Study, table: pd.DataFrame, path: Path, show: bool = True
-) -> None:
-    """Print and write a table; `path` is its plot's, which some have."""
+) -> pd.DataFrame:
+    """Print and write a table, and return it; `path` is its plot's, which some have."""
     if show:
         say("", *as_lines(table), "")
         if any(column.endswith(" paper") for column in table):
             say(DIFFERENT)
+        if study.order != "time":
+            say("Each user's photos stood in random order.")
+    tell_failed(table)
+    if others := [maker for maker in study.makers if maker != study.made_with]:
+        say("Kept from earlier, made with:", *others)
     write_csv(table, study, path.with_suffix(".csv"), options.line)
     say(f"Table:  {path.with_suffix('.csv')}")
     if path.exists():
         say(f"Figure: {path}")
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
+    return table

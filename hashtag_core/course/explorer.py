@@ -102,7 +102,7 @@ class Explorer:
             past = range(other.start, other.stop)
         if self.own_picture is None:
             picture, true = self.photos.picture(row), self.photos.hashtags_of(row)
-            feature = self.photos.features[row]
+            feature = self.photos.to_predict[row]
         else:
             picture, true, feature = self.own_picture, [], self.own_picture
         user_vector, _ = self.predictor.user(self.photos.history(past))

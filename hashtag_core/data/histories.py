@@ -137,7 +137,9 @@ class UserHistories(Dataset):
         keep: (P,) bool, which photos to read at all; None for all.
         predict: (P,) bool, which of them to learn from or to evaluate; None for all.
         query_features: (P, d_v) features of a second ConvNet for the query side (§3.2.1); None
-            takes the collection's own for both sides.
+            takes the collection's own, of its second ConvNet or of the one for both sides.
+        order: (P,) int64, the rows in the order in which each user's are read (`shuffled`); None
+            for that of the collection, which is time.
 
     Attributes:
         features: (P, d_i), the collection's, or a tensor on a device (`resident`).
@@ -153,12 +155,15 @@ class UserHistories(Dataset):
         keep: np.ndarray | None = None,
         predict: np.ndarray | None = None,
         query_features: np.ndarray | None = None,
+        order: np.ndarray | None = None,
     ) -> None:
         self.photos = photos
         self.features: np.ndarray | Tensor = photos.features
-        self.query_features: np.ndarray | Tensor | None = query_features
+        own = photos.query_features if query_features is None else query_features
+        self.query_features: np.ndarray | Tensor | None = own
         everything = np.ones(len(photos), dtype=bool)
         keep = everything if keep is None else keep
+        order = np.arange(len(photos)) if order is None else order
         self.predict = everything if predict is None else predict
         ids = hashtags.ids_in(photos)
         known = ids >= 0
@@ -171,7 +176,7 @@ class UserHistories(Dataset):
         self.weights: list[float] = []
         self.left_out = {"photos": 0, "users": 0}
         for user in users:
-            rows = np.arange(photos.user_offsets[user], photos.user_offsets[user + 1])
+            rows = order[photos.rows_of(user)]
             rows = rows[keep[rows]]
             kept = rows[counts[rows] > 0]
             self.left_out["photos"] += len(rows) - len(kept)
@@ -197,7 +202,8 @@ class UserHistories(Dataset):
 
         def read(features: np.ndarray | Tensor) -> np.ndarray | Tensor:
             """(T, d): one slice, which is one sequential read of a memory map."""
-            own = features[rows[0] : rows[-1] + 1][rows - rows[0]]  # a copy
+            first = rows.min()
+            own = features[first : rows.max() + 1][rows - first]  # a copy
             if isinstance(own, np.ndarray) and not np.isfinite(own).all():
                 check_features(own, rows, self.photos)  # those on a GPU are by `resident`
             own[own != own] = 0  # NaN: a picture that could not be read

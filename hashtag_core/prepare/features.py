@@ -23,11 +23,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hashtag_core.data.meta import (
-    FEATURES,
+    HISTORY,
     OLD_NOTE,
+    QUERY,
     features_path,
     is_ours,
     picture_root,
+    query_features_path,
     read_meta,
 )
 from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
@@ -51,6 +53,7 @@ def prepare_features(
     batch_size: int = 32,
     workers: int = 0,
     device: str | None = None,
+    query: bool = False,
 ) -> dict:
     """Extract the features of a collection's pictures; they take the place of those it has.
 
@@ -64,6 +67,8 @@ def prepare_features(
         batch_size: pictures at a time.
         workers: processes that decode; 0 decodes between the batches.
         device: where the ConvNet computes; chosen automatically where not given.
+        query: whether it is a second ConvNet, for the pictures to predict (§3.2.1). The features
+            of the histories' ConvNet stay as they are.
 
     Returns:
         What meta.json says of the pictures from now on: see `extract_features`.
@@ -74,10 +79,11 @@ def prepare_features(
     """
     folder = Path(folder)
     meta = read_meta(folder)
-    older = features_path(folder, meta)
-    path = folder / next(name for name in FEATURES if name != older.name)
+    side = QUERY if query else HISTORY
+    older = query_features_path(folder, meta) if query else features_path(folder, meta)
+    path = folder / next(name for name in side.files if older is None or name != older.name)
     processes = Processes.started(choose_device(device))
-    if processes.rank == 0:
+    if processes.rank == 0 and older is not None:
         FeatureFiles(older).remove_notes()  # of a run that was killed when all was done
     pictures = Pictures(folder / "photos.parquet", picture_root(folder, meta))
     pictures.check()
@@ -98,12 +104,12 @@ def prepare_features(
         if read_meta(folder) != meta:
             raise InputError(f"{folder}: the collection was replaced meanwhile. Start again.")
         named = {"name": convnet.name, "weights": convnet.weights}
-        changes = {"features": path.name, "convnet": named, "pictures": account}
-        ours = older.name in FEATURES and is_ours(folder)  # others stay
-        if ours:
+        changes = {side.features: path.name, side.convnet: named, side.pictures: account}
+        ours = older is not None and older.name in side.files and is_ours(folder)  # others stay
+        if older is not None and ours:
             FeatureFiles(older).disown()
         write_json(folder / "meta.json", meta | changes)  # the one stroke that replaces them
-        if ours:
+        if older is not None and ours:
             older.unlink(missing_ok=True)
             FeatureFiles(older).remove_notes()
         (folder / OLD_NOTE).unlink(missing_ok=True)

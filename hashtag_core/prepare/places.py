@@ -18,8 +18,8 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import OURS, locked, refuse_others, write_whole
 
 OF_A_COLLECTION = re.compile(
-    r"photos\.parquet|features(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json|report\.json"
-    rf"|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
+    r"photos\.parquet|(features|query)(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json"
+    rf"|report\.json|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
 )
 WORDS = "words.txt"  # of a simulated one, whose meta.json names it
 MARK = "README.txt"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.data.meta import FORMAT_VERSION, MADE_BY
+from hashtag_core.data.meta import FORMAT_VERSION, HISTORY, MADE_BY, QUERY
 from hashtag_core.data.photos import (
     COLUMNS,
     ON_DISK,
@@ -207,7 +207,8 @@ def replacing(folder: Path, work: Path, keep: str = "") -> Iterator[Path]:
 def write_meta(folder: Path, meta: dict, counts: dict[str, int]) -> None:
     """Write meta.json, with the format version and the counts; its features are features.npy."""
     meta = {"made_by": MADE_BY, "format_version": FORMAT_VERSION, **meta, "counts": counts}
-    meta.pop("features", None)  # where it was another collection's
+    for key in (HISTORY.features, *QUERY[1:]):
+        meta.pop(key, None)  # where it was another collection's
     write_json(folder / "meta.json", meta)
 
 

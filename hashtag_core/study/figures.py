@@ -97,7 +97,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
             history_length=len(history),
             picture=photos.picture(row),
             true=photos.hashtags_of(row) if user == picture_of else [],
-            predicted=[name for name, _ in predictor.predict(photos.features[row], state)],
+            predicted=[name for name, _ in predictor.predict(photos.to_predict[row], state)],
         )
 
     alone, together = drawn[:-viewers], drawn[-viewers:]

@@ -29,30 +29,41 @@ class Fold:
         return "Fold\n" + "\n".join(f"  {name:9s}{part}" for name, part in vars(self).items())
 
 
-def make_fold(photos: PhotoCollection, split: Split, vectors: KeyedVectors) -> Fold:
-    """The open vocabulary: the training users decide what is seen."""
+def make_fold(
+    photos: PhotoCollection,
+    split: Split,
+    vectors: KeyedVectors,
+    order: np.ndarray | None = None,
+) -> Fold:
+    """The open vocabulary: the training users decide what is seen.
+
+    `order` is that of `UserHistories`; the other settings have it too.
+    """
     hashtags = build_hashtags(photos, split.train, vectors)
-    return Fold(hashtags, *(UserHistories(photos, hashtags, users) for users in split))
+    return Fold(hashtags, *(UserHistories(photos, hashtags, users, order=order) for users in split))
 
 
-def make_fixed_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+def make_fixed_fold(
+    photos: PhotoCollection, split: Split, size: int, order: np.ndarray | None = None
+) -> Fold:
     """The fixed vocabulary: the most frequent hashtags of the training users."""
     hashtags = build_fixed_hashtags(photos, photos.of_users(split.train), size)
-    return Fold(hashtags, *(UserHistories(photos, hashtags, users) for users in split))
+    return Fold(hashtags, *(UserHistories(photos, hashtags, users, order=order) for users in split))
 
 
-def make_transductive_fold(photos: PhotoCollection, split: Split, size: int) -> Fold:
+def make_transductive_fold(
+    photos: PhotoCollection, split: Split, size: int, order: np.ndarray | None = None
+) -> Fold:
     """Table 3: the same users in all three sets, their photos cut in time; fixed vocabulary.
 
     The users are all but the split's test users, so that there are folds here too. Test photos
     have the training photos as their history, and the test photos before them.
     """
     users = np.union1d(split.train, split.valid)
-    train, valid, test = split_in_time(photos, users)
+    train, valid, test = split_in_time(photos, users, order)
     hashtags = build_fixed_hashtags(photos, train, size)
+    parts = ((train, train), (train | valid, valid), (train | test, test))  # kept, predicted
     return Fold(
         hashtags,
-        UserHistories(photos, hashtags, users, keep=train),
-        UserHistories(photos, hashtags, users, keep=train | valid, predict=valid),
-        UserHistories(photos, hashtags, users, keep=train | test, predict=test),
+        *(UserHistories(photos, hashtags, users, *part, order=order) for part in parts),
     )

@@ -67,7 +67,8 @@ TABLE_4 = {
 }  # fmt: skip
 TABLE_5 = {"fixed": ("used hashtags", "hashtag occurrences", *OURS), "open": ("hashtag sum", *OURS)}
 TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
-TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS)}
+OWN_PICTURES = "own pictures with it"  # no model
+TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS, OWN_PICTURES)}
 SAME_AS = {"only hashtags": "ours (hashtag)"} | dict.fromkeys(  # models of Table 1, as others say
     ("ours", "ours-FH", "GRU", "element-wise product"), "ours (image+hashtag)"
 )

@@ -1,12 +1,15 @@
 """What all experiments on one collection share: folds, trained models, results that are kept.
 
 A study has a folder. Each trained model and each result lies in it as soon as it is there, with
-the settings that made it; a stopped study goes on from them, and two tables that need the same
-model train it once.
+what it depends on and what made it; a stopped study goes on from them, and two tables that need the
+same model train it once. A result counts as long as what it depends on is the same: photos, words,
+settings, the library's version. Where another device, number of threads or torch made it, it counts
+too, and `makers` says so.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -15,39 +18,45 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 import torch
 from typing_extensions import TypedDict
 
+from hashtag_core import __version__
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import user_folds
-from hashtag_core.data.words import load_word_vectors
+from hashtag_core.data.splits import shuffled, user_folds
+from hashtag_core.data.words import load_word_vectors, vectors_file
 from hashtag_core.devices import Processes, choose_device
-from hashtag_core.errors import printable
+from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
-from hashtag_core.files import locked, write_whole
+from hashtag_core.files import locked, reading, write_whole
 from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
 from hashtag_core.study.rows import MODELS
 from hashtag_core.training.loop import fit
-from hashtag_core.training.runs import is_finished, load_run
+from hashtag_core.training.runs import Run, is_finished, load_run
 from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 AGAIN = "Delete it: it is computed again."
+ORDERS = "time", "shuffled"
 
 
 class Kept(TypedDict):
-    """A result in the study's folder, as JSON: what it depends on, and its rows (NaN is null)."""
+    """A result in the study's folder, as JSON: what it depends on, what made it, and its rows.
+
+    Its model may have been made by another than measured it. NaN is null.
+    """
 
     data: dict[str, Any]
+    made_with: NotRequired[list[str]]
     rows: list[dict[str, float | str | None]]
 
 
@@ -66,6 +75,11 @@ class Study:
         training: how to train; `TrainConfig.small` where not given.
         fixed_size: hashtags of the fixed vocabulary.
         sizes: of the models, "small" or "paper" (`ModelConfig`).
+        order: of each user's photos: "time", that of the collection, or "shuffled" with the seed,
+            to see what the order is worth.
+
+    Attributes:
+        makers: what made the models and results that were asked for so far, a line each.
 
     Under `torchrun` all processes make the same study and call the same methods; they train and
     evaluate together, and the first one writes.
@@ -80,6 +94,7 @@ class Study:
     training: TrainConfig | None = None
     fixed_size: int = 1000
     sizes: str = "small"
+    order: str = "time"
 
     def __post_init__(self) -> None:
         self.folder = Path(self.folder)
@@ -94,6 +109,11 @@ class Study:
         self.numbers = range(len(self.splits))
         self._of = len(several)  # the one split is the first of five
         self._latest: tuple[tuple[int, str], Fold] | None = None
+        self.makers: dict[str, None] = {}  # in their order
+        if self.order not in ORDERS:
+            raise InputError(f"order {self.order!r}: choose one of {', '.join(ORDERS)}.")
+        shuffle = self.order == "shuffled"
+        self.rows_in_order = shuffled(self.photos, self.seed) if shuffle else None
 
     def __repr__(self) -> str:
         how = f"{len(self.splits)} fold(s), seed {self.seed}, {self.sizes} models, on {self.device}"
@@ -107,13 +127,30 @@ class Study:
             "source": self.photos.meta.get("source"),
             "sha256": self.photos.checksum(),
             "convnet": self.photos.convnet,
+            "query_convnet": self.photos.query_convnet,
             "words": self.words and os.fsencode(self.words).decode(errors="backslashreplace"),
+            "words sha256": self._digest_of_words(),
+            "order": self.order,
             "seed": self.seed,
             "training": asdict(self.training),
             "fixed_size": self.fixed_size,
             "sizes": self.sizes,
-            "torch": torch.__version__,
+            "hashtag_core": __version__,
         }
+
+    def _digest_of_words(self) -> str:
+        path = vectors_file(self.words)
+        with reading(path), path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def made_with(self) -> str:
+        """What computes here and now, in a line: versions, device, threads."""
+        device = self.device.type
+        if device == "cuda":
+            device = torch.cuda.get_device_name(self.device)
+        how = f"torch {torch.__version__}, threads {torch.get_num_threads()}"
+        return f"hashtag_core {__version__}, {how}, {device}"
 
     @cached_property
     def vectors(self) -> KeyedVectors:
@@ -124,20 +161,22 @@ class Study:
         """Fold `number` in one of the settings "open", "fixed" (vocabulary), "transductive"."""
         key = (number, setting)
         if self._latest is None or self._latest[0] != key:  # one at a time: they can be large
-            split = self.splits[number]
+            split, order = self.splits[number], self.rows_in_order
             if setting == "open":
-                made = make_fold(self.photos, split, self.vectors)
+                made = make_fold(self.photos, split, self.vectors, order)
             elif setting == "fixed":
-                made = make_fixed_fold(self.photos, split, self.fixed_size)
+                made = make_fixed_fold(self.photos, split, self.fixed_size, order)
             else:
-                made = make_transductive_fold(self.photos, split, self.fixed_size)
+                made = make_transductive_fold(self.photos, split, self.fixed_size, order)
             self._latest = (key, made)
         return self._latest[1]
 
     def path(self, number: int, setting: str, name: str) -> Path:
         """The folder of one model of one fold."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        return self.folder / f"seed{self.seed}-fold{number + 1}of{self._of}" / setting / slug
+        order = "" if self.order == "time" else f"-{self.order}"
+        fold = f"seed{self.seed}-fold{number + 1}of{self._of}{order}"
+        return self.folder / fold / setting / slug
 
     def model(self, number: int, setting: str, name: str, parts: dict | None = None):
         """A trained model: read from the study's folder, or trained now and written there.
@@ -157,6 +196,7 @@ class Study:
         config = sizes(
             self.photos.features.shape[1],
             self.vectors.vector_size,
+            d_v=self.photos.to_predict.shape[1],
             num_hashtags=len(fold.hashtags),
             num_users=len(self.photos.users),
             **{"learned_psi": setting != "open"} | parts,
@@ -164,8 +204,10 @@ class Study:
         about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
         kept, _, run = load_run(path) if is_finished(path) else (None, None, {})
         self.processes.wait()  # nobody writes before all have looked
-        if kept is not None and kept.config == config and run["data"] == about:
+        if kept is not None and kept.config == config and about.items() <= run["data"].items():
+            self.makers[run["data"].get("made with", "unknown")] = None
             return kept.to(self.device)
+        self.makers[self.made_with] = None
         torch.manual_seed(self.seed)  # the first weights
         trained, _ = fit(
             HashtagModel(config),
@@ -175,7 +217,7 @@ class Study:
             self.training,
             folder=path,
             device=self.device,
-            provenance=about,
+            provenance={**about, "made with": self.made_with},
             description=f"fold {number + 1}/{len(self.splits)} {setting}: {name}",
         )
         return trained
@@ -211,14 +253,19 @@ class Study:
         kept = read_json(path, Kept, AGAIN) if path.is_file() else {"data": None}
         self.processes.wait()  # nobody writes before all have looked
         if kept["data"] == self.provenance:
+            self.makers.update(dict.fromkeys(kept.get("made_with", ["unknown"])))
             return [{n: math.nan if x is None else x for n, x in r.items()} for r in kept["rows"]]
         first = self.processes.rank == 0
-        with locked(path) if first else nullcontext():
-            rows = compute(self, number, setting, name, *more)
-            if first:
-                known = [{n: None if x != x else x for n, x in r.items()} for r in rows]  # not NaN
-                text = to_json({"data": self.provenance, "rows": known}, indent=1)
-                write_whole(path, text.encode())
+        others, self.makers = self.makers, {self.made_with: None}
+        try:
+            with locked(path) if first else nullcontext():
+                rows = compute(self, number, setting, name, *more)
+                if first:
+                    known = [{n: None if x != x else x for n, x in r.items()} for r in rows]
+                    made = {"data": self.provenance, "made_with": [*self.makers], "rows": known}
+                    write_whole(path, to_json(made, indent=1).encode())
+        finally:
+            self.makers = others | self.makers
         self.processes.wait()
         return rows
 
@@ -230,8 +277,24 @@ class Study:
         own = batches(fold.test, 8, rank=p.rank, processes=p.number)
         return evaluate(ranker, own, fold.hashtags, candidates, p)
 
+    def failed(self, number: int, setting: str, name: str) -> bool:
+        """Whether a trained row has learned less than which hashtags are frequent.
+
+        Then its A@1 on the validation users is below that of `frequency`. With few training users
+        that happens: each of them gives many photos almost the same hashtags, and what holds for
+        these users is learned before anything that holds for others.
+        """
+        log = read_json(self.path(number, setting, name) / "run.json", Run, AGAIN)["log"]
+        fold, p = self.fold(number, setting), self.processes
+        own = batches(fold.valid, 16, rank=p.rank, processes=p.number)
+        rule = evaluate(frequency, own, fold.hashtags, ("seen",), p)["seen"]["A@1"]
+        return max(log, key=lambda epoch: epoch["valid R@10"])["valid A@1"] < rule
+
     def prediction(self, number: int, setting: str, name: str) -> list[dict]:
-        """Hashtag prediction by one row: its metrics on the test photos, a dict per candidates."""
+        """Hashtag prediction by one row: its metrics on the test photos, a dict per candidates.
+
+        A trained row has a number more, "failed": 1 where it `failed`, else 0.
+        """
         return self.kept(number, setting, name, "prediction", _predict)
 
 
@@ -239,4 +302,5 @@ def _predict(study: Study, number: int, setting: str, name: str) -> list[dict]:
     candidates = ("seen", "unseen", "all") if setting == "open" else ("seen",)
     ranker = study.ranker(number, setting, name)
     result = study.evaluate(number, setting, ranker, candidates)
-    return [{"candidates": which, **metrics} for which, metrics in result.items()]
+    more = {"failed": float(study.failed(number, setting, name))} if name in MODELS else {}
+    return [{"candidates": which, **metrics, **more} for which, metrics in result.items()]

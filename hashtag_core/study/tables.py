@@ -17,7 +17,11 @@ import torch
 
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
+from hashtag_core.evaluation.image_retrieval import (
+    evaluate_own_pictures,
+    evaluate_retrieval,
+    make_pool,
+)
 from hashtag_core.evaluation.ranking import Users, model_ranker
 from hashtag_core.evaluation.reduced_histories import fixed_history, last_photos
 from hashtag_core.evaluation.user_retrieval import (
@@ -31,6 +35,7 @@ from hashtag_core.printing import progress_bar
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
+    OWN_PICTURES,
     QUICKSTART,
     SAME_AS,
     TABLE_1,
@@ -105,7 +110,7 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
             return study.prediction(number, setting, SAME_AS.get(row, row))
         return study.kept(number, setting, SAME_AS[row], "fixed-history", _fixed_history)
 
-    rows = measure(study, rows_for(study.photos, TABLE_3, models), one)
+    rows = measure(study, _rows(study, TABLE_3, models), one)
     return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
 
 
@@ -143,7 +148,10 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 
 
 def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
-    """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user."""
+    """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user.
+
+    The last row is no model's: pictures like the user's own ones with the hashtag.
+    """
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
     rows = measure(
@@ -155,17 +163,19 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
     return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
 
 
-def figure_3(study: Study, sizes: Iterable[int] = (32, 64, 128, 256, 512, 1024)) -> pd.DataFrame:
+def figure_3(study: Study, sizes: Iterable[int] | None = None) -> pd.DataFrame:
     """Figure 3: metrics, and the time of the user representation, against its size d_u.
 
     Args:
         study: as in `table_1`.
-        sizes: the d_u to train with; the paper has 32 to 8192.
+        sizes: the d_u to train with. None for 32 to 1024, and in a study of the paper's sizes for
+            its 32 to 8192.
 
     Returns:
         A row per d_u: the metrics, and "ms per photo", the user encoder's time on the test users.
     """
     row = main_row(study.photos)
+    sizes = sizes or (2**n for n in range(5, 14 if study.sizes == "paper" else 11))
     rows = measure(
         study,
         {"open": [f"{row}, d_u = {size}" for size in sizes]},
@@ -236,6 +246,8 @@ def _find_users(study: Study, number: int, setting: str, name: str, history: int
 def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[dict]:
     fold = study.fold(number, setting)
     pool = make_pool(fold.test, seed=study.seed)
+    if name == OWN_PICTURES:
+        return evaluate_own_pictures(pool)
     model = study.model(number, setting, name)
     return evaluate_retrieval(model, fold.hashtags, pool, study.device)
 
@@ -269,9 +281,14 @@ def prediction_by_fold(
     """Hashtag prediction, a row per fold, vocabulary, model and candidates: not yet summarised."""
     return measure(
         study,
-        rows_for(study.photos, rows, models),
+        _rows(study, rows, models),
         lambda number, setting, row: study.prediction(number, setting, SAME_AS.get(row, row)),
     )
+
+
+def _rows(study: Study, rows: Rows, models: Iterable[str] | None) -> Rows:
+    """`rows_for`; the oracle knows the order of time alone."""
+    return rows_for(study.photos, rows, models, oracle=study.order == "time")
 
 
 def _seen_rows(study: Study, rows: Rows, models: Iterable[str] | None) -> pd.DataFrame:
@@ -300,7 +317,8 @@ def summarise(
 ) -> pd.DataFrame:
     """The mean and standard deviation over folds of each group of rows, in their order.
 
-    A fold in which no photo counted is not in the mean. Counts are added up over folds.
+    A fold in which no photo counted is not in the mean. Counts are added up over folds. The table's
+    `attrs` name under "failed" the trained rows that have failed to learn (`Study.failed`).
     """
     import pandas as pd
 
@@ -313,7 +331,11 @@ def summarise(
             if folds > 1:
                 row[f"{metric} std"] = group[metric].std()  # with n - 1
         table.append({**row, **{count: int(group[count].sum()) for count in counts}})
-    return pd.DataFrame(table)
+    result = pd.DataFrame(table)
+    failed = rows[rows["failed"] == 1] if "failed" in rows else rows[:0]
+    names = zip(failed["model"], failed["vocabulary"], failed["fold"], strict=True)
+    result.attrs["failed"] = list(dict.fromkeys(f"{m} ({v}, fold {n})" for m, v, n in names))
+    return result
 
 
 @torch.inference_mode()

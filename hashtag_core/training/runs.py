@@ -28,6 +28,7 @@ class Data(TypedDict):
     """Where the data come from, in run.json; `fit` adds what it is told as `provenance`."""
 
     convnet: NotRequired[str | None]
+    query_convnet: NotRequired[str | None]
     words: NotRequired[str | None]
 
 
