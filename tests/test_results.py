@@ -18,7 +18,7 @@ RESULTS = Path(__file__).parents[1] / "data" / "results"
 FILES = sorted(RESULTS.glob("*-table-*.csv"))
 HEADER = {  # line -> what it says
     "command": r"command: (hashtag-core (?:table|figure) .+)",
-    "versions": r"hashtag_core (\S+), torch (\S+), threads (\d+)",
+    "versions": r"hashtag_core (\S+), torch (\S+), threads (\d+)(?:, \w+)?",
     "data": r"data: (\S+), sha256 ([0-9a-f]{64})",
     "settings": r"seed (\d+), folds (\d+), training (\{.+\}), fixed vocabulary (\d+)",
 }

@@ -442,7 +442,9 @@ def test_a_second_time_nothing_is_trained_and_the_table_is_the_same(make, traine
 # ---- what made a result
 
 
-def test_a_word_file_that_changed_at_its_place_makes_everything_anew(make, trained, photos, tmp_path):
+def test_a_word_file_that_changed_at_its_place_makes_everything_anew(
+    make, trained, photos, tmp_path
+):
     words = tmp_path / "words.txt"
     words.write_bytes(photos.words.read_bytes())
     first = make(words=words).prediction(0, "open", "hashtag sum")

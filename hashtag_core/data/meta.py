@@ -34,9 +34,7 @@ class Side(NamedTuple):
 
 
 HISTORY = Side(("features.npy", "features.next.npy"), "features", "convnet", "pictures")
-QUERY = Side(
-    ("query.npy", "query.next.npy"), "query_features", "query_convnet", "query_pictures"
-)
+QUERY = Side(("query.npy", "query.next.npy"), "query_features", "query_convnet", "query_pictures")
 
 
 class Named(TypedDict):

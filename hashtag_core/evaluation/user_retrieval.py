@@ -21,9 +21,9 @@ TIE = 1e-9  # cosines that are closer are equal: float64 rounds a thousand numbe
 def retrieval_metrics(vectors: Tensor, users: Tensor, ks: tuple[int, ...] = (1, 10)) -> dict:
     """A@k and the median rank of the same user's best representation, by cosine.
 
-    Every representation is a query once, and all others are ranked; ties go to the lower index
-    (in float64, since equal representations may have cosines that differ by rounding). A user with a single representation is no query (it has no answer) but stands in the way of
-    others.
+    Every representation is a query once, and all others are ranked; ties go to the lower index,
+    also where rounding parts them. A user with a single representation is no query (it has no
+    answer) but stands in the way of others.
 
     Args:
         vectors: (R, d), dense or sparse; a zero vector has the cosine 0 with everything.
