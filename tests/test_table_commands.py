@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -702,7 +703,7 @@ def test_figure_3_goes_to_8192_with_the_papers_sizes(site, monkeypatch, tmp_path
         e.figure_3(Study(photos, tmp_path, device="cpu", sizes=sizes))
         numbers = [int(name.rsplit(" ", 1)[1]) for name in asked[-1]]
         assert numbers[0] == 32 and numbers[-1] == last
-        assert all(b == 2 * a for a, b in zip(numbers, numbers[1:], strict=False))
+        assert all(b == 2 * a for a, b in pairwise(numbers))
 
 
 def test_a_shuffled_table_says_so_and_lies_beside_the_other(run, out):
