@@ -106,9 +106,10 @@ class HashtagPredictor:
     @cached_property
     def query_convnet(self) -> ConvNet:
         """That of the picture to predict: the same one, or a second."""
-        if self.query_convnet_name == self.convnet_name:
+        name = self.query_convnet_name
+        if name is None or name == self.convnet_name:
             return self.convnet
-        return load_convnet(self.query_convnet_name, self.device)
+        return load_convnet(name, self.device)
 
     @cached_property
     def vectors(self) -> KeyedVectors:

@@ -180,7 +180,9 @@ def test_what_a_result_depends_on_is_named(make, photos):
     about = make(seed=5, fixed_size=7).provenance
     assert about["source"] == "site" and about["sha256"] == photos.checksum()
     assert about["seed"] == 5 and about["fixed_size"] == 7 and about["convnet"] == "none"
-    assert about["training"]["epochs"] == 1 and about["torch"] == torch.__version__
+    assert about["training"]["epochs"] == 1 and about["hashtag_core"] == study_module.__version__
+    assert about["order"] == "time" and len(about["words sha256"]) == 64
+    assert f"torch {torch.__version__}, threads" in make().made_with
     assert make(seed=5, training=None).training == TrainConfig.small(5)
 
 

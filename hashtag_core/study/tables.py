@@ -332,9 +332,10 @@ def summarise(
                 row[f"{metric} std"] = group[metric].std()  # with n - 1
         table.append({**row, **{count: int(group[count].sum()) for count in counts}})
     result = pd.DataFrame(table)
-    failed = rows[rows["failed"] == 1] if "failed" in rows else rows[:0]
-    names = zip(failed["model"], failed["vocabulary"], failed["fold"], strict=True)
-    result.attrs["failed"] = list(dict.fromkeys(f"{m} ({v}, fold {n})" for m, v, n in names))
+    if "failed" in rows:
+        failed = rows[rows["failed"] == 1]
+        names = zip(failed["model"], failed["vocabulary"], failed["fold"], strict=True)
+        result.attrs["failed"] = list(dict.fromkeys(f"{m} ({v}, fold {n})" for m, v, n in names))
     return result
 
 
