@@ -677,10 +677,11 @@ def parsed(monkeypatch, *arguments):
 
 
 def test_paper_is_the_papers_vocabulary_and_training(site, monkeypatch, capsys, tmp_path):
-    from hashtag_core.commands.options import open_study
+    from hashtag_core.commands.options import open_study, tell_fixed
 
     where = ["--data", str(site), "--out", str(tmp_path), "--device", "cpu"]
     study = open_study(parsed(monkeypatch, "--paper", *where))
+    tell_fixed(study)
     said = capsys.readouterr().out
     assert study.fixed_size == 18_583 and study.sizes == "paper"
     assert study.training == TrainConfig.paper()
@@ -690,7 +691,8 @@ def test_paper_is_the_papers_vocabulary_and_training(site, monkeypatch, capsys, 
     study = open_study(parsed(monkeypatch, *where))
     assert study.fixed_size == 1000 and study.sizes == "small"
     study = open_study(parsed(monkeypatch, "--paper", "--fixed", "5", *where))
-    capsys.readouterr()
+    tell_fixed(study)
+    assert "Fixed vocabulary" not in capsys.readouterr().out
     assert study.fixed_size == 5 and len(study.fold(0, "fixed").hashtags) == 5
 
 

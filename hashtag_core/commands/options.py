@@ -61,7 +61,6 @@ def study_options() -> argparse.ArgumentParser:
 
 def open_study(options: argparse.Namespace) -> Study:
     """The study that the options of `study_options` describe; says if it has no pictures."""
-    from hashtag_core.data.hashtags import build_fixed_hashtags
     from hashtag_core.study.rows import notice
     from hashtag_core.study.study import Study
     from hashtag_core.training.state import TrainConfig
@@ -84,13 +83,19 @@ def open_study(options: argparse.Namespace) -> Study:
     )  # fmt: skip
     if said := notice(study.photos):
         say(said)
-    in_training = photos.of_users(study.splits[0].train)
-    if (there := len(build_fixed_hashtags(photos, in_training, options.fixed))) < options.fixed:
+    return study
+
+
+def tell_fixed(study: Study) -> None:
+    """Say it where the training users have fewer hashtags than the fixed vocabulary is to have."""
+    from hashtag_core.data.hashtags import build_fixed_hashtags
+
+    wanted, in_training = study.fixed_size, study.photos.of_users(study.splits[0].train)
+    if (there := len(build_fixed_hashtags(study.photos, in_training, wanted))) < wanted:
         say(
             f"Fixed vocabulary: all {there:,} hashtags that the training users have (in the first "
-            f"fold), not {options.fixed:,}."
+            f"fold), not {wanted:,}."
         )
-    return study
 
 
 def open_photos(options: argparse.Namespace) -> PhotoCollection:

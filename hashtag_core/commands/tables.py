@@ -12,6 +12,7 @@ from hashtag_core.commands.options import (
     open_study,
     result_path,
     study_options,
+    tell_fixed,
     whole_numbers,
 )
 from hashtag_core.commands.output import as_lines, tell_failed, write_csv, write_json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data", "observations", "orders")
 FIGURES = ("3", "history", "predictions", "retrieval", "users")
 LENGTHS = "0,1,2,5,10,20,50,100"  # photos of the history
+WITH_FIXED = ("1", "3", "5", "observations", "orders")  # tables with the fixed vocabulary
 DIFFERENT = "The paper's numbers are of other photos and features: they do not compare with ours."
 
 
@@ -60,6 +62,8 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
 
     study, name = open_study(options), options.name
     path = result_path(study, f"table-{name}")
+    if name in WITH_FIXED:
+        tell_fixed(study)
     history = {"history": options.history} if name in ("5", "orders") else {}
     if name == "data":
         table = describe(study.photos, study.vectors, study.seed)
