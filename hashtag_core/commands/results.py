@@ -23,8 +23,7 @@ NAMES = (
 )
 ABOUT = (
     "Make every table and figure of numbers, each as its own command does, and say how it differs "
-    "from the one in data/results. Stopped, it goes on where it was. What makes the committed ones "
-    "is `OMP_NUM_THREADS=1 hashtag-core results --folds 5`."
+    "from the one in data/results. Stopped, it goes on where it was."
 )
 
 
@@ -62,7 +61,7 @@ def _results(options: argparse.Namespace) -> None:
     say("", f"Written: {Path(options.out)}", f"Time:    {time.perf_counter() - start:.0f} s")
 
 
-def _difference(table: pd.DataFrame | None, file: str) -> str:
+def _difference(table: pd.DataFrame, file: str) -> str:
     """How far a table is from the committed one."""
     from hashtag_core.repository import committed
 
@@ -70,7 +69,7 @@ def _difference(table: pd.DataFrame | None, file: str) -> str:
         old = committed(file)
     except InputError:
         return "there is none"
-    if table is None or table.columns.tolist() != old.columns.tolist() or len(table) != len(old):
+    if table.columns.tolist() != old.columns.tolist() or len(table) != len(old):
         return "other rows or columns"
     numbers = old.select_dtypes("number").columns
     texts = [column for column in old if column not in numbers]

@@ -129,20 +129,20 @@ def evaluate_own_pictures(pool: Pool) -> list[dict]:
 
 def _evaluate(pool: Pool, scores: Callable[[int, list[int]], dict[str, Tensor]]) -> list[dict]:
     """The metrics of (item, Q hashtags) -> reading -> scores (P, Q)."""
-    images = pool.images
+    pictures = len(pool.images)
     ranks_of: dict[tuple[str, str], list[Tensor]] = {}
     pictures_with: dict[int, list[int]] = defaultdict(list)
     for picture, tags in enumerate(pool.hashtags_of):
         for i in tags:
             pictures_with[i].append(picture)
-    many = max(SCORES // len(images), 1)  # hashtags at a time
+    many = max(SCORES // pictures, 1)  # hashtags at a time
     queries = (
         (item, asked[start : start + many])
         for item, asked in enumerate(pool.asks)
         for start in range(0, len(asked), many)
     )
     for item, ids in queries:
-        has = torch.zeros(len(images), len(ids), dtype=torch.bool)  # (P, Q)
+        has = torch.zeros(pictures, len(ids), dtype=torch.bool)  # (P, Q)
         for q, i in enumerate(ids):
             has[pictures_with[i], q] = True
         own = has & (pool.owner == item)[:, None]
@@ -152,7 +152,7 @@ def _evaluate(pool: Pool, scores: Callable[[int, list[int]], dict[str, Tensor]])
                 hits = truth.gather(0, order)  # (P, Q), best picture first
                 first, among = hits.int().argmax(dim=0) + 1, hits[:10].sum(dim=0)  # (Q,) each
                 ranks_of.setdefault((reading, relevant), []).append(torch.stack([first, among]))
-    return [_metrics(*key, ranks, len(images)) for key, ranks in ranks_of.items()]
+    return [_metrics(*key, ranks, pictures) for key, ranks in ranks_of.items()]
 
 
 @torch.inference_mode()

@@ -56,7 +56,7 @@ class Kept(TypedDict):
     """
 
     data: dict[str, Any]
-    made_with: NotRequired[list[str]]
+    made_with: NotRequired[list[str]]  # those of version 0.6.0 and older do not say it
     rows: list[dict[str, float | str | None]]
 
 
@@ -205,7 +205,7 @@ class Study:
         kept, _, run = load_run(path) if is_finished(path) else (None, None, {})
         self.processes.wait()  # nobody writes before all have looked
         if kept is not None and kept.config == config and about.items() <= run["data"].items():
-            self.makers[run["data"].get("made with", "unknown")] = None
+            self.makers[run["data"]["made with"]] = None
             return kept.to(self.device)
         self.makers[self.made_with] = None
         torch.manual_seed(self.seed)  # the first weights
@@ -253,7 +253,7 @@ class Study:
         kept = read_json(path, Kept, AGAIN) if path.is_file() else {"data": None}
         self.processes.wait()  # nobody writes before all have looked
         if kept["data"] == self.provenance:
-            self.makers.update(dict.fromkeys(kept.get("made_with", ["unknown"])))
+            self.makers.update(dict.fromkeys(kept["made_with"]))
             return [{n: math.nan if x is None else x for n, x in r.items()} for r in kept["rows"]]
         first = self.processes.rank == 0
         others, self.makers = self.makers, {self.made_with: None}
