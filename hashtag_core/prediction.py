@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.data.pictures import load_picture
-from hashtag_core.data.words import load_word_vectors, psi
+from hashtag_core.data.words import approximate_psi, load_word_vectors, psi
 from hashtag_core.devices import choose_device
 from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.ranking import top_hashtags
@@ -73,7 +73,7 @@ class HashtagPredictor:
         self.device = choose_device(device)
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
-        self.psi = hashtags.psi.to(self.device)  # (V, d_w)
+        self.psi = model.psi(hashtags.psi.to(self.device)).detach()  # (V, d_w)
         self.convnet_name = convnet
         self.query_convnet_name = convnet if query_convnet is None else query_convnet
         self._words_path = words
@@ -146,23 +146,26 @@ class HashtagPredictor:
             raise InputError(f"a feature vector of {width} numbers; the model takes {expected}.")
 
     def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
-        """The hashtags that have a word vector, and psi of each: (V, d_w)."""
+        """The hashtags, each once, and psi of each: (V, d_w).
+
+        One without any known word has an approximate one of its letters (`approximate_psi`).
+        """
         names, rows = [], []
         d_w = self.psi.shape[1]
         for name in _clean(hashtags):
             if name in self.hashtags.ids:
                 vector = self.psi[self.hashtags.ids[name]]
-            elif (array := psi(name, self.vectors)) is not None:
-                vector = torch.from_numpy(array).to(self.device)
             else:
-                continue
+                array = psi(name, self.vectors)
+                array = approximate_psi(name, self.vectors) if array is None else array
+                vector = torch.from_numpy(array).to(self.device)
             if len(vector) != d_w:
                 raise InputError(
                     f"word vectors of {len(vector)} numbers; the model was trained with {d_w}."
                 )
             names.append(name)
             rows.append(vector)
-        return names, torch.stack(rows) if rows else self.psi[:0]
+        return names, self.model.psi(torch.stack(rows)) if rows else self.psi[:0]
 
     def new_user(self) -> Tensor:
         """The vector of a user without a history: zeros (d_u,)."""

@@ -375,7 +375,7 @@ def test_a_simulated_site_is_learned_from_without_waiting_for_data(
     users, num_photos, per_batch = (2000, 50, 16) if device.type == "cuda" else (40, 12, 4)
     photos = prepare_simulated(tmp_path / "site", users, num_photos)
     vectors = load_word_vectors(photos.words)
-    fold = make_fold(photos, split_users(users), vectors)
+    fold = make_fold(photos, split_users(photos), vectors)
     took = {"steps": 0, "waiting": 0.0, "all": 0.0}
 
     def timed(loader, device):

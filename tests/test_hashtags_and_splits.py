@@ -8,9 +8,10 @@ import torch
 from helpers import OTHER_USERS, TRAIN_USERS, WORDS, collection, tiny_collection, tiny_vectors
 
 from hashtag_core.data.hashtags import Hashtags, build_hashtags
-from hashtag_core.data.splits import split_users, user_folds
+from hashtag_core.data.splits import Split, split_users, user_folds
 from hashtag_core.data.words import psi
 from hashtag_core.errors import InputError
+from hashtag_core.study.folds import make_fold
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_hashtags_without_a_word_vector_are_left_out_and_counted():
     photos = collection({"a": [["sun", "xyzzy"], ["xyzzy", "qwrtz"]], "b": [["sea+xyzzy"]]})
     hashtags = build_hashtags(photos, np.array([0]), tiny_vectors())
     assert hashtags.names == ["sun", "sea+xyzzy"]
-    assert hashtags.left_out == {"no word vector": 2}
+    assert hashtags.left_out == {"no word vector": 2, "of other users": 0}
 
 
 def test_ids_in_follows_the_photos_hashtags(photos, hashtags):
@@ -178,3 +179,98 @@ def test_one_split_is_the_first_of_five_folds():
 def test_too_few_users_or_folds_are_refused(num_users, folds):
     with pytest.raises(InputError):
         user_folds(num_users, folds)
+
+
+# ---- splits by photos, and the unseen hashtags of whom
+
+
+def uneven(seed: int = 0, users: int = 60):
+    """A collection of users with 1 to 40 photos."""
+    rng = np.random.default_rng(seed)
+    return collection({f"u{u:02d}": [["sun"]] * int(rng.integers(1, 41)) for u in range(users)})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_five_folds_split_the_photos_70_10_20_as_near_as_whole_users_allow(seed):
+    photos = uneven(seed)
+    of_user = np.diff(photos.user_offsets)
+    longest = of_user.max() / of_user.sum()
+    splits = user_folds(photos, seed=seed)
+    assert sorted(np.concatenate([s.test for s in splits]).tolist()) == list(range(60))
+    for split in splits:
+        shares = np.array([of_user[users].sum() for users in split]) / of_user.sum()
+        assert abs(shares[2] - 0.2) <= longest  # half a user at either end
+        assert abs(shares[1] - 0.1) <= longest and abs(shares[0] - 0.7) <= 1.5 * longest
+
+
+def test_one_user_with_nearly_all_photos_leaves_somebody_for_every_set():
+    histories = {f"u{u}": [["sun"]] * (500 if u == 3 else 2) for u in range(9)}
+    for seed in range(20):
+        for split in user_folds(collection(histories), 5, seed):
+            assert all(len(users) for users in split)
+
+
+def test_the_order_of_users_in_the_collection_is_drawn_anew_for_each_seed():
+    photos = uneven()
+    assert not np.array_equal(user_folds(photos, seed=1)[0].test, user_folds(photos, seed=2)[0].test)
+
+
+def test_unseen_hashtags_are_those_of_the_users_that_are_named(photos):
+    users = np.array([0, 1, 2, 3, 4]), np.array([5, 6]), np.array([7])
+    train, valid, test = users
+    names = [{n for r in range(*photos.rows_of(u).indices(99)) for n in photos.hashtags_of(r)}
+             for u in range(8)]  # fmt: skip
+    seen = set().union(*(names[u] for u in train))
+    for new in (valid, test):
+        hashtags = build_hashtags(photos, train, tiny_vectors(), new)
+        own = set().union(*(names[u] for u in new)) - seen
+        assert set(hashtags.names[: hashtags.num_seen]) == seen
+        assert hashtags.names[hashtags.num_seen :] == sorted(own)
+        assert hashtags.left_out["of other users"] == len(set().union(*names) - seen - own)
+
+
+def test_a_fold_evaluates_each_set_with_its_own_unseen_hashtags_and_the_same_ids(photos):
+    split = Split(np.arange(5), np.array([5, 6]), np.array([7]))
+    fold = make_fold(photos, split, tiny_vectors())
+    seen = fold.hashtags.num_seen
+    assert fold.test.hashtags is fold.hashtags is fold.train.hashtags
+    assert fold.valid.hashtags.names[:seen] == fold.hashtags.names[:seen]
+    assert torch.equal(fold.valid.hashtags.psi[:seen], fold.hashtags.psi[:seen])
+    unseen = [set(h.names[seen:]) for h in (fold.hashtags, fold.valid.hashtags)]
+    assert unseen[0] and unseen[1] and not unseen[0] & unseen[1]  # users 6 and 7 have their own
+    for histories in (fold.valid, fold.test):  # nothing of their users is lost
+        assert histories.left_out == {"photos": 0, "users": 0}
+        rows = np.concatenate(histories.rows)
+        count = sum(len(photos.hashtags_of(int(row))) for row in rows)
+        assert count == sum(len(histories[i]["hashtag_ids"]) for i in range(len(histories)))
+
+
+# ---- how psi is made
+
+
+def test_kinds_say_how_psi_is_made_and_come_back(tmp_path):
+    photos = collection({"a": [["sun", "red+sun", "redsun", "sun+zzz"]], "b": [["zzz", "qqq"]]})
+    hashtags = build_hashtags(photos, np.array([0]), tiny_vectors())
+    kinds = dict(zip(hashtags.names, hashtags.kinds, strict=True))
+    assert kinds == {"sun": "whole", "red+sun": "summed", "redsun": "split", "sun+zzz": "in part"}
+    assert "(1 whole, 1 summed, 1 split, 1 in part)" in repr(hashtags)
+    hashtags.save(tmp_path / "h.parquet")
+    assert Hashtags.load(tmp_path / "h.parquet").kinds == hashtags.kinds
+
+
+def test_with_every_hashtag_nothing_is_left_out():
+    photos = collection({"a": [["sun", "zzz"]], "b": [["qqq", "日本"]]})
+    hashtags = build_hashtags(photos, np.array([0]), tiny_vectors(), every_hashtag=True)
+    assert hashtags.names == ["sun", "zzz", "qqq", "日本"]
+    assert hashtags.left_out == {"no word vector": 0, "of other users": 0}
+    assert hashtags.made_of == {"whole": 1, "approximated": 3}
+    assert hashtags.psi.isfinite().all() and len(hashtags.psi.unique(dim=0)) == 4
+
+
+def test_a_vocabulary_of_an_older_version_has_no_kinds(hashtags, tmp_path):
+    import pyarrow.parquet as pq
+
+    hashtags.save(tmp_path / "h.parquet")
+    pq.write_table(pq.read_table(tmp_path / "h.parquet").drop(["kind"]), tmp_path / "h.parquet")
+    loaded = Hashtags.load(tmp_path / "h.parquet")
+    assert loaded.names == hashtags.names and loaded.kinds == [] == [*loaded.made_of]

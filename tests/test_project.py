@@ -227,7 +227,7 @@ photos = PhotoCollection(
     rng.normal(size=(60, 8)).astype(np.float16),
     {},
 )
-split = split_users(len(photos.users))
+split = split_users(photos)
 hashtags = build_hashtags(photos, split.train, vectors)
 train, valid = (UserHistories(photos, hashtags, users) for users in (split.train, split.valid))
 config = ModelConfig(d_i=8, d_v=8, d_w=6, d_x=4, d_u=4, d_c=4, d=4, rank=2)

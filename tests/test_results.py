@@ -79,11 +79,10 @@ def test_results_of_open_art_are_of_the_committed_photos(path, open_art):
 def test_repeat_recent_of_table_1_comes_out_again(open_art, glove, setting):
     path = RESULTS / "open_art-table-1.csv"
     seed, folds, _, size = header(path)["settings"]
-    number = len(open_art.users)
     splits = (
-        [split_users(number, int(seed))]
+        [split_users(open_art, int(seed))]
         if folds == "1"
-        else user_folds(number, int(folds), int(seed))
+        else user_folds(open_art, int(folds), int(seed))
     )
     known = {name: bool(known_words(name, glove)) for name in set(open_art.hashtag_names.tolist())}
     wanted = over_folds(

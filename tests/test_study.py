@@ -70,7 +70,7 @@ def test_one_fold_is_the_first_of_five(make, photos):
 def test_the_splits_are_the_user_folds_of_the_seed(make, photos):
     number = len(photos.users)
     for folds, seed in [(2, 0), (3, 0), (3, 1)]:
-        wanted = user_folds(number, folds, seed)
+        wanted = user_folds(photos, folds, seed)
         assert [as_lists(s) for s in make(folds=folds, seed=seed).splits] == [
             as_lists(s) for s in wanted
         ]

@@ -50,11 +50,11 @@ def place_in_time(t: int, photos: int) -> str:
     return "train" if 10 * t < 7 * photos else "valid" if 10 * t < 8 * photos else "test"
 
 
-def vocabulary_by_hand(users, training, setting, size, has_vector) -> dict[str, dict[str, int]]:
+def vocabulary_by_hand(new, training, setting, size, has_vector) -> dict[str, dict[str, int]]:
     """Candidates -> {hashtag: its place}, in the order of ids.
 
     Args:
-        users: of `hashtags_by_user`.
+        new: the hashtags of each photo of the users that are tested.
         training: the hashtags of each training photo.
         setting: "open" or anything else.
         size: of a fixed vocabulary.
@@ -65,7 +65,7 @@ def vocabulary_by_hand(users, training, setting, size, has_vector) -> dict[str, 
     if setting != "open":
         return {"seen": _places(seen[:size])}
     seen = [name for name in seen if has_vector(name)]
-    rest = {name for user in users for tags in user for name in tags} - set(count)
+    rest = set().union(*new) - set(count)
     unseen = sorted(name for name in rest if has_vector(name))
     return {"seen": _places(seen), "unseen": _places(unseen), "all": _places(seen + unseen)}
 
@@ -94,7 +94,8 @@ def by_hand(photos, split, setting, row, size=FIXED, has_vector=lambda name: "zz
         for t, tags in enumerate(users[user])
         if not in_time or place_in_time(t, len(users[user])) == "train"
     ]
-    candidates = vocabulary_by_hand(users, training, setting, size, has_vector)
+    new = [tags for user in split.test for tags in users[user]]
+    candidates = vocabulary_by_hand(new, training, setting, size, has_vector)
     known = set().union(*candidates.values())
     found = {which: {m: [] for m in METRICS} | {"left_out": 0} for which in candidates}
     for user in training_users if in_time else split.test:
@@ -269,7 +270,7 @@ def test_one_fold_has_no_standard_deviation(photos, tmp_path):
 @pytest.mark.parametrize("row", ["frequency", "repeat recent"])
 @pytest.mark.parametrize("setting", ["open", "fixed", "transductive"])
 def test_every_fold_is_what_plain_python_counts(study, photos, setting, row):
-    for number, split in enumerate(user_folds(len(photos.users), FOLDS, SEED)):
+    for number, split in enumerate(user_folds(photos, FOLDS, SEED)):
         rows = {values["candidates"]: values for values in study.prediction(number, setting, row)}
         wanted = by_hand(photos, split, setting, row)
         assert list(rows) == list(wanted)
@@ -281,7 +282,7 @@ def test_every_fold_is_what_plain_python_counts(study, photos, setting, row):
 def test_table_1_is_what_plain_python_counts(photos, tmp_path, seed):
     table = e.table_1(make(photos, tmp_path, seed=seed), ["frequency", "repeat recent"])
     assert len(table) == 4
-    splits = user_folds(len(photos.users), FOLDS, seed)
+    splits = user_folds(photos, FOLDS, seed)
     for _, row in table.iterrows():
         setting = row["vocabulary"]
         folds = [by_hand(photos, split, setting, row["model"])["seen"] for split in splits]
@@ -291,7 +292,7 @@ def test_table_1_is_what_plain_python_counts(photos, tmp_path, seed):
 
 def test_table_2_is_what_plain_python_counts(study, photos):
     table = e.table_2(study, ["repeat recent"])
-    splits = user_folds(len(photos.users), FOLDS, SEED)
+    splits = user_folds(photos, FOLDS, SEED)
     for _, row in table.iterrows():
         folds = [by_hand(photos, s, "open", "repeat recent")[row["candidates"]] for s in splits]
         assert_row(row, over_folds(folds))
@@ -301,7 +302,7 @@ def test_table_2_is_what_plain_python_counts(study, photos):
 
 def test_table_3_is_what_plain_python_counts(study, photos):
     table = e.table_3(study, ["repeat recent"])
-    splits = user_folds(len(photos.users), FOLDS, SEED)
+    splits = user_folds(photos, FOLDS, SEED)
     folds = [by_hand(photos, split, "transductive", "repeat recent")["seen"] for split in splits]
     assert len(table) == 1
     assert_row(table.iloc[0], over_folds(folds))

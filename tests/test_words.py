@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from hashtag_core.data.words import WordVectors, known_words, load_word_vectors, psi
+from hashtag_core.data.splitting import words_of
+from hashtag_core.data.words import (
+    WordVectors,
+    approximate_psi,
+    known_words,
+    load_word_vectors,
+    psi,
+)
 from hashtag_core.errors import InputError
 
 WORDS = ["sun", "set", "the", "black", "white", "cat", "ting", "cafe", "ab", "naïve", "sunset"]
@@ -52,7 +59,7 @@ def vectors() -> KeyedVectors:
         ("(naïve)", ["naïve"]),
         ("blackcat", ["black", "cat"]),
         ("blackcafé", ["black", "cafe"]),
-        ("sunsetting", ["sunset", "ting"]),  # two words, though sun and set are more frequent
+        ("sunsetting", ["sun", "set", "ting"]),  # the likeliest: sunset is the rarest word here
         ("cat+blackcat", ["cat", "black", "cat"]),
     ],
 )
@@ -62,7 +69,7 @@ def test_the_words_of(hashtag, words, vectors):
 
 @pytest.mark.parametrize(
     "hashtag",
-    ["xyzzy", "", " ", "+", "%", "%2B", "...", "catx", "xcat", "abcat", "日本", "a" * 500],
+    ["xyzzy", "", " ", "+", "%", "%2B", "...", "catx", "xcat", "日本", "a" * 500],
 )
 def test_a_hashtag_without_known_words_has_no_psi(hashtag, vectors):
     assert known_words(hashtag, vectors) == []
@@ -78,6 +85,110 @@ def test_a_hashtag_without_known_words_has_no_psi(hashtag, vectors):
 )
 def test_of_two_equal_splits_the_more_frequent_words_win(order, words):
     assert known_words("theretire", vectors_of(order)) == words
+
+
+def kinds_of(hashtag: str, words: list[str]):
+    return words_of(hashtag, {word: place for place, word in enumerate(words)})
+
+
+@pytest.mark.parametrize(
+    ("hashtag", "found"),
+    [
+        ("t-rex", (["t-rex"], "whole")),  # not t and rex
+        ("T-REX", (["t-rex"], "whole")),
+        ("rex-t", (["rex", "t"], "summed")),
+        ("rex–t", (["rex", "t"], "summed")),  # the en dash, as every dash
+        ("rex\u2010t", (["rex", "t"], "summed")),
+        ("+1", (["+1"], "whole")),
+        ("-1", (["1"], "whole")),
+        ("rex's", (["rex", "'s"], "summed")),
+        ("rex’s", (["rex", "'s"], "summed")),
+        ("don't", (["do", "n't"], "summed")),
+        ("don’t+rex", (["do", "n't", "rex"], "summed")),
+        ("RexDo", (["rex", "do"], "split")),
+        ("rexDO", (["rex", "do"], "split")),
+        ("rexdo", (["rex", "do"], "split")),
+        ("rex2015", (["rex", "2015"], "split")),
+        ("covid-1", (["1"], "in part")),  # and not silently 1
+        ("covid", ([], None)),
+        ("trex", (["t-rex"], "whole")),  # the hyphen left out
+        ("rex :)", (["rex"], "whole")),  # a smiley is no missing word
+        ("北京大学", (["北京", "大学"], "split")),
+        ("straße", (["straße"], "whole")),
+        ("STRASSE", ([], None)),
+        ("ｒｅｘ", (["rex"], "whole")),  # full-width letters
+        ("re\u200bx", (["rex"], "whole")),  # a zero-width space
+    ],
+)
+def test_how_a_hashtag_becomes_words(hashtag, found):
+    words = ["'s", "n't", "do", "1", "t", "rex", "2015", "+1", "t-rex", "北京", "大学", "straße"]
+    assert kinds_of(hashtag, words) == found
+
+
+def test_a_word_with_capitals_inside_is_itself_where_it_is_known():
+    assert kinds_of("iPhone", ["i", "phone", "iphone"]) == (["iphone"], "whole")
+    assert kinds_of("iPhonePhoto", ["i", "phone", "iphone", "photo"])[0] == ["iphone", "photo"]
+
+
+def table_of_hashtags() -> list[list[str]]:
+    lines = (Path(__file__).parent / "hashtag_words.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("# ")]
+
+
+def test_the_words_of_two_hundred_hashtags_are_those_that_a_person_reads(glove):
+    """The table was written by hand. Nearly all are right; those that are not are known."""
+    rows = table_of_hashtags()
+    assert len(rows) >= 200 and len({hashtag for hashtag, _ in rows}) == len(rows)
+    wrong = {
+        hashtag: found
+        for hashtag, wanted in rows
+        if (found := " ".join(known_words(hashtag, glove)) or "-") != wanted
+    }
+    assert wrong == {
+        "cdplayer": "cdp layer",
+        "newyorkcity": "newyork city",
+        "ilovenewyork": "i love newyork",
+        "YouTubeVideo": "you tube video",
+    }
+
+
+def test_every_hashtag_that_is_a_word_keeps_its_vector(glove):
+    draw = np.random.default_rng(1)
+    for word in draw.choice(glove.index_to_key, size=2000):
+        if "%" not in word:  # which is decoded
+            assert known_words(word, glove) == [word]
+
+
+# ---- psi of hashtags without a known word
+
+
+def test_an_approximate_psi_tells_hashtags_apart_and_is_the_same_everywhere(vectors):
+    erna, karl = (approximate_psi(name, vectors) for name in ("oma_erna", "opa_karl"))
+    assert erna.dtype == np.float32 and erna.shape == (4,)
+    assert not np.allclose(erna, karl)
+    assert np.array_equal(erna, approximate_psi("Oma_Erna", vectors))
+    assert np.array_equal(erna, approximate_psi("#oma%5Ferna", vectors))
+    code = (
+        "from test_words import *; v = vectors_of(WORDS);"
+        "print(approximate_psi('oma_erna', v).tolist())"
+    )
+    where = Path(__file__).parent
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=where)
+    assert run.stdout.strip() == str(erna.tolist())
+
+
+def test_an_approximate_psi_is_as_long_as_frequent_words_are(glove):
+    length = np.linalg.norm(glove.vectors[:1000], axis=1).mean()
+    for name in ("omaerna", "日本", "ξ", "", "a" * 5000):
+        assert np.linalg.norm(approximate_psi(name, glove)) == pytest.approx(length, rel=1e-4)
+
+
+def test_hashtags_that_share_letters_are_more_alike(glove):
+    def cosine(a, b):
+        a, b = approximate_psi(a, glove), approximate_psi(b, glove)
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    assert cosine("omaernas", "omaerna") > cosine("omaerna", "xyzzyq") + 0.2
 
 
 # ---- psi

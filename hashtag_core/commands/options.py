@@ -56,6 +56,11 @@ def study_options() -> argparse.ArgumentParser:
         default="time",
         help="of each user's photos; shuffled: what is the order worth?",
     )
+    shared.add_argument(
+        "--every-hashtag",
+        action="store_true",
+        help="also those without any known word, which the paper leaves out",
+    )
     return shared
 
 
@@ -80,6 +85,7 @@ def open_study(options: argparse.Namespace) -> Study:
     study = Study(
         photos, Path(options.out), options.folds, options.seed, options.device, options.words,
         training, options.fixed, "paper" if options.paper else "small", options.order,
+        options.every_hashtag,
     )  # fmt: skip
     if said := notice(study.photos):
         say(said)

@@ -66,6 +66,7 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> No
     """
     made = study.provenance
     order = "" if study.order == "time" else f", order {study.order}"
+    order += ", every hashtag" if study.every_hashtag else ""
     lines = [
         f"command: hashtag-core {command}",
         "; ".join(study.makers or [study.made_with]),

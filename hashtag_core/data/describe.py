@@ -13,6 +13,7 @@ import numpy as np
 from hashtag_core.data.hashtags import build_hashtags
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import positions, split_users
+from hashtag_core.data.words import known_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +28,9 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
     The rows, by their column `what`:
 
     - users, photos, different hashtags;
-    - different hashtags with a word vector: the open vocabulary, see `build_hashtags`;
-    - seen and unseen hashtags: those of the open vocabulary that are, or are not, on a photo of a
-      training user of `split_users(seed)`;
+    - different hashtags with a word vector;
+    - seen and unseen hashtags: the open vocabulary, see `build_hashtags`; those on a photo of a
+      training user of `split_users(seed)`, and of a test user's others;
     - unseen hashtags among test occurrences: of the occurrences on the test users' photos whose
       hashtag has a word vector, those whose hashtag is unseen;
     - photos a user, hashtags a photo: minimum, median, mean, maximum;
@@ -56,8 +57,12 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
     import pandas as pd
 
     uses = _occurrences(photos)
-    split = split_users(len(photos.users), seed)
-    hashtags = build_hashtags(photos, split.train, vectors)
+    split = split_users(photos, seed)
+    hashtags = build_hashtags(photos, split.train, vectors, split.test)
+    with_vector = len(hashtags) + sum(
+        known_words(name, vectors) != []
+        for name in set(photos.hashtag_names.dictionary.to_pylist()) - hashtags.ids.keys()
+    )
     ids = hashtags.ids_in(photos)  # (M,)
     tested = ids[np.isin(uses.user, split.test) & (ids >= 0)]
     photos_of = np.bincount(uses.hashtag)  # (V,)
@@ -67,7 +72,7 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
         ("users", len(photos.users), "users"),
         ("photos", len(photos), "photos"),
         ("different hashtags", len(photos_of), "hashtags"),
-        ("different hashtags with a word vector", len(hashtags), "hashtags"),
+        ("different hashtags with a word vector", with_vector, "hashtags"),
         ("seen hashtags", hashtags.num_seen, "hashtags"),
         ("unseen hashtags", len(hashtags) - hashtags.num_seen, "hashtags"),
         ("unseen hashtags among test occurrences", _percent(tested >= hashtags.num_seen), "%"),

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.words import psi
+from hashtag_core.data.splitting import KINDS, words_of
+from hashtag_core.data.words import approximate_psi, sum_of
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
 from hashtag_core.formats import check_columns, read_parquet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CANDIDATES = ("seen", "unseen", "all")
 COLUMNS = {"name": "text", "count": "whole numbers", "psi": "lists of numbers of 32 bits"}
+KIND = {"kind": "text"}  # a column that files of older versions lack
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,31 @@ class Hashtags:
         psi: (V, d_w) float32, psi(y) of each hashtag.
         counts: (V,) int64, in how many training photos it stands; 0 means unseen.
         left_out: how many different hashtags were left out, by reason.
+        kinds: V of `splitting.KINDS`, how psi of each is made of words; empty where psi is learned.
     """
 
     names: list[str]
     psi: Tensor
     counts: Tensor
     left_out: dict[str, int] = field(default_factory=dict)
+    kinds: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __repr__(self) -> str:
-        left_out = "".join(f"; left out: {n:,} ({why})" for why, n in self.left_out.items())
+        left_out = "".join(f"; left out: {n:,} ({why})" for why, n in self.left_out.items() if n)
         first = ", ".join(self.names[:5])
+        made = ", ".join(f"{n:,} {kind}" for kind, n in self.made_of.items())
         return printable(
             f"Hashtags: {len(self):,}, {self.num_seen:,} seen and {len(self) - self.num_seen:,} "
-            f"unseen, psi of {self.psi.shape[1]} numbers: {first}, …{left_out}"
+            f"unseen, psi of {self.psi.shape[1]} numbers{made and f' ({made})'}: {first}, …{left_out}"
         )
+
+    @property
+    def made_of(self) -> dict[str, int]:
+        """How many hashtags are whole words, summed, split, known in part, and approximated."""
+        return {kind: n for kind in KINDS if (n := self.kinds.count(kind))}
 
     @cached_property
     def num_seen(self) -> int:
@@ -81,13 +91,15 @@ class Hashtags:
         return np.array(known, dtype=np.int64)[encoded.indices.to_numpy()]
 
     def save(self, path: Path) -> None:
-        """Write the vocabulary as a parquet file: name, count, psi."""
+        """Write the vocabulary as a parquet file: name, count, psi, kind."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         offsets = pa.array(np.arange(len(self) + 1, dtype=np.int32) * self.psi.shape[1])
         vectors = pa.ListArray.from_arrays(offsets, self.psi.flatten().numpy())
         columns = {"name": self.names, "count": self.counts.numpy(), "psi": vectors}
+        if self.kinds:
+            columns |= {"kind": self.kinds}
         pq.write_table(pa.table(columns), path)
 
     @classmethod
@@ -100,8 +112,11 @@ class Hashtags:
         import pyarrow.parquet as pq
 
         with reading(path):
-            check_columns(pq.read_schema(path), COLUMNS, path)
-        table = read_parquet(path, list(COLUMNS))
+            schema = pq.read_schema(path)
+            check_columns(schema, COLUMNS, path)
+            check_columns(schema, KIND, path, optional=True)
+        table = read_parquet(path, [name for name in (*COLUMNS, *KIND) if name in schema.names])
+        kinds = table["kind"].to_pylist() if "kind" in table.column_names else []
         names, counts, vectors = (table[name].combine_chunks() for name in COLUMNS)
         lengths = vectors.value_lengths().fill_null(-1).to_numpy()  # (V,)
         numbers = vectors.flatten().to_numpy(zero_copy_only=False)  # (V d_w,), a null is NaN
@@ -123,7 +138,9 @@ class Hashtags:
         count = counts.to_numpy().copy()
         if (np.diff(count > 0) & (count[1:] > 0)).any():
             raise InputError(f"{path}: unseen hashtags (count 0) come last. Train the model again.")
-        return cls(names.to_pylist(), torch.from_numpy(matrix), torch.from_numpy(count))
+        return cls(
+            names.to_pylist(), torch.from_numpy(matrix), torch.from_numpy(count), kinds=kinds
+        )
 
 
 def _first_ones(names: pa.Array) -> np.ndarray:
@@ -135,29 +152,50 @@ def _first_ones(names: pa.Array) -> np.ndarray:
 
 
 def build_hashtags(
-    photos: PhotoCollection, train_users: np.ndarray, vectors: KeyedVectors
+    photos: PhotoCollection,
+    train_users: np.ndarray,
+    vectors: KeyedVectors,
+    new_users: np.ndarray | None = None,
+    every_hashtag: bool = False,
 ) -> Hashtags:
-    """The open vocabulary of a collection: every hashtag that has a word vector.
+    """The open vocabulary: H^train, and the hashtags of the users that are to be predicted (§4).
 
     Args:
         photos: the whole collection, P photos.
         train_users: the user numbers whose hashtags are seen.
         vectors: word vectors, from `load_word_vectors`.
+        new_users: those whose other hashtags are the unseen ones: the test users, say, as the
+            paper has it, and not the validation users. None for everybody else.
+        every_hashtag: also those without any known word, as `approximate_psi` represents them. The
+            paper leaves them out.
 
     Returns:
-        The vocabulary; `left_out` counts hashtags none of whose words has a vector.
+        The vocabulary; `left_out` counts hashtags none of whose words has a vector, and those that
+        no user here has.
 
     Raises:
         InputError: where that leaves none.
     """
     count_of = _counts(photos, photos.of_users(train_users))
-    represented = {n: vector for n in count_of if (vector := psi(n, vectors)) is not None}
+    names = [*count_of]
+    if new_users is not None:
+        of_new = _counts(photos, photos.of_users(new_users))
+        names = [name for name in names if count_of[name] or of_new[name]]
+    represented, kinds = {}, {}
+    for name in names:
+        words, kind = words_of(name, vectors.key_to_index)
+        if words:
+            represented[name], kinds[name] = sum_of(words, vectors), kind
+        elif every_hashtag:
+            represented[name], kinds[name] = approximate_psi(name, vectors), KINDS[-1]
     if not represented:
         raise InputError("no hashtag of the collection has a word vector.")
     order = sorted(represented, key=lambda name: (-count_of[name], name))
     matrix = torch.from_numpy(np.stack([represented[name] for name in order]))  # (V, d_w)
     counts = torch.tensor([count_of[name] for name in order])  # (V,)
-    return Hashtags(order, matrix, counts, {"no word vector": len(count_of) - len(order)})
+    left_out = {"no word vector": len(names) - len(order)}
+    left_out["of other users"] = len(count_of) - len(names)
+    return Hashtags(order, matrix, counts, left_out, [kinds[name] for name in order])
 
 
 def build_fixed_hashtags(photos: PhotoCollection, train: np.ndarray, size: int) -> Hashtags:

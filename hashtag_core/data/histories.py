@@ -142,6 +142,7 @@ class UserHistories(Dataset):
             for that of the collection, which is time.
 
     Attributes:
+        hashtags: the vocabulary.
         features: (P, d_i), the collection's, or a tensor on a device (`resident`).
         weights: what each item weighs in the loss; 1 where it is all of a user (`at_most`).
         left_out: {"photos": …, "users": …}.
@@ -158,6 +159,7 @@ class UserHistories(Dataset):
         order: np.ndarray | None = None,
     ) -> None:
         self.photos = photos
+        self.hashtags = hashtags
         self.features: np.ndarray | Tensor = photos.features
         own = photos.query_features if query_features is None else query_features
         self.query_features: np.ndarray | Tensor | None = own

@@ -18,14 +18,18 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
+def user_folds(
+    users: PhotoCollection | int, folds: int = 5, seed: int = 0
+) -> list[Split]:
     """`folds` splits in which every user is a test user exactly once.
 
-    Of the users that a fold does not test, one eighth validates and the rest trains: with five
-    folds that is the paper's 70 / 10 / 20.
+    The users, in random order, are cut where the photos of those in front are nearest to the share
+    of a fold. Of the photos that a fold does not test, one eighth validates and the rest trains:
+    with five folds that is the paper's 70 / 10 / 20 per cent of the photos (§4), as near as whole
+    users allow.
 
     Args:
-        num_users: U.
+        users: the collection whose U users to split; or U alone, and all have equally many photos.
         folds: at least 2.
         seed: of the random order of users.
 
@@ -34,15 +38,35 @@ def user_folds(num_users: int, folds: int = 5, seed: int = 0) -> list[Split]:
     """
     if folds < 2:
         raise InputError(f"{folds} folds: at least 2 are needed.")
-    parts = np.array_split(np.random.default_rng(seed).permutation(num_users), folds)
+    if isinstance(users, PhotoCollection):
+        photos = np.diff(users.user_offsets)  # (U,), of each user
+    else:
+        photos = np.ones(users, dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(len(photos))
+    parts = _cut(order, photos, [k / folds for k in range(1, folds)])
     splits = []
     for fold, test in enumerate(parts):
         rest = np.concatenate(parts[fold + 1 :] + parts[:fold])
-        valid, train = np.split(rest, [max(1, round(len(rest) / 8))])
+        valid, train = _cut(rest, photos, [1 / 8])
         if not len(train) or not len(test):
-            raise InputError(f"{num_users} users are too few for {folds} folds of three sets each.")
+            raise InputError(
+                f"{len(photos)} users are too few for {folds} folds of three sets each."
+            )
         splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
     return splits
+
+
+def _cut(users: np.ndarray, photos: np.ndarray, shares: list[float]) -> list[np.ndarray]:
+    """Users in their order, cut where those in front have as nearly as can be such a share.
+
+    Each part has a user at least, if there are so many.
+    """
+    before = np.concatenate([[0], np.cumsum(photos[users])])  # photos of the users in front
+    cuts = [0]
+    for behind, share in zip(range(len(shares), 0, -1), shares, strict=True):
+        nearest = int(np.abs(before - share * before[-1]).argmin())
+        cuts.append(max(min(nearest, len(users) - behind), cuts[-1] + 1))
+    return np.split(users, cuts[1:])
 
 
 def split_in_time(
@@ -85,6 +109,6 @@ def shuffled(photos: PhotoCollection, seed: int = 0) -> np.ndarray:
     return np.lexsort((chance, np.repeat(np.arange(len(lengths)), lengths)))
 
 
-def split_users(num_users: int, seed: int = 0) -> Split:
-    """One split, 70 / 10 / 20: the first of five folds."""
-    return user_folds(num_users, folds=5, seed=seed)[0]
+def split_users(users: PhotoCollection | int, seed: int = 0) -> Split:
+    """One split, 70 / 10 / 20: the first of five folds; arguments as in `user_folds`."""
+    return user_folds(users, folds=5, seed=seed)[0]

@@ -7,19 +7,18 @@ as the `WordVectors` here where gensim is not installed. Shapes: W words, d_w wo
 
 from __future__ import annotations
 
-import math
+import hashlib
 import re
-import unicodedata
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 import numpy as np
 
+from hashtag_core.data.splitting import LONGEST_HASHTAG, normal_form, words_of
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading
 from hashtag_core.printing import progress_bar
@@ -27,11 +26,7 @@ from hashtag_core.printing import progress_bar
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-BETWEEN_WORDS = re.compile(r"[\s+_\-]+")
-PUNCTUATION = "!\"#$%&'()*,./:;<=>?@[\\]^`{|}~«»“”‘’…"
-SHORTEST_PIECE = 3  # letters, where a run of letters is split into known words
-LONGEST_PIECE = 24
-LONGEST_HASHTAG = 1000  # characters; a longer one has no words
+FREQUENT = 1000  # of the first words the mean length is taken
 MAX_LINE = 2**20  # characters of a line of a file
 MAX_SIZE = 10_000  # numbers of a word vector
 
@@ -157,45 +152,38 @@ def _glove_lines(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def known_words(hashtag: str, vectors: KeyedVectors) -> list[str]:
-    """The words of a hashtag that have a vector; empty where there are none.
-
-    The hashtag is percent-decoded, lower-cased and split at spaces, `+`, `_` and `-`. A word
-    without a vector is tried without punctuation around it, then without accents, and then split
-    into as few known words of three letters or more as possible (of equal splits, the one whose
-    words are the most frequent, as the vectors' order tells).
-    """
-    known = vectors.key_to_index
-    words: list[str] = []
-    if len(hashtag) > LONGEST_HASHTAG:
-        return words
-    for word in BETWEEN_WORDS.split(unquote(hashtag).lower()):
-        bare = word.strip(PUNCTUATION)
-        letters = unicodedata.normalize("NFKD", bare)
-        plain = "".join(c for c in letters if not unicodedata.combining(c))  # without accents
-        forms = [form for form in (word, bare, plain) if form in known]
-        words += forms[:1] or _split_into_words(plain, known)
-    return words
-
-
-def _split_into_words(letters: str, known: dict[str, int]) -> list[str]:
-    """The fewest known words that `letters` is made of; empty where it is not made of any."""
-    best: dict[int, tuple] = {0: (0, 0.0, [])}  # position -> pieces, rarity, words up to there
-    for end in range(SHORTEST_PIECE, len(letters) + 1):
-        splits = []
-        for start in range(max(0, end - LONGEST_PIECE), end - SHORTEST_PIECE + 1):
-            piece = letters[start:end]
-            if start in best and piece in known:
-                pieces, rarity, words = best[start]
-                splits.append((pieces + 1, rarity + math.log1p(known[piece]), [*words, piece]))
-        if splits:
-            best[end] = min(splits)
-    return best[len(letters)][2] if len(letters) in best else []
+    """The words of a hashtag that have a vector; empty where there are none (`splitting.py`)."""
+    return words_of(hashtag, vectors.key_to_index)[0]
 
 
 def psi(hashtag: str, vectors: KeyedVectors) -> np.ndarray | None:
     """Equation 3's psi: (d_w,) float32, the sum of the words' vectors; None where there is none."""
     words = known_words(hashtag, vectors)
-    if not words:
-        return None
+    return sum_of(words, vectors) if words else None
+
+
+def sum_of(words: list[str], vectors: KeyedVectors) -> np.ndarray:
+    """The sum of the vectors of some known words: (d_w,) float32."""
     rows = [vectors.key_to_index[word] for word in words]
     return vectors.vectors[rows].sum(axis=0, dtype=np.float32)  # (d_w,)
+
+
+def approximate_psi(hashtag: str, vectors: KeyedVectors) -> np.ndarray:
+    """A psi for a hashtag without any known word, of its letters alone; not in the paper.
+
+    Each run of 3, 4 or 5 of its characters, its ends among them, and the whole of it are a random
+    direction each, the same ones everywhere (they are drawn from a hash). Their sum has the length
+    of a frequent word's vector. So such a hashtag can be repeated, and told from others; hashtags
+    that share letters are a little alike. Nothing is learned, and no other hashtag is looked at.
+
+    Returns:
+        (d_w,) float32.
+    """
+    text = f"<{normal_form(hashtag)[:LONGEST_HASHTAG]}>"
+    runs = {text[i : i + n] for n in (3, 4, 5, len(text)) for i in range(len(text) - n + 1)}
+    total = np.zeros(vectors.vectors.shape[1])
+    for run in sorted(runs):
+        digest = hashlib.blake2b(run.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        total += np.random.default_rng(int.from_bytes(digest, "little")).normal(size=len(total))
+    frequent = np.linalg.norm(vectors.vectors[:FREQUENT], axis=1).mean()
+    return (total * (frequent / np.linalg.norm(total))).astype(np.float32)

@@ -51,9 +51,13 @@ class HashtagCounts(nn.Module):
         self.columns = nn.Parameter(nn.Linear(num_hashtags, d_u).weight.T.clone())  # (V, d_u)
 
     def forward(self, batch: Batch, psi: Tensor) -> Tensor:
-        """Users after 0 to T photos: (B, T + 1, d_u); psi is not read."""
+        """Users after 0 to T photos: (B, T + 1, d_u); of psi only how many there are is read.
+
+        Hashtags that no training user has have no column, and count for nothing.
+        """
         counted = first_uses(batch) if self.binary else None
-        sums = batch.padded(photo_sums(batch, self.columns, counted))  # (B, T, d_u)
+        columns = F.pad(self.columns, (0, 0, 0, max(len(psi) - len(self.columns), 0)))  # (V, d_u)
+        sums = batch.padded(photo_sums(batch, columns, counted))  # (B, T, d_u)
         return F.pad(sums.cumsum(dim=1), (0, 0, 1, 0))  # (B, T + 1, d_u)
 
 

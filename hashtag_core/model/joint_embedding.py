@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hashtag_core.data.histories import Batch
 from hashtag_core.errors import InputError
@@ -37,10 +38,12 @@ class ModelConfig:
         rank: R of MUTAN.
         encoder: which user encoder, of `ENCODERS`.
         fusion: of images and hashtags in the user encoder, of `fusion.FUSIONS`.
-        num_hashtags: V; only where the model has parameters for each hashtag.
+        num_hashtags: the seen ones; only where the model has parameters for each hashtag.
         num_users: U; only for the learned user vectors of [43].
         learned_psi: learn a vector for each hashtag, from random ones, instead of taking word
             vectors ("ours w/o GloVe", and the fixed vocabulary).
+        unit_psi: scale psi of every hashtag to the same length. Not the paper's: there hashtags of
+            several words are longer, and long ones win (Equation 7 is a product).
     """
 
     d_i: int
@@ -56,6 +59,7 @@ class ModelConfig:
     num_hashtags: int = 0
     num_users: int = 0
     learned_psi: bool = False
+    unit_psi: bool = False
 
     def __post_init__(self) -> None:
         for name in ("d_i", "d_v", "d_w", "d_x", "d_u", "d_c", "d", "rank", "num_hashtags"):
@@ -129,8 +133,15 @@ class HashtagModel(nn.Module):
         self.phi_tag[-1].bias.requires_grad_(False)  # it cancels in Eq. 8: nothing to learn
 
     def psi(self, given: Tensor) -> Tensor:
-        """Representations of V hashtags, (V, d_w): the given ones, or the model's learned ones."""
-        return given if self.learned_psi is None else self.learned_psi.weight[: len(given)]
+        """Representations of V hashtags, (V, d_w): the given ones, or the model's learned ones.
+
+        Of hashtags that it has not learned, since no training user has them, a model knows nothing:
+        zeros. With `unit_psi` each has the length sqrt(d_w), numbers of about 1.
+        """
+        if self.learned_psi is not None:
+            learned = self.learned_psi.weight[: len(given)]
+            given = F.pad(learned, (0, 0, 0, len(given) - len(learned)))
+        return F.normalize(given, dim=1) * self.config.d_w**0.5 if self.config.unit_psi else given
 
     def users(self, batch: Batch, psi: Tensor) -> Tensor:
         """Each user after 0 to T photos, (B, T + 1, d_u), from psi of all hashtags, (V, d_w)."""

@@ -206,7 +206,7 @@ def user_map(
     follow = list(follow)
     fold = study.fold(0, "open")
     model = study.model(0, "open", main_row(study.photos))
-    psi = fold.hashtags.psi.to(study.device)
+    psi = model.psi(fold.hashtags.psi.to(study.device))
     rng = np.random.default_rng(study.seed)
     number = len(study.photos.users)
     chosen = np.sort(rng.permutation(number)[:max_users])

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fold:
-    """One split and what follows from it: the vocabulary, and the histories of three sets."""
+    """One split and what follows from it: the vocabulary, and the histories of three sets.
+
+    The vocabulary is that of the test set, H^train and the test users' hashtags. `valid.hashtags`
+    has the same seen ones, with the same ids, and the validation users' unseen ones.
+    """
 
     hashtags: Hashtags
     train: UserHistories
@@ -34,13 +38,19 @@ def make_fold(
     split: Split,
     vectors: KeyedVectors,
     order: np.ndarray | None = None,
+    every_hashtag: bool = False,
 ) -> Fold:
     """The open vocabulary: the training users decide what is seen.
 
-    `order` is that of `UserHistories`; the other settings have it too.
+    `order` is that of `UserHistories`; the other settings have it too. `every_hashtag` is that of
+    `build_hashtags`.
     """
-    hashtags = build_hashtags(photos, split.train, vectors)
-    return Fold(hashtags, *(UserHistories(photos, hashtags, users, order=order) for users in split))
+    test, valid = (
+        build_hashtags(photos, split.train, vectors, users, every_hashtag)
+        for users in (split.test, split.valid)
+    )
+    vocabularies = zip((test, valid, test), split, strict=True)
+    return Fold(test, *(UserHistories(photos, v, users, order=order) for v, users in vocabularies))
 
 
 def make_fixed_fold(

@@ -35,6 +35,7 @@ MODELS = {
     "ours (hashtag)": Trained({"fusion": "only hashtags"}, False),
     "ours w/o GloVe": Trained({"learned_psi": True}, True),
     "ours (image+hashtag)": Trained({}, True),
+    "ours, unit psi": Trained({"unit_psi": True}, True),  # not the paper's, and in no table
 } | {
     name: Trained({part: name}, True)
     for part, names in (

@@ -77,6 +77,7 @@ class Study:
         sizes: of the models, "small" or "paper" (`ModelConfig`).
         order: of each user's photos: "time", that of the collection, or "shuffled" with the seed,
             to see what the order is worth.
+        every_hashtag: the open vocabulary also has the hashtags without any known word.
 
     Attributes:
         makers: what made the models and results that were asked for so far, a line each.
@@ -95,6 +96,7 @@ class Study:
     fixed_size: int = 1000
     sizes: str = "small"
     order: str = "time"
+    every_hashtag: bool = False
 
     def __post_init__(self) -> None:
         self.folder = Path(self.folder)
@@ -103,8 +105,8 @@ class Study:
         self.training = self.training or TrainConfig.small(self.seed)
         self.words = self.photos.words if self.words is None else self.words
         self.words = None if self.words is None else Path(self.words).resolve()
-        users, one = len(self.photos.users), self.folds == 1
-        several = user_folds(users, 5 if one else self.folds, self.seed)
+        one = self.folds == 1
+        several = user_folds(self.photos, 5 if one else self.folds, self.seed)
         self.splits = several[:1] if one else several
         self.numbers = range(len(self.splits))
         self._of = len(several)  # the one split is the first of five
@@ -131,6 +133,7 @@ class Study:
             "words": self.words and os.fsencode(self.words).decode(errors="backslashreplace"),
             "words sha256": self._digest_of_words(),
             "order": self.order,
+            "every_hashtag": self.every_hashtag,
             "seed": self.seed,
             "training": asdict(self.training),
             "fixed_size": self.fixed_size,
@@ -163,7 +166,7 @@ class Study:
         if self._latest is None or self._latest[0] != key:  # one at a time: they can be large
             split, order = self.splits[number], self.rows_in_order
             if setting == "open":
-                made = make_fold(self.photos, split, self.vectors, order)
+                made = make_fold(self.photos, split, self.vectors, order, self.every_hashtag)
             elif setting == "fixed":
                 made = make_fixed_fold(self.photos, split, self.fixed_size, order)
             else:
@@ -174,8 +177,9 @@ class Study:
     def path(self, number: int, setting: str, name: str) -> Path:
         """The folder of one model of one fold."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        order = "" if self.order == "time" else f"-{self.order}"
-        fold = f"seed{self.seed}-fold{number + 1}of{self._of}{order}"
+        other = "" if self.order == "time" else f"-{self.order}"
+        other += "-every-hashtag" if self.every_hashtag else ""
+        fold = f"seed{self.seed}-fold{number + 1}of{self._of}{other}"
         return self.folder / fold / setting / slug
 
     def model(self, number: int, setting: str, name: str, parts: dict | None = None):
@@ -197,7 +201,7 @@ class Study:
             self.photos.features.shape[1],
             self.vectors.vector_size,
             d_v=self.photos.to_predict.shape[1],
-            num_hashtags=len(fold.hashtags),
+            num_hashtags=fold.hashtags.num_seen,
             num_users=len(self.photos.users),
             **{"learned_psi": setting != "open"} | parts,
         )
@@ -287,7 +291,7 @@ class Study:
         log = read_json(self.path(number, setting, name) / "run.json", Run, AGAIN)["log"]
         fold, p = self.fold(number, setting), self.processes
         own = batches(fold.valid, 16, rank=p.rank, processes=p.number)
-        rule = evaluate(frequency, own, fold.hashtags, ("seen",), p)["seen"]["A@1"]
+        rule = evaluate(frequency, own, fold.valid.hashtags, ("seen",), p)["seen"]["A@1"]
         return max(log, key=lambda epoch: epoch["valid R@10"])["valid A@1"] < rule
 
     def prediction(self, number: int, setting: str, name: str) -> list[dict]:

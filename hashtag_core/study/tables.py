@@ -343,7 +343,7 @@ def summarise(
 def encoder_time(model: HashtagModel, study: Study, number: int) -> float:
     """Milliseconds per photo that the user encoder takes on the test users, the best of three."""
     fold = study.fold(number, "open")
-    psi = fold.hashtags.psi.to(study.device)
+    psi = model.psi(fold.hashtags.psi.to(study.device))
     seconds = []
     for _ in range(3):
         total = photos = 0

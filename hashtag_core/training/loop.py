@@ -57,7 +57,8 @@ def fit(
             with `torch.manual_seed` before making it.
         train: the training users' histories; every hashtag in them is seen.
         valid: the validation users' histories.
-        hashtags: the vocabulary.
+        hashtags: the vocabulary of the training users, and of whom the model shall be used for;
+            validation has its own, `valid.hashtags`, whose seen ones are the same.
         train_config: how to train; `TrainConfig.paper()` where not given.
         folder: where to keep checkpoints and, in `save_run`'s format, the model; with a checkpoint
             at the end of an epoch that is the best so far, its model, too. None keeps nothing.
@@ -109,7 +110,7 @@ def fit(
         optimizer, T_max=settings.epochs * len(train_batches)
     )
     seen = hashtags.psi[: hashtags.num_seen].to(device)  # (V, d_w), H^train
-    ranker = model_ranker(model, hashtags, device)
+    ranker = model_ranker(model, valid.hashtags, device)
     progress = Training(model, optimizer, schedule, generator, generator.get_state())
     checkpoint = Checkpoint(folder, identity, checkpoint_seconds, processes)
     with (
@@ -126,7 +127,7 @@ def fit(
         bar.update(len(progress.log))
         while not progress.finished(settings.epochs, settings.patience):
             run_epoch(progress, train_batches, seen, checkpoint, processes)
-            result = evaluate(ranker, valid_batches, hashtags, ("seen",), processes)["seen"]
+            result = evaluate(ranker, valid_batches, valid.hashtags, ("seen",), processes)["seen"]
             _check_finite(torch.stack(progress.losses).mean().item(), result, progress.epoch)
             is_best = progress.end_epoch({f"valid {m}": result[m] for m in ("R@10", "A@1")})
             log = progress.log

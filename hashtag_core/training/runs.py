@@ -178,8 +178,8 @@ def _check_vocabulary(folder: Path, model: HashtagModel, hashtags: Hashtags) -> 
     d_w, config = hashtags.psi.shape[1], model.config
     if model.learned_psi is None and d_w != config.d_w:
         what = f"psi of {d_w} numbers, and by run.json {config.d_w}"
-    elif len(hashtags) > config.num_hashtags and (config.num_hashtags or config.learned_psi):
-        what = f"{len(hashtags):,} hashtags, and by run.json {config.num_hashtags:,}"
+    elif hashtags.num_seen > config.num_hashtags and (config.num_hashtags or config.learned_psi):
+        what = f"{hashtags.num_seen:,} seen hashtags, and by run.json {config.num_hashtags:,}"
     else:
         return
     raise InputError(f"{folder / 'hashtags.parquet'}: {what}. {AGAIN}")
