@@ -212,7 +212,9 @@ def test_one_user_with_nearly_all_photos_leaves_somebody_for_every_set():
 
 def test_the_order_of_users_in_the_collection_is_drawn_anew_for_each_seed():
     photos = uneven()
-    assert not np.array_equal(user_folds(photos, seed=1)[0].test, user_folds(photos, seed=2)[0].test)
+    assert not np.array_equal(
+        user_folds(photos, seed=1)[0].test, user_folds(photos, seed=2)[0].test
+    )
 
 
 def test_unseen_hashtags_are_those_of_the_users_that_are_named(photos):

@@ -56,9 +56,10 @@ class Hashtags:
         left_out = "".join(f"; left out: {n:,} ({why})" for why, n in self.left_out.items() if n)
         first = ", ".join(self.names[:5])
         made = ", ".join(f"{n:,} {kind}" for kind, n in self.made_of.items())
+        made = f" ({made})" if made else ""
         return printable(
             f"Hashtags: {len(self):,}, {self.num_seen:,} seen and {len(self) - self.num_seen:,} "
-            f"unseen, psi of {self.psi.shape[1]} numbers{made and f' ({made})'}: {first}, …{left_out}"
+            f"unseen, psi of {self.psi.shape[1]} numbers{made}: {first}, …{left_out}"
         )
 
     @property

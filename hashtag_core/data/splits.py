@@ -18,9 +18,7 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def user_folds(
-    users: PhotoCollection | int, folds: int = 5, seed: int = 0
-) -> list[Split]:
+def user_folds(users: PhotoCollection | int, folds: int = 5, seed: int = 0) -> list[Split]:
     """`folds` splits in which every user is a test user exactly once.
 
     The users, in random order, are cut where the photos of those in front are nearest to the share

@@ -5,9 +5,9 @@ A hashtag is read in the first of these ways that gives words with a vector:
 1. as a whole: `t-rex`, `e-mail`, `+1`;
 2. its parts, between blanks, `+`, `_` and dashes of all kinds, each as a whole: `black+white`;
 3. a part that is no word itself is taken apart: at an apostrophe, as text with word vectors is
-   (`woman's` is woman and 's); where its capitals and digits say so (`BlackAndWhite`, `summer2015`);
-   as a word with a hyphen left out (`tshirt`); and into the words that are most likely together
-   (`strawhat`), of which short ones have to be frequent ones (`selfie` is not *sel* and *fie*).
+   (`woman's` is woman and 's); where its capitals say so (`BlackAndWhite`); into the words that are
+   most likely together (`strawhat`), of which short ones have to be frequent (`selfie` is not *sel*
+   and *fie*); as a word whose hyphen was left out (`tshirt`); and before and after digits.
 
 A word is looked for as it is written in small letters, then in Unicode's compatible form, without
 punctuation around it, and without accents. How frequent it is, the order of the vectors tells.
@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 BETWEEN_WORDS = re.compile(r"[\s+_\-\u2010-\u2015\u2212\ufe58\ufe63\uff0d]+")
 APOSTROPHES = re.compile("[\u2018\u2019\u201b\u02bc\u00b4`\uff07]")
-SUFFIX = re.compile(r"(.+?)('s|n't|'re|'ve|'ll|'m|'d)$")  # words of their own in English vectors
+SUFFIX = re.compile(r"(.+?)('s|n't|'re|'ve|'ll|'m|'d)")  # words of their own in English vectors
 PUNCTUATION = "!\"#$%&'()*,./:;<=>?@[\\]^`{|}~«»“”‘’…"
 LONGEST_HASHTAG = 1000  # characters; a longer one has no words
 LONGEST_PIECE = 24  # letters
@@ -74,9 +74,9 @@ def _words_of_part(part: str, known: Mapping[str, int]) -> tuple[list[str], str]
     if (word := _form(part, known)) is not None:
         return [word], "whole"
     text = APOSTROPHES.sub("'", part).strip(PUNCTUATION)
-    if (match := SUFFIX.match(text.lower())) and match[2] in known:
-        if (stem := _form(match[1], known)) is not None:
-            return [stem, match[2]], "summed"
+    match = SUFFIX.fullmatch(text.lower())
+    if match and match[2] in known and (stem := _form(match[1], known)) is not None:
+        return [stem, match[2]], "summed"
     for pieces in (_by_capitals(text), _by_punctuation(text)):
         if len(pieces) > 1 and all(forms := [_form(piece, known) for piece in pieces]):
             return forms, "split"
