@@ -13,9 +13,11 @@ from hashtag_core.cli import main
 from hashtag_core.errors import InputError
 from hashtag_core.sources.open_art import (
     PACKAGES,
+    VERSION,
     artist_key,
     artist_name,
     clean_hashtags,
+    is_suitable,
     prepare_open_art,
 )
 from hashtag_core.sources.open_art_packages import find_packages
@@ -156,3 +158,28 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, capsys):
 def test_a_missing_package_is_named_with_the_command_that_fetches_it(tmp_path):
     with pytest.raises(InputError, match="apt-get download openclipart-svg"):
         find_packages(tmp_path, PACKAGES)
+
+
+# ---- what does not belong into a class
+
+
+@pytest.mark.parametrize(
+    ("hashtags", "title", "suitable"),
+    [
+        (["people", "sex"], "a girl", False),
+        (["people"], "Stripper_01", False),
+        (["pin-up", "very sexy"], None, False),
+        (["essex", "sextant", "unisex", "sexuality"], "asexual", True),
+        (["cat"], "", True),
+    ],
+)
+def test_a_word_of_the_list_leaves_a_picture_out(hashtags, title, suitable):
+    assert is_suitable({"hashtags": hashtags, "title": title}) is suitable
+
+
+def test_the_shipped_pictures_are_suitable_and_say_their_version(open_art):
+    titles = open_art.column("title").to_pylist()
+    for row in range(len(open_art)):
+        assert is_suitable({"hashtags": open_art.hashtags_of(row), "title": titles[row]}), row
+    assert open_art.meta["version"] == VERSION
+    assert sum("does not belong" in why for why in open_art.meta["left_out"]) == 2

@@ -15,6 +15,8 @@ Which pictures are kept; every other one is counted by its reason in meta.json:
   brackets, accents, dots, hyphens, case, the domain of an e-mail address, the title "Architetto",
   and the order of the words ("Rollandin Francesco" and "Architetto Francesco Rollandin").
 - Skin-tone variants of an emoji are the same drawing: left out.
+- Nothing that does not belong into a class: a picture with a word of `UNSUITABLE` among its keywords
+  or in its title is left out. Beside that list, all pictures were looked at.
 - Of an artist the first 200 pictures, and only artists with at least 10.
 - It can be drawn: it is not blank on white, and has no more pixels than `load_picture` decodes.
 
@@ -57,10 +59,14 @@ PACKAGES = {  # file, and how to fetch it
     "openmoji": ("openmoji-*.tgz", "npm pack openmoji@17.0.0"),
 }
 CHECKSUM = "830e728c78e5d25bb0a5b139fe557b2925f3a21cf86d213094c3e5547a991822"  # of the shipped one
+VERSION = 2  # of the collection; in 1, pictures with a word of `UNSUITABLE` were there, too
 CANVAS = 128  # pixels; the drawing fills the inner 7/8, which is what the ConvNet crops to
 DRAWING = CANVAS * 7 // 8
 MAX_PHOTOS_OF_USER = 200
 MIN_PHOTOS_OF_USER = 10
+UNSUITABLE = frozenset(
+    "bdsm erotic erotica fetish lingerie naked nude porn sex sexy stripper striptease".split()
+)
 NO_HASHTAG = re.compile(r"|unsorted|hash|0x[0-9a-f]+|hash\(.*")
 NO_ARTIST = re.compile(r"|anonymous|none|unknown|hash|0x.*|hash.*0x.*")
 OPENMOJI_INDEX = "package/data/openmoji.json"
@@ -107,6 +113,7 @@ def prepare_open_art(
     convnet = load_convnet(device=device)
     meta = {
         "source": "open_art",
+        "version": VERSION,
         "inputs": {path.name: sha256(path) for path in files.values()},
         "licences": dict(sorted(Counter(p["licence"] for p in photos).items())),
         "convnet": {"name": convnet.name, "weights": convnet.weights},
@@ -204,6 +211,12 @@ def clean_hashtags(keywords: list[str]) -> list[str]:
     return list(dict.fromkeys(k for k in cleaned if not NO_HASHTAG.fullmatch(k)))
 
 
+def is_suitable(photo: dict) -> bool:
+    """Whether no word of `UNSUITABLE` is among a picture's keywords or in its title."""
+    texts = " ".join([*photo["hashtags"], photo["title"] or ""]).lower()
+    return UNSUITABLE.isdisjoint(re.findall(r"[^\W_]+", texts))
+
+
 def artist_name(creator: str) -> str:
     """The artist's name without e-mail and web addresses and other brackets."""
     name = re.sub(r"[(\[<{].*?([)\]>}]|$)", " ", html.unescape(creator))
@@ -230,6 +243,8 @@ def _by_artist(photos: list[dict], left_out: Counter) -> list[dict]:
             left_out[f"{site}: no artist named"] += 1
         elif not photo["hashtags"]:
             left_out[f"{site}: no keyword"] += 1
+        elif not is_suitable(photo):
+            left_out[f"{site}: does not belong into a class"] += 1
         else:
             photo["user"] = key
             spellings[key][photo["artist"]] += 1
