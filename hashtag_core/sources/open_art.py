@@ -15,8 +15,8 @@ Which pictures are kept; every other one is counted by its reason in meta.json:
   brackets, accents, dots, hyphens, case, the domain of an e-mail address, the title "Architetto",
   and the order of the words ("Rollandin Francesco" and "Architetto Francesco Rollandin").
 - Skin-tone variants of an emoji are the same drawing: left out.
-- Nothing that does not belong into a class: a picture with a word of `UNSUITABLE` among its keywords
-  or in its title is left out. Beside that list, all pictures were looked at.
+- Nothing that does not belong into a class: a picture with a word of `UNSUITABLE` among its
+  keywords or in its title is left out. Beside that list, all pictures were looked at.
 - Of an artist the first 200 pictures, and only artists with at least 10.
 - It can be drawn: it is not blank on white, and has no more pixels than `load_picture` decodes.
 
@@ -65,7 +65,20 @@ DRAWING = CANVAS * 7 // 8
 MAX_PHOTOS_OF_USER = 200
 MIN_PHOTOS_OF_USER = 10
 UNSUITABLE = frozenset(
-    "bdsm erotic erotica fetish lingerie naked nude porn sex sexy stripper striptease".split()
+    (
+        "bdsm",
+        "erotic",
+        "erotica",
+        "fetish",
+        "lingerie",
+        "naked",
+        "nude",
+        "porn",
+        "sex",
+        "sexy",
+        "stripper",
+        "striptease",
+    )
 )
 NO_HASHTAG = re.compile(r"|unsorted|hash|0x[0-9a-f]+|hash\(.*")
 NO_ARTIST = re.compile(r"|anonymous|none|unknown|hash|0x.*|hash.*0x.*")
