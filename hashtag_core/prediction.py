@@ -176,11 +176,11 @@ class HashtagPredictor:
         """The user after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
 
         Raises:
-            InputError: where the picture cannot be used, or no hashtag has a word vector.
+            InputError: where the picture cannot be used, or there is no hashtag.
         """
         names, vectors = self.represent(hashtags)
         if not names:
-            raise InputError(f"no hashtag with a word vector among {hashtags}.")
+            raise InputError(f"no hashtag among {hashtags}.")
         y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
         return self.user_encoder.update(user[None], self.feature(picture, past=True), y)[0]
 
@@ -188,8 +188,7 @@ class HashtagPredictor:
         """A user from a history: (picture, hashtags) of each photo, the oldest first.
 
         Returns:
-            The user (d_u,), and how many photos were left out because none of their hashtags has
-            a word vector, as in training.
+            The user (d_u,), and how many photos were left out because they have no hashtag.
 
         Raises:
             InputError: where a picture cannot be used.
@@ -219,17 +218,15 @@ class HashtagPredictor:
             k: how many at most.
 
         Raises:
-            InputError: where the picture cannot be used, or a candidate has no word vector.
+            InputError: where the picture cannot be used, or there is no candidate.
         """
         _check_number(k)
         if candidates is None:
             names, vectors = self.hashtags.names, self.psi
         else:
             names, vectors = self.represent(candidates)
-            without = sorted(set(_clean(candidates)) - set(names))
-            if without or not names:
-                missing = ", ".join(without) or "(none given)"
-                raise InputError(f"no word vector for the candidate(s) {missing}.")
+            if not names:
+                raise InputError(f"no candidates: {candidates}.")
         user = self.new_user() if user is None else user
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         k = min(k, len(names))
@@ -246,8 +243,7 @@ class HashtagPredictor:
         Args:
             picture: as in `predict`.
             user: as in `predict`.
-            more: further hashtags; those that have no word vector, or are in the vocabulary, add
-                nothing.
+            more: further hashtags; those that are in the vocabulary add nothing.
 
         Returns:
             The V hashtags, and their p, (V,) float64, which add up to 1.
@@ -267,7 +263,7 @@ class HashtagPredictor:
             k: how many at most.
 
         Raises:
-            InputError: where it has no word vector.
+            InputError: where it is none.
         """
         _check_number(k)
         name, vector = self._represent_one(hashtag)
@@ -293,7 +289,7 @@ class HashtagPredictor:
             (row of `features`, log p), best first.
 
         Raises:
-            InputError: where it has no word vector.
+            InputError: where it is none.
         """
         _check_number(k)
         _, vector = self._represent_one(hashtag)
@@ -317,7 +313,7 @@ class HashtagPredictor:
         """Where hashtags lie in the joint space: phi_tag(psi(y)), of unit length, (n, d).
 
         Raises:
-            InputError: where one has no word vector.
+            InputError: where one is none.
         """
         vectors = [self._represent_one(name)[1] for name in hashtags]
         return self._unit_tags(torch.cat(vectors)) if vectors else self._unit_tags(self.psi[:0])
@@ -328,7 +324,7 @@ class HashtagPredictor:
     def _represent_one(self, hashtag: str) -> tuple[str, Tensor]:
         names, vectors = self.represent([hashtag])
         if not names:
-            raise InputError(f"no word vector for {hashtag!r}.")
+            raise InputError(f"no hashtag: {hashtag!r}.")
         return names[0], vectors  # (1, d_w)
 
 

@@ -10,7 +10,7 @@ from picture_files import encode, lying_on_its_side, noise, red_and_blue
 
 from hashtag_core.data.hashtags import Hashtags, build_hashtags
 from hashtag_core.data.histories import UserHistories, collate
-from hashtag_core.data.words import psi
+from hashtag_core.data.words import approximate_psi, psi
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.prediction import HashtagPredictor
@@ -145,7 +145,8 @@ def test_photos_added_one_by_one_make_the_user_of_the_whole_history(
         user = predictor.new_user()
         for before, row in zip(whole[:-1], batch.rows.tolist(), strict=True):
             assert torch.allclose(user, before, atol=1e-5)
-            user = predictor.add_photo(user, open_art.features[row], open_art.hashtags_of(row))
+            known = [name for name in open_art.hashtags_of(row) if name in hashtags.ids]
+            user = predictor.add_photo(user, open_art.features[row], known)
 
 
 def test_a_photo_is_added_from_a_picture_as_from_its_feature(predictor):
@@ -155,9 +156,19 @@ def test_a_photo_is_added_from_a_picture_as_from_its_feature(predictor):
     assert torch.equal(from_picture, from_feature)
 
 
-def test_a_photo_whose_hashtags_have_no_word_vector_is_an_input_error(predictor, feature):
-    with pytest.raises(InputError, match="xyzzyq"):
-        predictor.add_photo(predictor.new_user(), feature, ["xyzzyq"])
+def test_a_photo_without_any_hashtag_is_an_input_error(predictor, feature):
+    with pytest.raises(InputError, match="no hashtag among"):
+        predictor.add_photo(predictor.new_user(), feature, [" # "])
+
+
+def test_a_hashtag_without_any_known_word_has_a_psi_of_its_letters(predictor, glove, feature):
+    names, vectors = predictor.represent(["xyzzyq", "cat"])
+    assert names == ["xyzzyq", "cat"]
+    assert np.array_equal(vectors[0].numpy(), approximate_psi("xyzzyq", glove))
+    erna, karl = (
+        predictor.add_photo(predictor.new_user(), feature, [name]) for name in ("xyzzyq", "qqzzwy")
+    )
+    assert not torch.allclose(erna, karl)
 
 
 # ---- hashtags never seen
@@ -175,9 +186,14 @@ def test_a_candidate_scores_as_it_does_in_the_vocabulary(predictor, feature):
         assert predictor.predict(feature, candidates=[name])[0] == (name, pytest.approx(score))
 
 
-@pytest.mark.parametrize("candidates", [["cat", "xyzzyq"], ["xyzzyq"], [], ["", " "]])
-def test_a_candidate_without_a_word_vector_is_an_input_error(candidates, predictor, feature):
-    with pytest.raises(InputError, match="xyzzyq" if "xyzzyq" in candidates else "none given"):
+def test_any_hashtag_may_be_a_candidate(predictor, feature):
+    best = predictor.predict(feature, candidates=["cat", "xyzzyq", "#日本"])
+    assert {name for name, _ in best} == {"cat", "xyzzyq", "日本"}
+
+
+@pytest.mark.parametrize("candidates", [[], ["", " "]])
+def test_no_candidates_are_an_input_error(candidates, predictor, feature):
+    with pytest.raises(InputError, match="no candidates"):
         predictor.predict(feature, candidates=candidates)
 
 
@@ -279,10 +295,10 @@ def test_pictures_of_a_hashtag_are_also_found_as_it_is_written_otherwise(tiny_pr
     assert tiny_predictor.pictures(" #SUN", features) == tiny_predictor.pictures("sun", features)
 
 
-@pytest.mark.parametrize("hashtag", ["xyzzyq", "", " # "])
-def test_a_hashtag_without_a_word_vector_has_no_neighbours_and_no_pictures(predictor, hashtag):
+@pytest.mark.parametrize("hashtag", ["", " # "])
+def test_nothing_is_no_hashtag(predictor, hashtag):
     for ask in (predictor.similar, lambda name: predictor.pictures(name, np.zeros((2, 1280)))):
-        with pytest.raises(InputError, match=f"no word vector for {hashtag!r}"):
+        with pytest.raises(InputError, match=f"no hashtag: {hashtag!r}"):
             ask(hashtag)
 
 
@@ -345,7 +361,7 @@ def test_only_hashtags_that_are_not_in_the_vocabulary_are_added(predictor, featu
     assert "parliamentary" not in predictor.hashtags.ids
     more = [known, f"#{known}", f" {known.upper()} ", "parliamentary", "#Parliamentary", "zqxwvzq"]
     names, p = predictor.probabilities(feature, more=more)
-    assert names[vocabulary:] == ["parliamentary"] and len(p) == vocabulary + 1
+    assert names[vocabulary:] == ["parliamentary", "zqxwvzq"] and len(p) == vocabulary + 2
     assert len(set(names)) == len(names) and float(p.sum()) == pytest.approx(1)
 
 

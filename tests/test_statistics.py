@@ -188,7 +188,7 @@ def test_the_collection_that_comes_with_the_repository(open_art, glove):
     table = describe(open_art, glove).set_index("what")["value"]
     assert table["photos"] == len(open_art)
     known = table["different hashtags with a word vector"]
-    assert table["seen hashtags"] + table["unseen hashtags"] == known
+    assert 0 < table["seen hashtags"] + table["unseen hashtags"] < known  # validation users' own
     assert 35 < table["photos that repeat the previous one"] < 65  # as real photo streams do
     found = distributions(open_art)
     assert found["photos per hashtag"].sum() == found["hashtags per photo"].sum()
