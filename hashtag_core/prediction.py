@@ -74,6 +74,7 @@ class HashtagPredictor:
         self.model = model.eval().to(self.device)
         self.hashtags = hashtags
         self.psi = model.psi(hashtags.psi.to(self.device)).detach()  # (V, d_w)
+        self.every_hashtag = "approximated" in hashtags.kinds
         self.convnet_name = convnet
         self.query_convnet_name = convnet if query_convnet is None else query_convnet
         self._words_path = words
@@ -145,10 +146,13 @@ class HashtagPredictor:
         if width != expected:
             raise InputError(f"a feature vector of {width} numbers; the model takes {expected}.")
 
-    def represent(self, hashtags: list[str]) -> tuple[list[str], Tensor]:
+    def represent(
+        self, hashtags: list[str], approximate: bool = True
+    ) -> tuple[list[str], Tensor]:
         """The hashtags, each once, and psi of each: (V, d_w).
 
-        One without any known word has an approximate one of its letters (`approximate_psi`).
+        One without any known word has an approximate one of its letters (`approximate_psi`), or is
+        left out.
         """
         names, rows = [], []
         d_w = self.psi.shape[1]
@@ -157,6 +161,8 @@ class HashtagPredictor:
                 vector = self.psi[self.hashtags.ids[name]]
             else:
                 array = psi(name, self.vectors)
+                if array is None and not approximate:
+                    continue
                 array = approximate_psi(name, self.vectors) if array is None else array
                 vector = torch.from_numpy(array).to(self.device)
             if len(vector) != d_w:
@@ -167,6 +173,19 @@ class HashtagPredictor:
             rows.append(vector)
         return names, self.model.psi(torch.stack(rows)) if rows else self.psi[:0]
 
+    def approximated(self, hashtags: list[str]) -> list[str]:
+        """Those of some hashtags that have no known word: known by their letters alone."""
+        known, kinds = self.hashtags.ids, self.hashtags.kinds
+        return [
+            name
+            for name in _clean(hashtags)
+            if (
+                kinds[known[name]] == "approximated"
+                if name in known and kinds
+                else name not in known and psi(name, self.vectors) is None
+            )
+        ]
+
     def new_user(self) -> Tensor:
         """The vector of a user without a history: zeros (d_u,)."""
         return torch.zeros(self.model.user_encoder.d_u, device=self.device)
@@ -175,12 +194,15 @@ class HashtagPredictor:
     def add_photo(self, user: Tensor, picture: Picture, hashtags: list[str]) -> Tensor:
         """The user after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
 
+        Hashtags without a known word are read by a model that was trained with such
+        (`every_hashtag`). Others would be confused by them.
+
         Raises:
-            InputError: where the picture cannot be used, or there is no hashtag.
+            InputError: where the picture cannot be used, or there is no hashtag to read.
         """
-        names, vectors = self.represent(hashtags)
+        names, vectors = self.represent(hashtags, self.every_hashtag)
         if not names:
-            raise InputError(f"no hashtag among {hashtags}.")
+            raise InputError(f"no hashtag with a word vector among {hashtags}.")
         y = vectors.sum(dim=0, keepdim=True)  # Eq. 3: (1, d_w)
         return self.user_encoder.update(user[None], self.feature(picture, past=True), y)[0]
 
@@ -188,14 +210,15 @@ class HashtagPredictor:
         """A user from a history: (picture, hashtags) of each photo, the oldest first.
 
         Returns:
-            The user (d_u,), and how many photos were left out because they have no hashtag.
+            The user (d_u,), and how many photos were left out because they have no hashtag that
+            `add_photo` reads, as in training.
 
         Raises:
             InputError: where a picture cannot be used.
         """
         user, left_out = self.new_user(), 0
         for picture, hashtags in history:
-            if self.represent(hashtags)[0]:
+            if self.represent(hashtags, self.every_hashtag)[0]:
                 user = self.add_photo(user, picture, hashtags)
             else:
                 left_out += 1

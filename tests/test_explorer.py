@@ -107,11 +107,19 @@ def test_an_added_hashtag_is_cleaned_and_added_once(explorer):
     assert explorer.added == ["tiny"]
 
 
-@pytest.mark.parametrize("text", ["zzzz", "", "  ", "#", "<b>zzzz</b>"])
-def test_a_hashtag_without_a_word_vector_is_not_added(explorer, text):
-    with pytest.raises(InputError, match="no word vector"):
+@pytest.mark.parametrize("text", ["", "  ", "#"])
+def test_what_is_no_hashtag_is_not_added(explorer, text):
+    with pytest.raises(InputError, match="no hashtag"):
         explorer.add_hashtag(text)
     assert explorer.added == []
+
+
+@pytest.mark.parametrize("text", ["zzzz", "<b>zzzz</b>", "字字"])
+def test_a_hashtag_without_a_word_vector_is_added_by_its_letters(explorer, predictor, text):
+    assert explorer.add_hashtag(text) == text
+    assert predictor.approximated([text, "tiny"]) == [text]
+    (found,) = explorer.look("long", 3).added
+    assert found[0] == text and 0 < found[2] < 1
 
 
 def test_ones_own_picture_is_read_through_the_history_and_has_no_true_hashtags(

@@ -182,4 +182,4 @@ def test_the_shipped_pictures_are_suitable_and_say_their_version(open_art):
     for row in range(len(open_art)):
         assert is_suitable({"hashtags": open_art.hashtags_of(row), "title": titles[row]}), row
     assert open_art.meta["version"] == VERSION
-    assert sum("does not belong" in why for why in open_art.meta["left_out"]) == 2
+    assert sum("does not belong" in why for why in open_art.meta["left_out"]) == 2  # of both sites

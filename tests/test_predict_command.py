@@ -157,9 +157,16 @@ def test_a_k_that_is_no_number_ends_with_code_2(predict, capsys):
     assert "'ten'" in capsys.readouterr().err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("hashtags", ["xyzzyq", "sun,xyzzyq", ""])
-def test_an_unknown_candidate_is_one_line(hashtags, predict):
-    refused(predict("--hashtags", hashtags))
+def test_no_candidate_is_one_line(predict):
+    refused(predict("--hashtags", ""))
+
+
+@pytest.mark.parametrize("hashtags", ["xyzzyq", "sun,xyzzyq"])
+def test_an_unknown_candidate_is_ranked_and_named(hashtags, predict):
+    code, out, _ = predict("--hashtags", hashtags)
+    *ranked, last = out.splitlines()
+    assert code == 0 and sorted(names_in("\n".join(ranked))) == sorted(hashtags.split(","))
+    assert last == "Without a word vector, known by their letters alone: xyzzyq"
 
 
 @pytest.mark.parametrize("table", ["", "image,tags\n", "image,hashtags\nmine.jpg\n"])

@@ -157,7 +157,7 @@ def test_a_photo_is_added_from_a_picture_as_from_its_feature(predictor):
 
 
 def test_a_photo_without_any_hashtag_is_an_input_error(predictor, feature):
-    with pytest.raises(InputError, match="no hashtag among"):
+    with pytest.raises(InputError, match="no hashtag with a word vector among"):
         predictor.add_photo(predictor.new_user(), feature, [" # "])
 
 
@@ -165,10 +165,24 @@ def test_a_hashtag_without_any_known_word_has_a_psi_of_its_letters(predictor, gl
     names, vectors = predictor.represent(["xyzzyq", "cat"])
     assert names == ["xyzzyq", "cat"]
     assert np.array_equal(vectors[0].numpy(), approximate_psi("xyzzyq", glove))
-    erna, karl = (
-        predictor.add_photo(predictor.new_user(), feature, [name]) for name in ("xyzzyq", "qqzzwy")
-    )
+    assert predictor.approximated(["cat", "xyzzyq", "#XYZZYQ"]) == ["xyzzyq"]
+    assert predictor.represent(["xyzzyq", "cat"], approximate=False)[0] == ["cat"]
+
+
+def test_a_history_is_read_as_in_training(predictor, hashtags, feature):
+    new = predictor.new_user()
+    with pytest.raises(InputError, match="no hashtag with a word vector among"):
+        predictor.add_photo(new, feature, ["xyzzyq"])
+    both, one = predictor.add_photo(new, feature, ["cat", "qqzzwy"]), ["cat"]
+    assert torch.equal(both, predictor.add_photo(new, feature, one))
+
+    kinds = ["approximated"] + ["whole"] * (len(hashtags) - 1)
+    trained_so = HashtagPredictor(predictor.model, replace(hashtags, kinds=kinds), device="cpu")
+    trained_so.vectors = predictor.vectors
+    erna, karl = (trained_so.add_photo(new, feature, [name]) for name in ("xyzzyq", "qqzzwy"))
     assert not torch.allclose(erna, karl)
+    assert not torch.allclose(trained_so.add_photo(new, feature, ["cat", "qqzzwy"]), both)
+    assert trained_so.approximated(hashtags.names[:2]) == hashtags.names[:1]
 
 
 # ---- hashtags never seen

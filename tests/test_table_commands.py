@@ -32,6 +32,7 @@ ROWS_OF = {
     "4": [*e.TABLE_4["open"]],
     "5": [*e.TABLE_5["fixed"], *e.TABLE_5["open"]],
     "encoders": [*e.TABLE_ENCODERS["open"]],
+    "words": [*e.TABLE_WORDS["open"]] * 3,
 }
 WITH_PAPER = ["1", "2", "3", "4", "5"]
 SMALL = {  # more options, so that it is quick
@@ -79,7 +80,7 @@ def assert_png(path) -> None:
 # ---- tables
 
 
-@pytest.mark.parametrize("name", TABLES[:8])
+@pytest.mark.parametrize("name", TABLES[:9])
 def test_every_table_is_printed_written_and_drawn(run, out, tmp_path, site, name):
     (out / f"table-{name}.png").unlink(missing_ok=True)
     found = tmp_path / "t.json"
@@ -343,8 +344,8 @@ def test_without_umap_the_error_says_what_to_install(run, monkeypatch):
 
 def test_all_figures_are_known():
     assert FIGURES == ("3", "history", "predictions", "retrieval", "users")
-    assert TABLES[:8] == ("1", "2", "3", "4", "5", "encoders", "retrieval", "data")
-    assert TABLES[8:] == ("observations", "orders")
+    assert TABLES[:9] == ("1", "2", "3", "4", "5", "encoders", "words", "retrieval", "data")
+    assert TABLES[9:] == ("observations", "orders")
 
 
 # ---- what stands in the csv and on the screen

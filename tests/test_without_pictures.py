@@ -28,7 +28,7 @@ from hashtag_core.training.state import TrainConfig
 ALL = list(MODELS)
 READ_IMAGES = [
     "ours w/o GloVe", "ours (image+hashtag)", "sum", "concatenation", "bilinear", "GLU", "TIRG",
-    "mean pooling", "max pooling", "TCN",
+    "mean pooling", "max pooling", "TCN", "ours (unit psi)",
 ]  # fmt: skip
 TABLES = {  # what is left of each
     "1": {
@@ -216,6 +216,7 @@ def test_the_map_of_users_works(run, out):
     "command",
     [
         ["table", "encoders"],
+        ["table", "words"],
         ["table", "retrieval"],
         ["figure", "predictions"],
         ["figure", "retrieval"],

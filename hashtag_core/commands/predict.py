@@ -47,4 +47,6 @@ def _predict(options: argparse.Namespace) -> None:
         say(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
     for name, score in best:
         say(f"{score:8.2f}  {name}")
+    if unknown := predictor.approximated(candidates or []):
+        say(f"Without a word vector, known by their letters alone: {', '.join(unknown)}")
     write_json(options, [{"hashtag": name, "score": score} for name, score in best])

@@ -46,8 +46,9 @@ def _quickstart(options: argparse.Namespace) -> None:
     tell_failed(table)
     hashtags = study.fold(0, "open").hashtags
     say(
-        f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; "
-        f"{hashtags.left_out['no word vector']:,} have no word vector and are left out."
+        f"{len(hashtags):,} hashtags, {hashtags.num_seen:,} of them seen; their words: "
+        + ", ".join(f"{n:,} {kind}" for kind, n in hashtags.made_of.items())
+        + f". {hashtags.left_out['no word vector']:,} have no word vector and are left out."
     )
     best = table[table["candidates"] == "seen"].set_index("model")["A@1"]
     say(

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from hashtag_core.study.study import Study
 
-TABLES = ("1", "2", "3", "4", "5", "encoders", "retrieval", "data", "observations", "orders")
+NUMBERED = ("1", "2", "3", "4", "5")
+TABLES = (*NUMBERED, "encoders", "words", "retrieval", "data", "observations", "orders")
 FIGURES = ("3", "history", "predictions", "retrieval", "users")
 LENGTHS = "0,1,2,5,10,20,50,100"  # photos of the history
 WITH_FIXED = ("1", "3", "5", "observations", "orders")  # tables with the fixed vocabulary

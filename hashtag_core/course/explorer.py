@@ -123,11 +123,11 @@ class Explorer:
         """Let the model choose this hashtag too, whether anybody has used it or not.
 
         Raises:
-            InputError: where no word of it has a vector.
+            InputError: where it is none.
         """
         names, _ = self.predictor.represent([text])
         if not names:
-            raise InputError(f"no word vector for {text.strip()!r}: try another spelling.")
+            raise InputError(f"no hashtag: {text.strip()!r}.")
         if names[0] not in self.added:
             self.added.append(names[0])
         return names[0]

@@ -35,7 +35,7 @@ MODELS = {
     "ours (hashtag)": Trained({"fusion": "only hashtags"}, False),
     "ours w/o GloVe": Trained({"learned_psi": True}, True),
     "ours (image+hashtag)": Trained({}, True),
-    "ours, unit psi": Trained({"unit_psi": True}, True),  # not the paper's, and in no table
+    "ours (unit psi)": Trained({"unit_psi": True}, True),  # not the paper's
 } | {
     name: Trained({part: name}, True)
     for part, names in (
@@ -68,6 +68,7 @@ TABLE_4 = {
 }  # fmt: skip
 TABLE_5 = {"fixed": ("used hashtags", "hashtag occurrences", *OURS), "open": ("hashtag sum", *OURS)}
 TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
+TABLE_WORDS = {"open": ("ours (image+hashtag)", "ours (unit psi)")}
 OWN_PICTURES = "own pictures with it"  # no model
 TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS, OWN_PICTURES)}
 SAME_AS = {"only hashtags": "ours (hashtag)"} | dict.fromkeys(  # models of Table 1, as others say

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hashtag_core.data.hashtags import CANDIDATES
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import (
@@ -45,6 +46,7 @@ from hashtag_core.study.rows import (
     TABLE_5,
     TABLE_ENCODERS,
     TABLE_RETRIEVAL,
+    TABLE_WORDS,
     Rows,
     main_row,
     rows_for,
@@ -122,6 +124,16 @@ def table_4(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
 def table_encoders(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """Not a table of the paper: what §3.1 says in words, pooling and a TCN in place of the GRU."""
     return _seen_rows(study, TABLE_ENCODERS, models)
+
+
+def table_words(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
+    """Not a table of the paper: psi as the sum of the words (§3.1), and scaled to one length.
+
+    In a sum, hashtags of several words are longer, and what is longer scores higher or lower.
+    """
+    rows = prediction_by_fold(study, TABLE_WORDS, models)
+    rows = rows.sort_values("candidates", key=lambda c: c.map(CANDIDATES.index), kind="stable")
+    return summarise(rows, ["candidates", "model"])
 
 
 def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20) -> pd.DataFrame:
@@ -217,6 +229,7 @@ TABLES = {
     "4": table_4,
     "5": table_5,
     "encoders": table_encoders,
+    "words": table_words,
     "retrieval": table_retrieval,
 }
 
