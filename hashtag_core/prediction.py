@@ -146,9 +146,7 @@ class HashtagPredictor:
         if width != expected:
             raise InputError(f"a feature vector of {width} numbers; the model takes {expected}.")
 
-    def represent(
-        self, hashtags: list[str], approximate: bool = True
-    ) -> tuple[list[str], Tensor]:
+    def represent(self, hashtags: list[str], approximate: bool = True) -> tuple[list[str], Tensor]:
         """The hashtags, each once, and psi of each: (V, d_w).
 
         One without any known word has an approximate one of its letters (`approximate_psi`), or is
