@@ -710,9 +710,12 @@ def test_figure_3_goes_to_8192_with_the_papers_sizes(site, monkeypatch, tmp_path
 
 
 def test_a_shuffled_table_says_so_and_lies_beside_the_other(run, out):
+    assert run("table", "2", "--models", "repeat recent")[0] == 0
+    before = (out / "table-2.csv").read_bytes()
     code, printed, _ = run("table", "2", "--order", "shuffled", "--models", "repeat recent")
     assert code == 0 and "Each user's photos stood in random order." in printed
-    head, _ = read(out / "table-2.csv")
+    head, _ = read(out / "table-2-shuffled.csv")
+    assert (out / "table-2.csv").read_bytes() == before
     assert head[3].endswith("fixed vocabulary 14, order shuffled") and "shuffled" in head[0]
     assert (out / "seed0-fold1of5-shuffled" / "open" / "repeat-recent").is_dir()
 

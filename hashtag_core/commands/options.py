@@ -116,12 +116,14 @@ def open_photos(options: argparse.Namespace) -> PhotoCollection:
 
 
 def result_path(study: Study, name: str) -> Path:
-    """Where a figure NAME.png goes, and NAME.csv beside it.
+    """Where a figure NAME.png goes, and NAME.csv beside it; "-shuffled" and the like at its end.
 
     Raises:
         InputError: where a file lies there that is not of this program.
     """
-    path = study.folder / f"{name}.png"
+    from hashtag_core.study.study import variant_of
+
+    path = study.folder / f"{name}{variant_of(study.order, study.every_hashtag)}.png"
     refuse_others(path, "figure")
     refuse_others(path.with_suffix(".csv"), "csv")
     return path

@@ -41,7 +41,10 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
 def _results(options: argparse.Namespace) -> None:
     if options.models is not None or options.json is not None:
         raise InputError("--models and --json are for one table: `hashtag-core table`.")
+    from hashtag_core.study.study import variant_of
+
     start, differences = time.perf_counter(), []
+    variant = variant_of(options.order, options.every_hashtag)
     photos = open_photos(options)
     arguments = shlex.split(options.line)[1:]
     for kind, name in NAMES:
@@ -55,7 +58,7 @@ def _results(options: argparse.Namespace) -> None:
                 raise
             say(f"Left out: {error}")  # a table about pictures alone
             continue
-        file = f"{photos.folder.name}-{kind}-{name}"
+        file = f"{photos.folder.name}-{kind}-{name}{variant}"
         differences.append(f"{file}: {_difference(table, file)}")
     say("", "Against data/results:", *differences)
     say("", f"Written: {Path(options.out)}", f"Time:    {time.perf_counter() - start:.0f} s")

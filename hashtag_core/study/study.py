@@ -60,6 +60,12 @@ class Kept(TypedDict):
     rows: list[dict[str, float | str | None]]
 
 
+def variant_of(order: str, every_hashtag: bool) -> str:
+    """What names of folders and results end in, where a study is not as the paper has it."""
+    other = "" if order == "time" else f"-{order}"
+    return other + ("-every-hashtag" if every_hashtag else "")
+
+
 @dataclass(eq=False, repr=False)
 class Study:
     """Folds, models and results of one collection.
@@ -177,9 +183,8 @@ class Study:
     def path(self, number: int, setting: str, name: str) -> Path:
         """The folder of one model of one fold."""
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-        other = "" if self.order == "time" else f"-{self.order}"
-        other += "-every-hashtag" if self.every_hashtag else ""
-        fold = f"seed{self.seed}-fold{number + 1}of{self._of}{other}"
+        variant = variant_of(self.order, self.every_hashtag)
+        fold = f"seed{self.seed}-fold{number + 1}of{self._of}{variant}"
         return self.folder / fold / setting / slug
 
     def model(self, number: int, setting: str, name: str, parts: dict | None = None):
