@@ -20,7 +20,8 @@ HEADER = {  # line -> what it says
     "command": r"command: (hashtag-core (?:table|figure) .+)",
     "versions": r"hashtag_core (\S+), torch (\S+), threads (\d+)(?:, \w+)?",
     "data": r"data: (\S+), sha256 ([0-9a-f]{64})",
-    "settings": r"seed (\d+), folds (\d+), training (\{.+\}), fixed vocabulary (\d+)",
+    "settings": r"seed (\d+), folds (\d+), training (\{.+\}), fixed vocabulary (\d+)"
+    r"(?:, order shuffled)?",
 }
 
 
@@ -46,7 +47,8 @@ def test_there_are_results():
 def test_a_result_says_what_made_it(path):
     about = header(path)
     command, name = about["command"][0], path.stem.split("-table-")[1]
-    assert re.search(rf"\btable {name}\b", command)
+    assert re.search(rf"\btable {name.removesuffix('-shuffled')}\b", command)
+    assert ("--order shuffled" in command) == name.endswith("-shuffled")
     folds = re.search(r"--folds[ =](\d+)", command)
     assert about["settings"][1] == (folds[1] if folds else "1")
     seed = re.search(r"--seed[ =](\d+)", command)
