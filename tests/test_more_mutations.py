@@ -11,10 +11,11 @@ from helpers import D_W, WORDS, collection, fold_of, tiny_config, tiny_fold, tin
 
 from hashtag_core.data.hashtags import build_hashtags
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.splits import Split, shuffled, user_folds
+from hashtag_core.data.splits import Split, shuffled, split_in_time, split_users, user_folds
 from hashtag_core.data.splitting import likeliest_split, words_of
 from hashtag_core.data.words import approximate_psi, psi
 from hashtag_core.evaluation.image_retrieval import evaluate_own_pictures, make_pool
+from hashtag_core.evaluation.metrics import HashtagMetrics
 from hashtag_core.model.fusion import TIRG
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.prediction import HashtagPredictor
@@ -30,6 +31,30 @@ def test_nobody_validates_in_two_folds():
     """They are the next ones in the random order, not always the same ones in front."""
     validating = np.concatenate([split.valid for split in user_folds(40)])
     assert len(validating) == 20 == len(set(validating.tolist()))
+
+
+def test_a_split_in_time_is_the_first_seven_the_eighth_and_the_last_two_of_ten_photos():
+    photos = collection({f"u{u}": [[word] for word in WORDS[:10]] for u in range(3)})
+    for part, places in zip(
+        split_in_time(photos, np.array([0, 2])), (range(7), [7], [8, 9]), strict=True
+    ):
+        assert np.flatnonzero(part).tolist() == [10 * u + t for u in (0, 2) for t in places]
+
+
+def test_what_is_not_said_is_five_folds_and_the_seed_0():
+    photos = collection({f"u{u}": [[word] for word in WORDS[: u + 2]] for u in range(20)})
+    ours, said = user_folds(photos), user_folds(photos, 5, 0)
+    assert len(ours) == len(said) == 5
+    for one, other in zip([*ours, split_users(photos)], [*said, said[0]], strict=True):
+        assert [users.tolist() for users in one] == [users.tolist() for users in other]
+    assert shuffled(photos).tolist() == shuffled(photos, 0).tolist()
+
+
+@pytest.mark.parametrize("twice", [0, 1, 4])
+def test_a_ranking_with_any_hashtag_twice_is_refused(twice):
+    metrics, offsets = HashtagMetrics(ks=(1, 2)), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=r"^a ranking has a hashtag twice"):
+        metrics.update(torch.tensor([[twice, twice]]), torch.tensor([2]), offsets, range(5))
 
 
 def test_a_hashtag_without_a_word_vector_counts_once_and_those_of_others_apart():
