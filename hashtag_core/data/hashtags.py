@@ -185,7 +185,7 @@ def build_hashtags(
     represented, kinds = {}, {}
     for name in names:
         words, kind = words_of(name, vectors.key_to_index)
-        if words:
+        if kind is not None:
             represented[name], kinds[name] = sum_of(words, vectors), kind
         elif every_hashtag:
             represented[name], kinds[name] = approximate_psi(name, vectors), KINDS[-1]

@@ -78,14 +78,15 @@ def _words_of_part(part: str, known: Mapping[str, int]) -> tuple[list[str], str]
     if match and match[2] in known and (stem := _form(match[1], known)) is not None:
         return [stem, match[2]], "summed"
     for pieces in (_by_capitals(text), _by_punctuation(text)):
-        if len(pieces) > 1 and all(forms := [_form(piece, known) for piece in pieces]):
+        forms = [form for piece in pieces if (form := _form(piece, known))]
+        if len(pieces) > 1 and len(forms) == len(pieces):
             return forms, "split"
     letters = _plain(text.replace("'", ""))
     if letters in known:
         return [letters], "whole"
     if words := likeliest_split(letters, known):
         return words, "split"
-    hyphened = (f"{letters[:i]}-{letters[i:]}" for i in range(1, len(letters)))
+    hyphened = [f"{letters[:i]}-{letters[i:]}" for i in range(1, len(letters))]
     if hyphened := [word for word in hyphened if word in known]:
         return [min(hyphened, key=known.__getitem__)], "whole"
     for cut in (_by_capitals, _by_punctuation, _by_digits):
