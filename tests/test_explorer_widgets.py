@@ -135,17 +135,23 @@ def test_an_added_hashtag_is_shown_with_its_rank(hands):
 
 
 def test_a_bad_hashtag_gives_a_message_and_the_next_good_one_takes_it_away(hands):
-    bad = "<b onclick='alert(1)'>zzzz</b>"
-    before = hands.ranking.value
+    bad, before = "#", hands.ranking.value
     hands.text.value = bad
     page = assert_harmless(hands.message.value)
-    assert page.texts == [f"no word vector for {bad!r}: try another spelling."]
+    assert page.texts == ["no hashtag: '#'."]
     assert [tag for tag, _ in page.tags] == ["span"] and hands.ranking.value == before
     assert hands.text.value == bad  # to be mended
     hands.text.value = "   "
     assert hands.message.value and hands.ranking.value == before
     hands.text.value = "tiny"
     assert hands.message.value == "" and hands.explorer.added == ["tiny"]
+
+
+def test_an_odd_hashtag_without_a_word_is_added_and_harmless(hands):
+    odd = "<b onclick='alert(1)'>zzzz</b>"
+    hands.text.value = odd
+    assert hands.message.value == "" and hands.explorer.added == [odd]
+    assert odd in assert_harmless(hands.ranking.value).texts
 
 
 def test_a_picture_of_ones_own_is_shown_until_one_goes_back(hands):
