@@ -16,7 +16,8 @@ Which pictures are kept; every other one is counted by its reason in meta.json:
   and the order of the words ("Rollandin Francesco" and "Architetto Francesco Rollandin").
 - Skin-tone variants of an emoji are the same drawing: left out.
 - Nothing that does not belong into a class: a picture with a word of `UNSUITABLE` among its
-  keywords or in its title is left out. Beside that list, all pictures were looked at.
+  keywords or in its title is left out. Beside that, all openclipart drawings
+  were looked at.
 - Of an artist the first 200 pictures, and only artists with at least 10.
 - It can be drawn: it is not blank on white, and has no more pixels than `load_picture` decodes.
 
