@@ -19,6 +19,7 @@ STEPS = (  # no part knows one that comes later, nor another one on its own step
     ("model",),
     ("evaluation", "prepare"),
     ("training", "sources"),
+    ("beyond",),
     ("prediction",),
     ("study",),
     ("plots",),

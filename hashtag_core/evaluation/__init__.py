@@ -3,6 +3,7 @@
     ranking             the exact best k among any number of hashtags; a model as a ranker
     metrics             A@k, P@k, R@k
     baselines           rankers without training: frequency [A], repeat recent, oracle
+    rivals              stronger rules than repeat recent, from the literature
     reduced_histories   predictions from less of the history: Ours-FH, the last photos alone
     user_retrieval      whose history is this? (Table 5)
     image_retrieval     pictures for a hashtag (A.5)

@@ -22,6 +22,7 @@ from hashtag_core.model.joint_embedding import PHOTOS, HashtagModel
 from hashtag_core.model.products import fold, product
 
 Users = Callable[[Batch, Tensor], Tensor]  # batch, psi -> (N, d_u), the user before each photo
+Pairs = tuple[Tensor, Tensor]  # (P,) photos and (P,) hashtag ids
 
 TILE = {"cpu": 1024, "cuda": 65_536}  # hashtags at a time
 
@@ -47,15 +48,31 @@ def top_hashtags(
 
 @torch.no_grad()
 def top_of_each(
-    queries: Tensor, psi: Tensor, tag_side: nn.Module, sets: Sequence[range], k: int
+    queries: Tensor,
+    psi: Tensor,
+    tag_side: nn.Module,
+    sets: Sequence[range],
+    k: int,
+    without: Pairs | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """The same for several sets of candidates that may overlap, from one pass over the vocabulary.
+
+    Args:
+        queries: as in `top_hashtags`.
+        psi: as there.
+        tag_side: as there.
+        sets: of candidates.
+        k: how many of each set.
+        without: (P,) int64 photos and (P,) int64 ids: the hashtags that a photo shall not get.
 
     Returns:
         What `top_hashtags` returns, for each of the sets.
     """
     if len(queries) > PHOTOS:
-        parts = [top_of_each(q, psi, tag_side, sets, k) for q in queries.split(PHOTOS)]
+        parts = []
+        for start in range(0, len(queries), PHOTOS):
+            own, q = _of_part(without, start), queries[start : start + PHOTOS]
+            parts.append(top_of_each(q, psi, tag_side, sets, k, own))
         return [
             (torch.cat([scores for scores, _ in of_set]), torch.cat([ids for _, ids in of_set]))
             for of_set in zip(*parts, strict=True)
@@ -65,7 +82,7 @@ def top_of_each(
     queries, tag_side, offset = fold(queries, tag_side, len(psi))
     pieces = _pieces(sets)
     best = {piece: none for piece in pieces}  # keys, falling
-    for tile, scores in _tiles(queries, psi, tag_side, pieces):
+    for tile, scores in _tiles(queries, psi, tag_side, pieces, without):
         for piece in pieces:
             first, stop = max(tile.start, piece.start), min(tile.stop, piece.stop)
             if first < stop:
@@ -75,8 +92,35 @@ def top_of_each(
     for candidates in sets:
         own = torch.cat([none, *(best[piece] for piece in pieces if piece.start in candidates)], 1)
         top, numbers = _from_keys(own.topk(k, dim=1).values)
-        found.append((top + offset, numbers.masked_fill(numbers == _LOW, -1)))
+        numbers = numbers.masked_fill((numbers == _LOW) | (top == -torch.inf), -1)
+        found.append((top + offset, numbers))
     return found
+
+
+@torch.no_grad()
+def log_sum_exp(queries: Tensor, psi: Tensor, tag_side: nn.Module, without: Pairs) -> Tensor:
+    """The logarithm of the sum of exp f over all hashtags but some of each photo: (N,) float64.
+
+    Args:
+        queries: (N, d), as in `top_hashtags`.
+        psi: (V, d_w), all hashtags.
+        tag_side: phi_tag.
+        without: as in `top_of_each`.
+    """
+    total = queries.new_full((len(queries),), -torch.inf, dtype=torch.float64)  # (N,)
+    queries, tag_side, offset = fold(queries, tag_side, len(psi))
+    for _, scores in _tiles(queries, psi, tag_side, [range(len(psi))], without):
+        total = torch.logaddexp(total, scores.double().logsumexp(dim=1))
+    return total if isinstance(offset, float) else total + offset[:, 0]
+
+
+def _of_part(without: Pairs | None, start: int) -> Pairs | None:
+    """Those of the photos from `start` on, counted from there, as many as go by at a time."""
+    if without is None:
+        return None
+    photos, ids = without
+    own = (photos >= start) & (photos < start + PHOTOS)
+    return photos[own] - start, ids[own]
 
 
 def _pieces(sets: Sequence[range]) -> list[range]:
@@ -98,7 +142,11 @@ def _better(best: Tensor, scores: Tensor, ids: range) -> Tensor:
 
 
 def _tiles(
-    queries: Tensor, psi: Tensor, tag_side: nn.Module, pieces: list[range]
+    queries: Tensor,
+    psi: Tensor,
+    tag_side: nn.Module,
+    pieces: list[range],
+    without: Pairs | None = None,
 ) -> Iterator[tuple[range, Tensor]]:
     """The tiles that hold any of the pieces: ids, and scores (N, C) float32 (Equation 7)."""
     tile = TILE.get(queries.device.type, 16_384)
@@ -106,7 +154,12 @@ def _tiles(
         ids = range(start, min(start + tile, len(psi)))  # always whole tiles
         if any(piece.start < ids.stop and ids.start < piece.stop for piece in pieces):
             tags = tag_side(psi[ids.start : ids.stop])  # (C, d)
-            yield ids, product(queries, tags).float()
+            scores = product(queries, tags).float()
+            if without is not None:
+                photos, left_out = without
+                here = (left_out >= ids.start) & (left_out < ids.stop)  # (P,)
+                scores[photos[here], left_out[here] - ids.start] = -torch.inf
+            yield ids, scores
 
 
 # topk leaves open which of two equal scores comes first. So score and id are put into one integer,

@@ -15,8 +15,8 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -24,12 +24,15 @@ import torch
 from typing_extensions import TypedDict
 
 from hashtag_core import __version__
+from hashtag_core.beyond.evidence import Parts
+from hashtag_core.beyond.plus import Plus, train_plus
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import shuffled, user_folds
 from hashtag_core.data.words import load_word_vectors, vectors_file
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError, printable
+from hashtag_core.evaluation import rivals
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
@@ -37,7 +40,7 @@ from hashtag_core.files import locked, reading, write_whole
 from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
-from hashtag_core.study.rows import MODELS
+from hashtag_core.study.rows import MODELS, PLUS, RIVALS, UNGUARDED, main_row
 from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import Run, is_finished, load_run
 from hashtag_core.training.state import TrainConfig
@@ -240,7 +243,30 @@ class Study:
             return repeat_recent
         if name == "oracle":
             return oracle(self.photos, fold.hashtags)
+        if name in RIVALS:
+            return self._rival(fold, RIVALS[name])
+        if name in PLUS or name == UNGUARDED:
+            return self.plus(number, setting, name).ranker(fold.hashtags, self.device)
         return model_ranker(self.model(number, setting, name), fold.hashtags, self.device)
+
+    def plus(self, number: int, setting: str, name: str) -> Plus:
+        """A row of `ours+`, trained now on top of the paper's model of the fold."""
+        without, fold = PLUS.get(name, ()), self.fold(number, setting)
+        model = None if "f" in without else self.model(number, setting, main_row(self.photos))
+        parts = {part.name: part.name not in without for part in fields(Parts)}
+        plus = train_plus(model, fold.train, fold.valid, Parts(**parts), seed=self.seed)
+        return replace(plus, trust=1.0) if name == UNGUARDED else plus
+
+    def _rival(self, fold: Fold, rule: str) -> Ranker:
+        """A rule that copies, with the settings that are best on the validation users."""
+        given = {
+            "tifu_knn": (fold.train, fold.hashtags.num_seen),
+            "up_cf": (fold.train, fold.hashtags.num_seen),
+            "personal_and_global": (fold.hashtags.counts[: fold.hashtags.num_seen],),
+        }
+        make = partial(getattr(rivals, rule), *given.get(rule, ()))
+        best, _ = rivals.choose(make, rivals.GRIDS[rule], fold.valid)
+        return make(**best)
 
     def kept(
         self, number: int, setting: str, name: str, what: str, compute: Callable, *more

@@ -1,0 +1,153 @@
+"""The memory: hashtags of like photos of other users.
+
+It keeps the training users' photos: of each a short picture vector and its hashtags. A photo to
+predict asks in three ways: whose picture is like this one, whose hashtags are like those that the
+user has used lately, and both at once. The most like photos give their hashtags, each with a share.
+All photos are compared with, exactly. A training user does not see photos of their own in it, as a
+test user does not either.
+
+Shapes: P photos in memory, M hashtags of all of them, T photos that ask, k neighbours, d_z picture
+vector, V hashtags.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+NEIGHBOURS = 100
+TEMPERATURES = {"pictures": (0.07, 0.15), "hashtags": (0.1,), "both": (0.12,)}
+RECENT, PHOTOS = 0.6, 12  # what each step back is worth in a user's recent hashtags; how many
+SCORES = 2**24  # likenesses at a time
+
+
+class Vote(NamedTuple):
+    """Hashtags (H,), rising, and the share (H,) that each gets."""
+
+    ids: np.ndarray
+    shares: np.ndarray
+
+
+class Memory:
+    """Photos of some users, to be asked for like ones.
+
+    Args:
+        pictures: (P, d_z) float32 of unit length; d_z = 0 without pictures.
+        hashtag_ids: (M,) int64, the photos' hashtags, one photo after the other.
+        hashtag_offsets: (P + 1,).
+        owners: (P,) int64, whose photo it is.
+        num_hashtags: V.
+    """
+
+    def __init__(
+        self,
+        pictures: np.ndarray,
+        hashtag_ids: np.ndarray,
+        hashtag_offsets: np.ndarray,
+        owners: np.ndarray,
+        num_hashtags: int,
+    ) -> None:
+        self.pictures, self.owners = pictures, owners
+        self.hashtag_ids, self.hashtag_offsets = hashtag_ids, hashtag_offsets
+        photo_of = np.repeat(np.arange(len(owners)), np.diff(hashtag_offsets))  # (M,)
+        pairs = np.unique(np.stack([hashtag_ids, owners[photo_of]]), axis=1)
+        self.count = np.bincount(hashtag_ids, minlength=num_hashtags)  # (V,) photos
+        self.users = np.bincount(pairs[0], minlength=num_hashtags)  # (V,) users
+        everyone = len(np.unique(owners))
+        self.rarity = np.log((everyone + 1) / (self.users + 0.5)).clip(0.1).astype(np.float32)
+        squares = np.bincount(photo_of, self.rarity[hashtag_ids] ** 2, minlength=len(owners))
+        weights = self.rarity[hashtag_ids] / np.sqrt(squares)[photo_of]  # (M,)
+        by_hashtag = np.argsort(hashtag_ids, kind="stable")
+        self._photos, self._weights = photo_of[by_hashtag], weights[by_hashtag].astype(np.float32)
+        self._starts = np.concatenate([[0], np.cumsum(self.count)])  # (V + 1,)
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def bag(self, recent: list[np.ndarray]) -> dict[int, float]:
+        """A user's recent hashtags, the newest photo first, each weighted by rarity and age."""
+        total: dict[int, float] = {}
+        for back, ids in enumerate(recent[:PHOTOS]):
+            known = ids[ids < len(self.rarity)]
+            rarity = self.rarity[known]
+            for i, weight in zip(known.tolist(), rarity.tolist(), strict=True):
+                share = weight * RECENT**back / float(np.linalg.norm(rarity))
+                total[i] = total.get(i, 0.0) + share
+        length = sum(weight**2 for weight in total.values()) ** 0.5
+        return {i: weight / length for i, weight in total.items()}
+
+    def like_hashtags(self, bag: dict[int, float]) -> np.ndarray:
+        """The cosine of each photo's hashtags with a bag: (P,) float32."""
+        like = np.zeros(len(self), dtype=np.float32)
+        for i, weight in bag.items():
+            own = slice(self._starts[i], self._starts[i + 1])
+            like[self._photos[own]] += weight * self._weights[own]
+        return like
+
+    def ask(
+        self, pictures: np.ndarray, bags: list[dict[int, float]], without: int | None = None
+    ) -> tuple[list[list[Vote]], np.ndarray]:
+        """What like photos of others say of T photos of a user.
+
+        Args:
+            pictures: (T, d_z) of the photos to predict.
+            bags: T, of the hashtags before each.
+            without: a user whose photos are left out; None for nobody.
+
+        Returns:
+            For each photo each of `votes`; and (T, 2), the highest
+            likeness of a picture and of hashtags.
+        """
+        allowed = np.flatnonzero(self.owners != (-1 if without is None else without))
+        votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
+        many = max(1, SCORES // max(len(self), 1))
+        for start in range(0, len(bags), many):
+            near = pictures[start : start + many] @ self.pictures.T  # (C, P)
+            for t, bag in enumerate(bags[start : start + many], start):
+                one, like = near[t - start, allowed], self.like_hashtags(bag)[allowed]
+                votes.append(self._votes(one, like, allowed))
+                if len(allowed):
+                    best[t] = one.max(), like.max()
+        return votes, best
+
+    def _votes(self, near: np.ndarray, like: np.ndarray, allowed: np.ndarray) -> list[Vote]:
+        asked = {"hashtags": np.where(like > 0, like, -np.inf)}
+        if self.pictures.shape[1]:
+            asked |= {"pictures": near, "both": near + like}
+        return [
+            vote
+            for kind in self.kinds
+            for vote in self._shares(allowed, asked[kind], TEMPERATURES[kind])
+        ]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is asked for."""
+        return tuple(TEMPERATURES) if self.pictures.shape[1] else ("hashtags",)
+
+    @property
+    def votes(self) -> list[tuple[str, float]]:
+        """What is asked for, and the temperature of each vote."""
+        return [(kind, t) for kind in self.kinds for t in TEMPERATURES[kind]]
+
+    def _shares(
+        self, photos: np.ndarray, likeness: np.ndarray, temperatures: tuple[float, ...]
+    ) -> list[Vote]:
+        """Votes of the most like of some photos, in proportion to exp(likeness / temperature)."""
+        top = np.arange(len(likeness))
+        if len(likeness) > NEIGHBOURS:
+            top = np.argpartition(-likeness, NEIGHBOURS)[:NEIGHBOURS]
+        top = top[likeness[top] > -np.inf]
+        if not len(top):
+            return [Vote(top, top.astype(np.float32))] * len(temperatures)
+        first, sizes = self.hashtag_offsets[photos[top]], np.diff(self.hashtag_offsets)[photos[top]]
+        ends = sizes.cumsum()
+        entries = np.arange(ends[-1]) + np.repeat(first - ends + sizes, sizes)
+        ids, places = np.unique(self.hashtag_ids[entries], return_inverse=True)
+        votes = []
+        for temperature in temperatures:
+            weights = np.exp((likeness[top] - likeness[top].max()) / temperature)
+            weights = np.repeat(weights / weights.sum(), sizes)
+            votes.append(Vote(ids, np.bincount(places, weights, minlength=len(ids))))
+        return votes
