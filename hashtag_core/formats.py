@@ -39,13 +39,18 @@ def read_json(path: Path, kind: type, remedy: str) -> dict:
         InputError: where it cannot be read, is too large or too deep, or does not fit; the error
             names the key and says what it must be.
     """
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic_core import from_json
-
     with reading(path), path.open("rb") as file:
         data = file.read(MAX_JSON + 1)
     if len(data) > MAX_JSON:
         raise InputError(f"{path}: more than {MAX_JSON:,} bytes. {remedy}")
+    return parse_json(data, kind, path, remedy)
+
+
+def parse_json(data: bytes | str, kind: type, path: Path, remedy: str) -> dict:
+    """The same of JSON that stands in a file of our own beside other things."""
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import from_json
+
     try:
         TypeAdapter(kind).validate_json(data, strict=True)
         return from_json(data)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 from hashtag_core.model.user_encoders import stepwise
+from hashtag_core.repository import repository_folder
 from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class HashtagPredictor:
         return f"HashtagPredictor: {about}\n  {self.hashtags}"
 
     @classmethod
-    def load(cls, run: str | Path, device: str | None = None) -> HashtagPredictor:
+    def load(cls, run: str | Path, device: str | None = None) -> Self:
         """Open the run folder of a trained model.
 
         Raises:
@@ -96,6 +97,19 @@ class HashtagPredictor:
         data = about["data"]
         convnets = data.get("convnet"), data.get("query_convnet")
         return cls(model, hashtags, convnets[0], data.get("words"), device, convnets[1])
+
+    @classmethod
+    def from_pretrained(cls, name: str = "open-art", device: str | None = None) -> Self:
+        """A trained model that comes with the repository, of data/models.
+
+        Raises:
+            InputError: where there is none of that name.
+        """
+        models = repository_folder("data/models")
+        names = sorted(path.name for path in models.iterdir() if path.is_dir())
+        if name not in names:
+            raise InputError(f"no model {printable(name)!r}. There are: {', '.join(names)}.")
+        return cls.load(models / name, device)
 
     @cached_property
     def convnet(self) -> ConvNet:
@@ -154,7 +168,7 @@ class HashtagPredictor:
         """
         names, rows = [], []
         d_w = self.psi.shape[1]
-        for name in _clean(hashtags):
+        for name in clean(hashtags):
             if name in self.hashtags.ids:
                 vector = self.psi[self.hashtags.ids[name]]
             else:
@@ -176,7 +190,7 @@ class HashtagPredictor:
         known, kinds = self.hashtags.ids, self.hashtags.kinds
         return [
             name
-            for name in _clean(hashtags)
+            for name in clean(hashtags)
             if (
                 kinds[known[name]] == "approximated"
                 if name in known and kinds
@@ -269,7 +283,7 @@ class HashtagPredictor:
         Returns:
             The V hashtags, and their p, (V,) float64, which add up to 1.
         """
-        names, vectors = self.represent([h for h in _clean(more) if h not in self.hashtags.ids])
+        names, vectors = self.represent([h for h in clean(more) if h not in self.hashtags.ids])
         user = self.new_user() if user is None else user
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         scores = _finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
@@ -363,6 +377,6 @@ def _finite(scores: Tensor) -> Tensor:
     return scores
 
 
-def _clean(hashtags: Iterable[str]) -> list[str]:
+def clean(hashtags: Iterable[str]) -> list[str]:
     """Lower case, without blanks and `#` around them, each once, none empty."""
     return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip(" \t\n\r#").lower())))

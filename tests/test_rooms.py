@@ -21,6 +21,7 @@ STEPS = (  # no part knows one that comes later, nor another one on its own step
     ("training", "sources"),
     ("beyond",),
     ("prediction",),
+    ("plus_prediction",),
     ("study",),
     ("plots",),
     ("course", "benchmarks"),

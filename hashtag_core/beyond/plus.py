@@ -4,8 +4,8 @@
     evaluate(plus.ranker(fold.hashtags), batches(fold.test, 8), fold.hashtags)
 
 What it keeps to the paper's rules: new users, photos and hashtags need no retraining, no parameter
-belongs to a hashtag, and training users alone are learned from. Validation users choose two numbers:
-how far s is trusted, and a temperature.
+belongs to a hashtag, and training users alone are learned from. Validation users choose two
+numbers: how far s is trusted, and a temperature.
 
 Shapes: N photos, P candidates of all of them, k best hashtags, V hashtags.
 """
@@ -222,7 +222,7 @@ def train_plus(
 
 
 def _truth(candidates: Candidates, hashtags: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Which candidates are true hashtags of their photos, (P,), and how many each photo has, (N,)."""
+    """Which candidates are true hashtags of their photos, (P,); how many each photo has, (N,)."""
     sizes = np.array([len(own) for own in hashtags])
     base = 1 + max(candidates.ids.max(initial=0), max(own.max() for own in hashtags))
     true = np.repeat(np.arange(len(sizes)), sizes) * base + np.concatenate(hashtags)

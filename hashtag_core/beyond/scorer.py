@@ -5,10 +5,10 @@ For a photo with candidates C (`evidence.py`), the softmax over all hashtags of 
     p(y) = exp(s_y) / Z                 for y in C
     p(y) = exp(c) p_f(y | not C) / Z    for every other y,    Z = exp(c) + sum over C of exp(s)
 
-with p_f of Equation 8 and c, what is left to f. It is the softmax of f + s with s = 0 where there is
-nothing to say, but that f is measured against the whole of the others: log p_f(y | not C) + c. So
--log p of a true hashtag splits into a part of s and c, and one of f: nothing in the one moves the
-other, and training them one after the other is training them together.
+with p_f of Equation 8, and c what is left to f. It is the softmax of f + s with s = 0 where there
+is nothing to say, but that f is measured against the whole of the others: log p_f(y | not C) + c.
+So -log p of a true hashtag splits into a part of s and c, and one of f: nothing in the one moves
+the other, and training them one after the other is training them together.
 
 Shapes: N photos, P candidates of all of them, F inputs of a candidate, C inputs of a moment.
 """
@@ -62,6 +62,7 @@ class Scorer(nn.Module):
 
     def __init__(self, inputs: int, moments: int, config: ScorerConfig) -> None:
         super().__init__()
+        self.config = config
         layers: list[nn.Module] = []
         for d_in in (inputs, config.width):
             layers += [nn.Linear(d_in, config.width), nn.ReLU(), nn.Dropout(config.dropout)]
@@ -107,10 +108,8 @@ def split_loss(
     per_photo = torch.zeros(n, dtype=s.dtype, device=s.device)
     true = per_photo.index_add(0, photo, hits)  # (N,), |H & C|
     largest = torch.full_like(per_photo, -torch.inf).scatter_reduce(0, photo, s.detach(), "amax")
-    if c is None:
-        largest = largest.clamp(min=-1e30)  # a photo without candidates
-    else:
-        largest = torch.maximum(largest, c.detach())
+    # a photo without candidates has -inf
+    largest = largest.clamp(min=-1e30) if c is None else torch.maximum(largest, c.detach())
     z = per_photo.index_add(0, photo, (s - largest[photo]).exp())
     score = per_photo.index_add(0, photo, hits * s)  # of the true ones together
     if c is None:

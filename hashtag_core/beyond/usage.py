@@ -40,10 +40,10 @@ MOMENT_PICTURED = (
 
 
 def _grown(array: np.ndarray, size: int) -> np.ndarray:
-    """The same array with room for `size` along its last axis, doubled where it is short."""
+    """The same array with room for `size` along its last axis; where short, for some more."""
     if array.shape[-1] >= size:
         return array
-    more = np.zeros((*array.shape[:-1], max(size, 2 * array.shape[-1], 16)), dtype=array.dtype)
+    more = np.zeros((*array.shape[:-1], max(size + 15, size * 5 // 4)), dtype=array.dtype)
     more[..., : array.shape[-1]] = array
     return more
 
@@ -131,6 +131,10 @@ class UserPast:
         self._first_of[t + 1] = self._size = size
         self.photos += 1
 
+    def pictures(self) -> np.ndarray:
+        """The picture vectors of the past photos: (T, d_z) float32, the oldest first."""
+        return self._pictures[:, : self.photos].T.astype(np.float32)
+
     def recent(self, photos: int) -> list[np.ndarray]:
         """The hashtags of the last photos, the newest first."""
         ids = np.array(self.ids, dtype=np.int64)
@@ -177,7 +181,7 @@ class UserPast:
             votes(1.0 * (after > EQUAL)) / ((after > EQUAL).sum() + 0.3),
         ]  # fmt: skip
         w, mean_jaccard, mean_equal, mean_new = self._means
-        jaccards, new, sizes, likenesses = self._of_photo[:, :n]
+        jaccards, _, sizes, likenesses = self._of_photo[:, :n]
         moment = [
             np.log1p(n),
             jaccards[-1] if n else 0.0,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hashtag_core.commands.output import write_json
 from hashtag_core.commands.paths import Read
-from hashtag_core.commands.quickstart import DEFAULT_RUN
 from hashtag_core.errors import InputError
 from hashtag_core.printing import progress_bar, say
 
@@ -22,18 +21,21 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
     predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
     predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
     predict.add_argument(
-        "--run", metavar="DIR", type=Read, default=DEFAULT_RUN, help="default: %(default)s"
+        "--run", metavar="DIR", type=Read, help="default: the model of data/models/open-art"
+    )
+    predict.add_argument(
+        "--paper", action="store_true", help="by the paper's model alone, without ours+"
     )
     predict.set_defaults(command=_predict)
 
 
 def _predict(options: argparse.Namespace) -> None:
     from hashtag_core.data.history_reading import collection_history, read_history
-    from hashtag_core.prediction import HashtagPredictor
+    from hashtag_core.plus_prediction import PlusPredictor, open_predictor
 
     if options.k < 1:
         raise InputError(f"-k {options.k}: ask for at least one hashtag.")
-    predictor = HashtagPredictor.load(options.run, options.device)
+    predictor = open_predictor(options.run, options.paper, options.device)
     history = []
     if options.history and Path(options.history).is_dir():
         history = collection_history(options.history, predictor.convnet_name)
@@ -45,8 +47,9 @@ def _predict(options: argparse.Namespace) -> None:
     best = predictor.predict(feature, user, candidates, options.k)
     if without:
         say(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
+    form = "{:7.1%}" if isinstance(predictor, PlusPredictor) else "{:8.2f}"  # p, or the score f
     for name, score in best:
-        say(f"{score:8.2f}  {name}")
+        say(f"{form.format(score)}  {name}")
     if unknown := predictor.approximated(candidates or []):
         say(f"Without a word vector, known by their letters alone: {', '.join(unknown)}")
     write_json(options, [{"hashtag": name, "score": score} for name, score in best])

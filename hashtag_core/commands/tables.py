@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from hashtag_core.study.study import Study
 
 NUMBERED = ("1", "2", "3", "4", "5")
-TABLES = (*NUMBERED, "encoders", "words", "retrieval", "data", "observations", "orders")
+TABLES = (*NUMBERED, "encoders", "words", "retrieval", "beyond", "data", "observations", "orders")
 FIGURES = ("3", "history", "predictions", "retrieval", "users")
 LENGTHS = "0,1,2,5,10,20,50,100"  # photos of the history
 WITH_FIXED = ("1", "3", "5", "observations", "orders")  # tables with the fixed vocabulary
@@ -59,7 +59,7 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
     """Measure, print and write a table."""
     from hashtag_core.data.describe import describe, distributions
     from hashtag_core.plots import numbers as plots
-    from hashtag_core.study import observations, tables
+    from hashtag_core.study import beyond, observations, tables
 
     study, name = open_study(options), options.name
     path = result_path(study, f"table-{name}")
@@ -69,6 +69,10 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
     if name == "data":
         table = describe(study.photos, study.vectors, study.seed)
         plots.plot_data(distributions(study.photos), path)
+    elif name == "beyond":
+        table = beyond.table_beyond(study, chosen_models(options))
+        plots.plot_differences(table, path)
+        say("", *beyond_lines(table), "")
     elif name in ("observations", "orders"):
         table = getattr(observations, name)(study, **history)
         path.unlink(missing_ok=True)
@@ -77,7 +81,29 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
         metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
         readings = ", " + table["reading"] if name == "retrieval" else ""
         plots.plot_table(table.assign(model=table["model"] + readings), metrics, path)
-    return _finish(options, study, table, path)
+    return _finish(options, study, table, path, show=name != "beyond")
+
+
+def beyond_lines(table: pd.DataFrame) -> list[str]:
+    """What of `table_beyond` fits on a screen: each case, and how far above copying."""
+    lines = []
+    for (case, which), rows in table.groupby(["case", "candidates"], sort=False):
+        if case not in ("every photo", "the other half") and which != "all":
+            continue
+        shown = rows[["model"]].copy()
+        for metric in ("A@1", "R@10"):
+            shown[metric] = [f"{x:.1f}" for x in rows[metric]]
+            numbers = rows[[f"{metric} {part}" for part in ("diff", "low", "high", "ahead")]]
+            shown[f"{metric} above copying"] = [
+                f"{diff:+.1f} [{low:+.1f}, {high:+.1f}], {ahead:.0f} of {folds}"
+                for (diff, low, high, ahead), folds in zip(
+                    numbers.to_numpy(), rows["folds"], strict=True
+                )
+            ]
+        photos, users = rows[["photos", "users"]].iloc[0]
+        lines += [f"{case}, {which} hashtags ({photos:,} photos of {users} users):"]
+        lines += [*as_lines(shown), ""]
+    return lines
 
 
 def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:

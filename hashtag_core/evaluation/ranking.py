@@ -71,8 +71,8 @@ def top_of_each(
     if len(queries) > PHOTOS:
         parts = []
         for start in range(0, len(queries), PHOTOS):
-            own, q = _of_part(without, start), queries[start : start + PHOTOS]
-            parts.append(top_of_each(q, psi, tag_side, sets, k, own))
+            q = queries[start : start + PHOTOS]
+            parts.append(top_of_each(q, psi, tag_side, sets, k, _of_part(without, start)))
         return [
             (torch.cat([scores for scores, _ in of_set]), torch.cat([ids for _, ids in of_set]))
             for of_set in zip(*parts, strict=True)

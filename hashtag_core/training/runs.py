@@ -49,6 +49,7 @@ def save_run(
     settings: TrainConfig,
     log: list[dict],
     provenance: dict | None = None,
+    dtype: torch.dtype | None = None,
 ) -> None:
     """Write model.safetensors, hashtags.parquet and run.json, each of them whole or not at all.
 
@@ -59,6 +60,8 @@ def save_run(
         settings: how it was trained.
         log: a dict per epoch, of `fit`.
         provenance: where the data come from, as plain data.
+        dtype: of the weights in the file; None for that of the model. `load_run` makes float32 of
+            float16.
 
     Raises:
         InputError: where the disk is full.
@@ -66,7 +69,10 @@ def save_run(
     from safetensors.torch import save
 
     folder = Path(folder)
-    weights = {name: w.detach().cpu().contiguous() for name, w in model.state_dict().items()}
+    weights = {
+        name: w.detach().cpu().to(dtype or w.dtype).contiguous()
+        for name, w in model.state_dict().items()
+    }
     run = {
         "model": asdict(model.config),
         "training": asdict(settings),
@@ -146,6 +152,8 @@ def load_run(
         _check_weights(path, wanted)
         weights = load_file(path)
         for name, w in weights.items():
+            if w.dtype == torch.float16:  # a model made smaller, to be shipped
+                weights[name] = w = w.float()
             if w.dtype != wanted[name].dtype:
                 raise InputError(f"{path}: {name} is {w.dtype}, not {wanted[name].dtype}. {AGAIN}")
             if not w.isfinite().all():

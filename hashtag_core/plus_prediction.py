@@ -1,0 +1,230 @@
+"""`ours+` in use: as `HashtagPredictor`, and it knows what copying knows.
+
+    predictor = PlusPredictor.from_pretrained("open-art")
+    user, left_out = predictor.user([("monday.jpg", ["cat", "black+white"])])
+    predictor.predict("tuesday.jpg", user)                          # [("cat", 0.41), ...]
+
+A user is the vector u of §3.1 and what `beyond.usage.UserPast` keeps; adding a photo reads no older
+one again. Scores are probabilities, and hashtags without a word vector, which f does not know, are
+suggested as soon as the user has used them once.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashtag_core.beyond.keeping import FILE, load_plus
+from hashtag_core.beyond.plus import Plus
+from hashtag_core.beyond.usage import UserPast
+from hashtag_core.errors import InputError
+from hashtag_core.prediction import HashtagPredictor, Picture, clean
+from hashtag_core.training.runs import load_run
+
+
+@dataclass(eq=False)
+class PlusUser:
+    """A user of `PlusPredictor`.
+
+    Attributes:
+        vector: u, (d_u,).
+        past: the photos so far.
+        own_names: hashtags outside the vocabulary, and the numbers that `past` knows them by.
+    """
+
+    vector: Tensor
+    past: UserPast
+    own_names: dict[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"PlusUser: {len(self.past):,} photos, {len(self.past.ids):,} hashtags"
+
+    def copy(self) -> PlusUser:
+        """One that goes on by itself."""
+        return PlusUser(self.vector, copy.deepcopy(self.past), dict(self.own_names))
+
+
+class PlusPredictor(HashtagPredictor):
+    """Hashtags for a picture, given who posts it, by `ours+`.
+
+    Args:
+        plus: f and s, of `train_plus` or `load_plus`.
+        parts: everything else, as in `HashtagPredictor`, its model being f.
+    """
+
+    def __init__(self, plus: Plus, *parts, **more) -> None:
+        super().__init__(*parts, **more)
+        self.plus = plus
+
+    @classmethod
+    def load(cls, run: str | Path, device: str | None = None) -> Self:
+        """Open the run folder of a trained model with plus.safetensors in it.
+
+        Raises:
+            InputError: where it is missing or incomplete.
+        """
+        model, hashtags, about = load_run(run)
+        data = about["data"]
+        plus = load_plus(run, model, hashtags)
+        convnets = data.get("convnet"), data.get("query_convnet")
+        words = data.get("words")
+        return cls(plus, model, hashtags, convnets[0], words, device, convnets[1])
+
+    @cached_property
+    def by_f(self) -> HashtagPredictor:
+        """The paper's model alone."""
+        more = (self.convnet_name, self._words_path, str(self.device), self.query_convnet_name)
+        return HashtagPredictor(self.model, self.hashtags, *more)
+
+    def new_user(self) -> PlusUser:
+        """A user without a history."""
+        return PlusUser(super().new_user(), self.plus.reader.new_user())
+
+    def add_photo(self, user: PlusUser, picture: Picture, hashtags: list[str]) -> PlusUser:
+        """The user after one more photo; no older photo is read again.
+
+        All its hashtags are remembered; u reads those that f can.
+
+        Raises:
+            InputError: where the picture cannot be used, or there is no hashtag.
+        """
+        changed = user.copy()
+        self._add(changed, picture, hashtags)
+        return changed
+
+    def user(self, history: Iterable[tuple[Picture, list[str]]]) -> tuple[PlusUser, int]:
+        """A user from a history: (picture, hashtags) of each photo, the oldest first.
+
+        Returns:
+            The user, and how many photos were left out because they have no hashtag.
+
+        Raises:
+            InputError: where a picture cannot be used.
+        """
+        user, left_out = self.new_user(), 0
+        for picture, hashtags in history:
+            if clean(hashtags):
+                self._add(user, picture, hashtags)
+            else:
+                left_out += 1
+        return user, left_out
+
+    def _add(self, user: PlusUser, picture: Picture, hashtags: list[str]) -> None:
+        names = clean(hashtags)
+        if not names:
+            raise InputError(f"no hashtag among {hashtags}.")
+        feature = self.feature(picture, past=True)
+        if self.represent(names, self.every_hashtag)[0]:
+            user.vector = super().add_photo(user.vector, feature[0], names)
+        for name in names:
+            if name not in self.hashtags.ids:
+                user.own_names.setdefault(name, len(self.hashtags) + len(user.own_names))
+        numbers = [self.hashtags.ids.get(name, user.own_names.get(name, -1)) for name in names]
+        user.past.add(numbers, self.plus.reader.space(feature.cpu().numpy())[0])
+
+    def predict(
+        self,
+        picture: Picture,
+        user: PlusUser | None = None,
+        candidates: list[str] | None = None,
+        k: int = 10,
+    ) -> list[tuple[str, float]]:
+        """The k best hashtags for a picture, with their p, best first.
+
+        Args:
+            picture: a path, encoded bytes, or a feature vector (d_v,). A model with a second
+                ConvNet needs a path or bytes, since it looks at the picture with both.
+            user: from `new_user` and `add_photo`; None for nobody in particular.
+            candidates: hashtags to choose from, seen in training or not; None for the vocabulary
+                and all that the user has used.
+            k: how many at most.
+
+        Raises:
+            InputError: where the picture cannot be used, or there is no candidate.
+        """
+        if k < 1:
+            raise InputError(f"k is {k}: ask for at least one.")
+        wanted = None if candidates is None else clean(candidates)
+        if wanted == []:
+            raise InputError(f"no candidates: {candidates}.")
+        names, p = self.probabilities(picture, user, wanted or ())
+        if wanted is not None:
+            places = {name: i for i, name in enumerate(names)}
+            names, p = wanted, p[[places[name] for name in wanted]]
+        best = p.argsort(descending=True, stable=True)[:k].tolist()
+        return [(names[i], float(p[i])) for i in best]
+
+    @torch.inference_mode()
+    def probabilities(
+        self, picture: Picture, user: PlusUser | None = None, more: Sequence[str] = ()
+    ) -> tuple[list[str], Tensor]:
+        """The p of the whole vocabulary, the user's own hashtags, and any more.
+
+        Args:
+            picture: as in `predict`.
+            user: as in `predict`.
+            more: further hashtags.
+
+        Returns:
+            The V hashtags, and their p, (V,) float64, which add up to 1.
+        """
+        user = self.new_user() if user is None else user
+        vocabulary, own = self.hashtags.names, user.own_names
+        others = [h for h in clean(more) if h not in self.hashtags.ids and h not in own]
+        extra, vectors = self.represent(others)
+        names = [*vocabulary, *own, *extra]
+        query = self.model.queries(self.feature(picture), user.vector[None])  # (1, d)
+        known = self.model.scores(query, torch.cat([self.psi, vectors]))[0].double().cpu()
+        f = torch.full((len(names),), -torch.inf, dtype=torch.float64)
+        f[: len(vocabulary)] = known[: len(vocabulary)]
+        f[len(vocabulary) + len(own) :] = known[len(vocabulary) :]
+        if not known.isfinite().all():
+            raise InputError("the scores are too large for 32 bits: see the picture's feature.")
+        image = self.feature(picture, past=True)[0].cpu().numpy()  # (d_i,)
+        scored = self.plus.score(self.plus.reader.before(user.past, image))
+        ids = torch.from_numpy(scored.candidates.ids)
+        f[ids] = -torch.inf
+        log_p = f - f.logsumexp(dim=0) + float(scored.rest[0])
+        log_p[ids] = torch.from_numpy(scored.log_p)
+        return names, log_p.exp() / log_p.exp().sum()
+
+    def pictures(
+        self, hashtag: str, features: np.ndarray, user: PlusUser | None = None, k: int = 10
+    ) -> list[tuple[int, float]]:
+        """As `HashtagPredictor.pictures`, by f alone."""
+        vector = None if user is None else user.vector
+        return self.by_f.pictures(hashtag, features, vector, k)
+
+    def attention(self, picture: Picture, user: PlusUser, k: int = 5) -> list[tuple[int, float]]:
+        """The user's past pictures that are most like a picture: (number, cosine), best first.
+
+        Numbers are those of the user's photos, 0 for the first. The cosine is of the short vectors
+        that s compares (`evidence.PictureSpace`).
+        """
+        image = self.feature(picture, past=True).cpu().numpy()
+        like = self.plus.reader.space(image)[0] @ user.past.pictures().T
+        best = np.argsort(-like, kind="stable")[:k]
+        return [(int(t), float(like[t])) for t in best]
+
+
+def open_predictor(
+    run: str | Path | None = None, paper: bool = False, device: str | None = None
+) -> HashtagPredictor:
+    """The predictor of a run: `ours+`, or the paper's model where that is all there is.
+
+    Args:
+        run: a run folder; None for the model that comes with the repository.
+        paper: the paper's model in any case.
+        device: where to compute.
+    """
+    plus = run is None or (Path(run) / FILE).is_file()
+    kind = PlusPredictor if plus and not paper else HashtagPredictor
+    return kind.from_pretrained(device=device) if run is None else kind.load(run, device)

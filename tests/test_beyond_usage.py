@@ -1,0 +1,458 @@
+"""What a user has done and what like photos of others say, against loops in float64.
+
+The loops were written from the names of the numbers and from what the modules say of them: they
+go over a list of a user's photos, each (hashtags, picture), and keep nothing.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from hashtag_core.beyond import evidence
+from hashtag_core.beyond import memory as memory_module
+from hashtag_core.beyond.evidence import MOST_USED, Candidates, Parts, PictureSpace, Reader
+from hashtag_core.beyond.memory import Memory
+from hashtag_core.beyond.usage import MOMENT, MOMENT_PICTURED, PICTURED, USED, UserPast
+
+
+# a user's past
+def jaccard(a, b):
+    return len({*a} & {*b}) / len({*a} | {*b}) if {*a} | {*b} else 0.0
+
+
+def softmax(logits):
+    weights = [math.exp(x - max(logits)) for x in logits]
+    return [w / sum(weights) for w in weights]
+
+
+def naive_moment(past, z):
+    """{name: number} before a photo with picture z; past: [(hashtags, picture)]."""
+    n, sets = len(past), [{*tags} for tags, _ in past]
+    steps = [jaccard(sets[t], sets[t - 1] if t else set()) for t in range(n)]
+    new = [len(sets[t] - set().union(*sets[:t])) / len(sets[t]) for t in range(n)]
+    weights = {t: 0.9 ** (n - 1 - t) for t in range(1, n)}
+    total = sum(weights.values()) + 1
+    equal_run = 0
+    while equal_run < n - 1 and sets[n - 1 - equal_run] == sets[n - 2 - equal_run]:
+        equal_run += 1
+    moment = {
+        "photos": math.log(1 + n),
+        "jaccard": steps[-1] if n else 0,
+        "jaccard usually": (sum(w * steps[t] for t, w in weights.items()) + 0.5) / total,
+        "equal usually": (sum(w for t, w in weights.items() if steps[t] == 1) + 0.4) / total,
+        "size": math.log(len(sets[-1])) if n else 0,
+        "size usually": math.log(sum(map(len, sets)) / n) if n else 0,
+        "used": math.log(1 + len(set().union(*sets))),
+        "equal run": math.log(1 + equal_run),
+        "new usually": (sum(w * new[t] for t, w in weights.items()) + 0.3) / total,
+    }
+    if z is None:
+        return moment
+    like = [float(np.dot(z, own)) for _, own in past]
+    to_before = {t: float(np.dot(past[t][1], past[t - 1][1])) for t in range(1, n)}
+    best = max(like, default=0.0)
+    last = like[-1] if n else 0.0
+    newest = [to_before[t] for t in range(1, n)][-20:]
+    alike = {t: math.exp(-(((x - last) / 0.1) ** 2)) for t, x in to_before.items()}
+    near = sum(w * steps[t] for t, w in alike.items()) + 0.5
+    return moment | {
+        "likeness of last": last,
+        "best likeness": best,
+        "last - best": last - best,
+        "lag of best": math.log(n - like.index(best)) if n else 0,
+        "last - usual": last - sum(newest) / len(newest) if newest else 0,
+        "jaccard at such a step": near / (sum(alike.values()) + 1),
+        "likeness of last but one": like[-2] if n > 1 else 0,
+    }
+
+
+def naive_used(past, z, tag):
+    """{name: number} of one used hashtag."""
+    n, sets = len(past), [{*tags} for tags, _ in past]
+    uses = [t for t in range(n) if tag in sets[t]]
+    used = {f"decayed {d}": (1 - d) * sum(d ** (n - 1 - t) for t in uses) for d in DECAYS}
+    run = 0
+    while run < n and tag in sets[n - 1 - run]:
+        run += 1
+    followed = [t for t in uses if t < n - 1]  # uses with a photo behind them
+    like_last = {t: jaccard(sets[t], sets[-1]) for t in range(n - 1)}
+    equal = [t for t in like_last if sets[t] == sets[-1]]
+    weight = sum(like_last.values()) + 0.3
+    used |= {
+        "share": len(uses) / n,
+        "count": math.log(1 + len(uses)),
+        "rate": len(uses) / (n - uses[0]),
+        "lag": math.log(n - uses[-1]),
+        "age": math.log(n - uses[0]),
+        "run": math.log(1 + run),
+        "continues": (sum(t + 1 in uses for t in followed) + 1) / (len(followed) + 1.5),
+        "on the last photo": n - 1 in uses,
+        "on the last but one": n - 2 in uses,
+        "on the third last": n - 3 in uses,
+        "beside like": sum(w for t, w in like_last.items() if t in uses) / weight,
+        "after like": sum(w for t, w in like_last.items() if t + 1 in uses) / weight,
+        "after equal": sum(t + 1 in uses for t in equal) / (len(equal) + 0.3),
+    }
+    if z is None:
+        return used
+    like = [float(np.dot(z, own)) for _, own in past]
+    recent = softmax([like[t] / 0.12 - 0.8 * math.log(n - t) for t in range(n)])
+    behind = softmax([float(np.dot(past[-1][1], own)) / 0.1 for _, own in past[:-1]])
+    nearest = sorted(range(n), key=lambda t: -like[t])[:3]  # the oldest of equal ones first
+    most = max(like[t] for t in uses)
+    used |= {f"attention {x}": sum(softmax([y / x for y in like])[t] for t in uses) for x in SHARP}
+    return used | {
+        "attention, recent": sum(recent[t] for t in uses),
+        "after like picture": sum(w for t, w in enumerate(behind) if t + 1 in uses),
+        "most like": most,
+        "most like - best": most - max(like),
+        "on the nearest": nearest[0] in uses,
+        "on the nearest three": sum(t in uses for t in nearest) / 3,
+        "likeness at last use": like[uses[-1]],
+        "mean likeness": sum(like[t] for t in uses) / len(uses),
+    }
+
+
+DECAYS, SHARP = (0.2, 0.5, 0.8, 0.95), (0.2, 0.08)
+
+
+def random_past(seed, n, d_z, names=50):
+    """Photos of 1 to 5 hashtags, often those before; pictures whose products are exact numbers.
+
+    Some are the same, some are missing (zeros).
+    """
+    rng, past = np.random.default_rng(seed), []
+    kinds = rng.integers(-3, 4, (max(n // 2, 2), d_z)) / 8
+    kinds[0] = 0
+    for _ in range(n):
+        tags = rng.choice(names, int(rng.integers(1, 6)), replace=False).tolist()
+        if past and rng.random() < 0.7:
+            before = past[-1 - int(rng.integers(0, min(len(past), 4)))][0]
+            tags = before if rng.random() < 0.6 else [*dict.fromkeys([*before[1:], tags[0]])]
+        past.append((tags, kinds[rng.integers(len(kinds))]))
+    return past, kinds[-1]
+
+
+def grown(past, d_z):
+    own = UserPast(d_z)
+    for tags, picture in past:
+        own.add(np.array(tags), picture.astype(np.float32) if d_z else None)
+    return own
+
+
+def check(past, z, **tolerance):
+    """`describe` says what the loops say, of every hashtag and of the moment."""
+    d_z = 0 if z is None else len(z)
+    own = grown(past, d_z)
+    described = own.describe(None if z is None else z.astype(np.float32))
+    names = [*USED, *(PICTURED if d_z else ())]
+    assert own.ids == [*dict.fromkeys(tag for tags, _ in past for tag in tags)]
+    assert described.used.shape == (len(own.ids), len(names)) and len(own) == len(past)
+    rows = [naive_used(past, z, tag) for tag in own.ids]
+    assert all(row.keys() == {*names} for row in rows)
+    expected = np.array([[row[name] for name in names] for row in rows], dtype=float)
+    for column, name in enumerate(names):
+        found = described.used[:, column]
+        of = expected[:, column] if rows else []
+        np.testing.assert_allclose(found, of, err_msg=name, **tolerance)
+    moment = naive_moment(past, z)
+    assert list(moment) == [*MOMENT, *(MOMENT_PICTURED if d_z else ())]
+    for found, (name, expected_one) in zip(described.moment, moment.items(), strict=True):
+        np.testing.assert_allclose(found, expected_one, err_msg=name, **tolerance)
+
+
+@pytest.mark.parametrize("d_z", [0, 5])
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 4, 7, 16, 17, 33, 70])
+def test_every_number_of_a_past_is_that_of_a_loop(n, d_z):
+    for seed in range(3 if n < 20 else 1):
+        past, z = random_past(seed, n, d_z)
+        check(past, z if d_z else None, rtol=1e-5, atol=2e-6)
+
+
+def test_pasts_where_nothing_or_everything_changes_are_those_of_a_loop():
+    z = np.array([0.5, 0.25])
+    for tags in ([[1, 2]] * 20, [[t, t + 1000] for t in range(40)], [[t % 2] for t in range(9)]):
+        for pictures in ([z] * 40, [0 * z] * 40, [z, -z, 0 * z, z[::-1]] * 10):
+            past = list(zip(tags, pictures, strict=False))
+            check(past, z, rtol=1e-5, atol=2e-6)
+            check(past, 0 * z, rtol=1e-5, atol=2e-6)  # the photo to predict has no picture
+
+
+def test_pictures_that_float16_rounds_change_little():
+    rng = np.random.default_rng(0)
+    pictures = rng.normal(size=(31, 16))
+    pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
+    past = [(tags, z) for (tags, _), z in zip(random_past(1, 30, 2)[0], pictures, strict=False)]
+    check(past, pictures[-1], rtol=0.01, atol=0.002)
+
+
+def test_no_picture_is_a_picture_of_zeros_and_describing_changes_nothing():
+    one, other = UserPast(3), UserPast(3)
+    for t in range(20):
+        one.add([t % 3, 7]), other.add([t % 3, 7], np.zeros(3, np.float32))
+        found, same = one.describe(), other.describe(np.zeros(3, np.float32))
+        again = one.describe()
+        for name in ("used", "moment", "promise"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(same, name))
+            np.testing.assert_array_equal(getattr(found, name), getattr(again, name))
+    assert one.nbytes > 0 and np.isfinite(found.used).all()
+
+
+def test_the_recent_photos_are_the_newest_first():
+    past, _ = random_past(0, 40, 0)
+    own = grown(past, 0)
+    for photos in (0, 1, 12, 40, 99):
+        found = [ids.tolist() for ids in own.recent(photos)]
+        assert found == [tags for tags, _ in past[::-1][:photos]]
+    assert UserPast(0).recent(12) == []
+
+
+# the memory
+V, D_Z = 30, 4
+
+
+class Photos:
+    """Photos of six users as lists, and the memory of them."""
+
+    def __init__(self, seed=0, photos=60, d_z=D_Z, without=None):
+        rng = np.random.default_rng(seed)
+        self.owners = np.sort(rng.integers(0, 6, photos)) * 3 + 2  # numbers with gaps
+        self.tags = [
+            rng.choice(V - 3, int(rng.integers(1, 6)), replace=False) for _ in range(photos)
+        ]
+        for t in np.flatnonzero(self.owners == 5)[:2]:
+            self.tags[t] = np.append(self.tags[t], V - 2)  # of this user alone
+        z = rng.normal(size=(photos, d_z)).astype(np.float32)
+        self.z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
+        self.z[3] = 0  # no picture
+        self.rarity = []
+        for i in range(V):
+            users = {self.owners[p] for p in range(photos) if i in self.tags[p]}
+            everyone = len({*self.owners.tolist()})
+            self.rarity.append(max(math.log((everyone + 1) / (len(users) + 0.5)), 0.1))
+        if without is not None:
+            kept = np.flatnonzero(self.owners != without)
+            self.owners, self.z = self.owners[kept], self.z[kept]
+            self.tags = [self.tags[p] for p in kept]
+        offsets = np.cumsum([0, *map(len, self.tags)])
+        self.memory = Memory(self.z, np.concatenate(self.tags), offsets, self.owners, V)
+
+    def vector(self, tags):
+        """The photo's hashtags as a dense vector of unit length; zeros where all are unknown."""
+        v = np.zeros(V)
+        for i in tags:
+            if i < V:
+                v[i] = self.rarity[i]
+        return v / max(np.linalg.norm(v), 1e-30)
+
+    def bag(self, recent):
+        v = sum((0.6**b * self.vector(tags) for b, tags in enumerate(recent[:12])), np.zeros(V))
+        return v / max(np.linalg.norm(v), 1e-30)
+
+    def votes(self, z, bag, without, neighbours):
+        """{(kind, temperature): dense shares or None where two are equally far}, best likenesses."""
+        allowed = [p for p in range(len(self.tags)) if self.owners[p] != without]
+        near = {p: float(self.z[p].astype(float) @ z.astype(float)) for p in allowed}
+        like = {p: float(self.vector(self.tags[p]) @ bag) for p in allowed}
+        asked = {
+            "pictures": near,
+            "hashtags": {p: x for p, x in like.items() if x > 0},
+            "both": {p: near[p] + like[p] for p in allowed},
+        }
+        found = {}
+        for kind, temperature in self.memory.votes:
+            order = sorted(asked[kind], key=lambda p, by=asked[kind]: -by[p])
+            top, after = order[:neighbours], order[neighbours : neighbours + 1]
+            shares = np.zeros(V)
+            weights = softmax([asked[kind][p] / temperature for p in top]) if top else []
+            for p, weight in zip(top, weights, strict=True):
+                shares[self.tags[p]] += weight
+            near_tie = after and asked[kind][top[-1]] - asked[kind][after[0]] < 1e-5
+            found[kind, temperature] = None if near_tie else shares
+        best = [max(by.values(), default=0.0) for by in (near, like)]
+        return found, best
+
+
+def dense(vote):
+    assert (np.diff(vote.ids) > 0).all() and len(vote.ids) == len(vote.shares)
+    shares = np.zeros(V)
+    shares[vote.ids] = vote.shares
+    return shares
+
+
+def random_bags(seed, times=12):
+    """The recent hashtags before some photos, also unknown ones, none, and very many photos."""
+    rng = np.random.default_rng(seed)
+    bags = [[], [np.array([V, V + 5])], [np.array([V + 1]), np.array([3, V])]]
+    sizes = rng.integers(1, 20, times)
+    return bags + [
+        [rng.choice(V + 4, int(rng.integers(1, 4)), replace=False) for _ in range(n)] for n in sizes
+    ]
+
+
+@pytest.mark.parametrize("d_z", [0, D_Z])
+@pytest.mark.parametrize("without", [None, 5, 99])
+@pytest.mark.parametrize("neighbours", [1, 7, 100])
+def test_votes_are_those_of_dense_vectors(d_z, without, neighbours, monkeypatch):
+    photos = Photos(d_z=d_z)
+    monkeypatch.setattr(memory_module, "NEIGHBOURS", neighbours)
+    monkeypatch.setattr(memory_module, "SCORES", 4 * len(photos.tags))  # four photos at a time
+    recent = random_bags(1)
+    z = np.random.default_rng(2).normal(size=(len(recent), d_z)).astype(np.float32)
+    bags = [photos.memory.bag(own) for own in recent]
+    votes, best = photos.memory.ask(z, bags, without)
+    assert len(votes) == len(best) == len(recent)
+    kinds = ["pictures", "pictures", "hashtags", "both"] if d_z else ["hashtags"]
+    assert [kind for kind, _ in photos.memory.votes] == kinds
+    compared = 0
+    for t, own in enumerate(recent):
+        bag = photos.bag(own)
+        expected = np.array([bags[t].get(i, 0.0) for i in range(V)])
+        np.testing.assert_allclose(expected, bag, atol=1e-6)
+        assert all(i < V for i in bags[t])
+        like = [photos.vector(tags) @ bag for tags in photos.tags]
+        np.testing.assert_allclose(photos.memory.like_hashtags(bags[t]), like, atol=1e-6)
+        expected, highest = photos.votes(z[t], bag, without, neighbours)
+        np.testing.assert_allclose(best[t], highest, atol=1e-5)
+        for vote, (_, shares) in zip(votes[t], expected.items(), strict=True):
+            if shares is not None:
+                np.testing.assert_allclose(dense(vote), shares, rtol=1e-3, atol=1e-5)
+                compared += 1
+    assert compared > 0.6 * sum(map(len, votes))
+
+
+def test_a_users_own_photos_never_vote():
+    photos, others = Photos(), Photos(without=5)
+    z = photos.z[photos.owners == 5][:3]
+    bags = [photos.memory.bag([np.array([V - 2, 1])]) for _ in z]
+    alone, _ = photos.memory.ask(z, bags, 5)
+    plain, _ = others.memory.ask(z, bags)
+    everyone, _ = photos.memory.ask(z, bags)
+    for mine, same, all_of_them in zip(alone, plain, everyone, strict=True):
+        assert any(V - 2 in vote.ids for vote in all_of_them)
+        for vote, expected, (kind, _) in zip(mine, same, photos.memory.votes, strict=True):
+            assert V - 2 not in vote.ids
+            np.testing.assert_array_equal(vote.ids, expected.ids)
+            if kind == "pictures":  # rarity is everyone's, so cosines of hashtags may differ
+                np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-5)
+
+
+def test_a_memory_of_nobody_else_says_nothing():
+    photos = Photos(photos=8)
+    alone = Memory(photos.z, np.arange(8), np.arange(9), np.full(8, 4), V)
+    votes, best = alone.ask(photos.z[:2], [{}, {1: 1.0}], without=4)
+    assert [[len(vote.ids) for vote in own] for own in votes] == [[0] * 4] * 2
+    assert not best.any()
+    _, highest = alone.ask(photos.z[:1], [{1: 1.0}])
+    assert highest[0] == pytest.approx([1, 1], abs=1e-5)
+
+
+# pictures as short vectors; candidates
+def test_the_space_of_pictures_keeps_the_strongest_axes_and_no_picture_is_zeros():
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(200, 6)) @ rng.normal(size=(6, 6)) + 3
+    images[:5] = 0
+    images = images.astype(np.float32)
+    there = images[5:].astype(float)
+    values, axes = np.linalg.eigh(np.cov(there.T, bias=True))
+    for size in (2, 128):
+        space = PictureSpace.of(images, size)
+        chosen = np.argsort(-values)[:size]
+        np.testing.assert_allclose(np.abs(space.axes), np.abs(axes / values**0.25)[:, chosen], 1e-3)
+        z = space(images)
+        assert not z[:5].any() and z.dtype == np.float32
+        expected = (there - there.mean(0)) @ space.axes
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+        np.testing.assert_allclose(z[5:], expected, atol=1e-4)
+    for none in (images[:5], images[:, :0]):
+        assert PictureSpace.of(none)(none).shape == (len(none), 0)
+
+
+def reader_of(photos, parts):
+    space = PictureSpace(np.zeros(D_Z, np.float32), np.eye(D_Z, dtype=np.float32))
+    return Reader(parts, space, photos.memory)
+
+
+@pytest.mark.parametrize("most", [2, 1000])
+@pytest.mark.parametrize(
+    "parts", [Parts(), Parts(usage=False), Parts(pictures=False), Parts(memory=False)]
+)
+def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
+    parts, most, monkeypatch
+):
+    monkeypatch.setattr(evidence, "MOST_USED", most)
+    monkeypatch.setattr(evidence, "MOST_VOTED", most)
+    photos = Photos()
+    reader = reader_of(photos, parts)
+    history = random_past(3, 12, D_Z, names=V + 4)[0]
+    images = np.random.default_rng(4).normal(size=(12, D_Z)).astype(np.float32)
+    images[5] = 0
+    z = reader.space(images)
+    found = reader.read(images, [np.array(tags) for tags, _ in history], without=None)
+    assert found.inputs.shape[1] == len(reader.columns)
+    assert found.moments.shape == (12, len(reader.moments))
+    for t in range(12):
+        past = grown([(tags, z[i]) for i, (tags, _) in enumerate(history[:t])], reader.d_z)
+        described = past.describe(z[t])
+        bag = photos.memory.bag(past.recent(12))
+        votes = photos.memory.ask(z[t : t + 1], [bag])[0][0] if parts.memory else []
+        by_promise = np.argsort(-described.promise, kind="stable")[:most]
+        expected = {past.ids[i] for i in by_promise}
+        for vote in votes:
+            expected |= {*vote.ids[np.argsort(-vote.shares, kind="stable")[:most]].tolist()}
+        own = slice(found.offsets[t], found.offsets[t + 1])
+        ids = found.ids[own].tolist()
+        assert ids == sorted(expected)
+        of_moment = dict(zip(reader.moments, found.moments[t], strict=True))
+        for row, i in zip(found.inputs[own], ids, strict=True):
+            given = dict(zip(reader.columns, row, strict=True))
+            used = i in past.ids and past.ids.index(i) in by_promise
+            assert given["is used"] == used
+            named = [name for name in (*USED, *PICTURED) if name in given]
+            columns = [*USED, *(PICTURED if reader.d_z else ())]
+            for name in named:
+                of = described.used[past.ids.index(i), columns.index(name)] if used else 0
+                assert given[name] == pytest.approx(of, abs=1e-6)
+            having = [p for p in range(len(photos.tags)) if i in photos.tags[p]]
+            assert given["photos of others"] == pytest.approx(math.log(1 + len(having)))
+            owners = {photos.owners[p] for p in having}
+            assert given["others"] == pytest.approx(math.log(1 + len(owners)))
+            for (kind, temperature), vote in zip(photos.memory.votes, votes, strict=False):
+                share = math.log(dense(vote)[i] + 1e-3 if i < V else 1e-3)
+                assert given[f"{kind} {temperature}"] == pytest.approx(share, abs=1e-4)
+            assert {name: given[name] for name in of_moment} == of_moment
+            p = found.ids[own].tolist().index(i) + own.start
+            assert found.known[p] == bool(having)
+            uses = [s for s in range(t) if i in history[s][0]] if used else []
+            halves = sum(0.5 ** (t - s) for s in uses)
+            assert found.decayed[p] == pytest.approx(halves, rel=1e-5)
+
+
+def test_of_very_many_used_hashtags_the_most_promising_remain():
+    reader = reader_of(Photos(), Parts(memory=False))
+    histories = [np.arange(7 * t, 7 * t + 7) + 100 for t in range(12)]
+    found = reader.read(np.zeros((12, D_Z), np.float32), histories)
+    assert np.diff(found.offsets).tolist() == [min(7 * t, MOST_USED) for t in range(12)]
+    last = found.ids[found.offsets[-2] :]
+    assert {*histories[-2].tolist()} <= {*last.tolist()}  # of the newest photo all
+    assert not found.known.any()
+    assert found.photo_of().tolist() == np.repeat(np.arange(12), np.diff(found.offsets)).tolist()
+
+
+@pytest.mark.parametrize("parts", [Parts(), Parts(memory=False), Parts(pictures=False)])
+def test_reading_photo_by_photo_equals_reading_the_whole_history(parts):
+    reader = reader_of(Photos(), parts)
+    history = random_past(5, 40, D_Z, names=V + 4)[0]
+    images = np.random.default_rng(6).normal(size=(40, D_Z)).astype(np.float32)
+    images[::7] = 0
+    whole = reader.read(images, [np.array(tags) for tags, _ in history])
+    past, one_by_one = reader.new_user(), []
+    for (tags, _), image in zip(history, images, strict=True):
+        one_by_one.append(reader.before(past, image))
+        past.add(tags, reader.space(image[None])[0])
+    joined = Candidates.joined(one_by_one)
+    for name in ("ids", "offsets", "known", "decayed"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+    for name in ("inputs", "moments"):  # a product of one row is rounded otherwise than of many
+        np.testing.assert_allclose(getattr(joined, name), getattr(whole, name), atol=1e-5)
