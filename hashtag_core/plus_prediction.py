@@ -73,7 +73,7 @@ class PlusPredictor(HashtagPredictor):
         """
         model, hashtags, about = load_run(run)
         data = about["data"]
-        plus = load_plus(run, model, hashtags)
+        plus, _ = load_plus(run, model, hashtags)
         convnets = data.get("convnet"), data.get("query_convnet")
         words = data.get("words")
         return cls(plus, model, hashtags, convnets[0], words, device, convnets[1])

@@ -151,12 +151,12 @@ def test_there_is_no_model_of_another_name():
 def test_what_is_written_is_read_again(shipped, tmp_path, predictor, open_art):
     ship(shipped, tmp_path / "again")
     model, hashtags, _ = load_run(tmp_path / "again")
-    plus = load_plus(tmp_path / "again", model, hashtags)
+    plus, data = load_plus(tmp_path / "again", model, hashtags)
     for name, weight in plus.scorer.state_dict().items():
         assert torch.equal(weight, predictor.plus.scorer.state_dict()[name])
     assert plus.reader.columns == predictor.plus.reader.columns
     assert (plus.trust, plus.temperature) == (predictor.plus.trust, predictor.plus.temperature)
-    save_plus(tmp_path / "again", plus)
+    save_plus(tmp_path / "again", plus, data)
     assert (tmp_path / "again" / FILE).read_bytes() == (shipped / FILE).read_bytes()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,10 +38,16 @@ class About(TypedDict):
     trust: float
     temperature: float
     hashtags: int  # V, the seen ones
+    data: dict[str, Any]  # where the data come from, and all that it depends on
 
 
-def save_plus(folder: str | Path, plus: Plus) -> None:
+def save_plus(folder: str | Path, plus: Plus, provenance: dict | None = None) -> None:
     """Write plus.safetensors whole or not at all.
+
+    Args:
+        folder: the run folder of f.
+        plus: `ours+`.
+        provenance: what the file shall say about where the data come from, as plain data.
 
     Raises:
         InputError: where the disk is full.
@@ -64,13 +71,16 @@ def save_plus(folder: str | Path, plus: Plus) -> None:
         "trust": plus.trust,
         "temperature": plus.temperature,
         "hashtags": len(memory.count),
+        "data": provenance or {},
     }
     with whole_file(Path(folder) / FILE) as partial:
         partial.write_bytes(save(tensors, {"about": to_json(about)}))
 
 
-def load_plus(folder: str | Path, model: HashtagModel, hashtags: Hashtags) -> Plus:
-    """Read what `save_plus` wrote.
+def load_plus(
+    folder: str | Path, model: HashtagModel, hashtags: Hashtags
+) -> tuple[Plus, dict[str, Any]]:
+    """Read what `save_plus` wrote: `ours+`, and its provenance.
 
     Args:
         folder: the run folder.
@@ -88,7 +98,7 @@ def load_plus(folder: str | Path, model: HashtagModel, hashtags: Hashtags) -> Pl
         about = parse_json(header, About, path, AGAIN)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     try:
-        return _assemble(about, tensors, model, hashtags)
+        return _assemble(about, tensors, model, hashtags), about["data"]
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
         raise InputError(f"{path}: {error}. {AGAIN}") from error
 
@@ -104,9 +114,9 @@ def ship(run: str | Path, folder: str | Path) -> None:
         InputError: where the run is missing, damaged or has no `ours+`.
     """
     model, hashtags, about = load_run(run)
-    plus, settings = load_plus(run, model, hashtags), TrainConfig(**about["training"])
+    (plus, data), settings = load_plus(run, model, hashtags), TrainConfig(**about["training"])
     save_run(folder, model, hashtags, settings, about["log"], about["data"], torch.float16)
-    save_plus(folder, plus)
+    save_plus(folder, plus, data)
 
 
 def _assemble(about, tensors: dict[str, torch.Tensor], model, hashtags: Hashtags) -> Plus:

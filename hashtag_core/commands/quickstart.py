@@ -56,7 +56,8 @@ def _quickstart(options: argparse.Namespace) -> None:
         f"{best['user agnostic']:.1f} (A@1, seen).",
         "Repeating the user's recent hashtags without "
         f"looking at the picture reaches {best['repeat recent']:.1f}:",
-        "people post in series. The paper has no such row; it is the line to beat.",
+        "people post in series. The paper has no such row; it is the line to beat. "
+        f"ours+ knows what that rule knows, and looks at the picture: {best['ours+']:.1f}.",
         "",
     )
     try:
@@ -68,3 +69,4 @@ def _quickstart(options: argparse.Namespace) -> None:
     say(f"Checkpoint:  {run}")
     say(f"Time:        {time.perf_counter() - start:.0f} s")
     say(f"Next:        hashtag-core predict --image YOUR.jpg --run {run}")
+    say("             (by ours+; with --paper by the paper's model alone)")

@@ -59,6 +59,7 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
     """Measure, print and write a table."""
     from hashtag_core.data.describe import describe, distributions
     from hashtag_core.plots import numbers as plots
+    from hashtag_core.plots.beyond import plot_differences
     from hashtag_core.study import beyond, observations, tables
 
     study, name = open_study(options), options.name
@@ -71,7 +72,7 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
         plots.plot_data(distributions(study.photos), path)
     elif name == "beyond":
         table = beyond.table_beyond(study, chosen_models(options))
-        plots.plot_differences(table, path)
+        plot_differences(table, path)
         say("", *beyond_lines(table), "")
     elif name in ("observations", "orders"):
         table = getattr(observations, name)(study, **history)

@@ -18,6 +18,7 @@ from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import make_pool
+from hashtag_core.plus_prediction import PlusPredictor
 from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study.rows import main_row
 from hashtag_core.study.study import Study
@@ -79,7 +80,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     Raises:
         InputError: where no test user has 12 photos, or the collection has no pictures.
     """
-    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study)
+    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study, plus=True)
     rng = random.Random(study.seed)
     long_enough = [i for i, rows in enumerate(fold.test.rows) if len(rows) >= 12]
     if not long_enough:
@@ -111,11 +112,15 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
     }
 
 
-def _predictor(study: Study) -> HashtagPredictor:
+def _predictor(study: Study, plus: bool) -> HashtagPredictor:
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to show.")
     model, hashtags = study.model(0, "open", MODEL), study.fold(0, "open").hashtags
-    predictor = HashtagPredictor(model, hashtags, words=study.words, device=str(study.device))
+    how = {"words": study.words, "device": str(study.device)}
+    if plus:
+        predictor = PlusPredictor(study.plus(0, "open", "ours+"), model, hashtags, **how)
+    else:
+        predictor = HashtagPredictor(model, hashtags, **how)
     predictor.vectors = study.vectors  # not read a second time
     return predictor
 
@@ -134,7 +139,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
     Raises:
         InputError: where no hashtag is asked for by two users, or there are no pictures.
     """
-    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study)
+    photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study, plus=False)
     pool = make_pool(fold.test, seed=study.seed)
     askers = Counter(i for ids in pool.asks for i in ids)
     shared = sorted(i for i, count in askers.items() if count >= 2)

@@ -48,7 +48,7 @@ MODELS = {
 Rows = dict[str, tuple[str, ...]]  # setting -> names
 
 OURS = ("ours (hashtag)", "ours (image+hashtag)")
-QUICKSTART = ("frequency", "repeat recent", "user agnostic", *OURS)
+QUICKSTART = ("frequency", "repeat recent", "user agnostic", *OURS, "ours+")
 TABLE_1 = {
     "fixed": (
         "frequency", "user agnostic", "used hashtags", "hashtag occurrences", "tensor (MCLL)",

@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 
 from hashtag_core import __version__
 from hashtag_core.beyond.evidence import Parts
-from hashtag_core.beyond.keeping import save_plus
+from hashtag_core.beyond.keeping import FILE, load_plus, save_plus
 from hashtag_core.beyond.plus import Plus, train_plus
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
@@ -251,16 +251,22 @@ class Study:
         return model_ranker(self.model(number, setting, name), fold.hashtags, self.device)
 
     def plus(self, number: int, setting: str, name: str) -> Plus:
-        """A row of `ours+`, trained now on top of the paper's model of the fold.
+        """A row of `ours+`, trained on top of the paper's model of the fold.
 
-        `ours+` itself is written beside that model, as plus.safetensors.
+        `ours+` itself lies beside that model, as plus.safetensors; the others are trained anew.
         """
         without, fold = PLUS.get(name, ()), self.fold(number, setting)
+        folder = self.path(number, setting, main_row(self.photos))
+        if name == "ours+" and (folder / FILE).is_file():
+            model = self.model(number, setting, main_row(self.photos))
+            plus, data = load_plus(folder, model, fold.hashtags)
+            if data == self.provenance:
+                return plus
         model = None if "f" in without else self.model(number, setting, main_row(self.photos))
         parts = {part.name: part.name not in without for part in fields(Parts)}
         plus = train_plus(model, fold.train, fold.valid, Parts(**parts), seed=self.seed)
         if name == "ours+" and self.processes.rank == 0:
-            save_plus(self.path(number, setting, main_row(self.photos)), plus)
+            save_plus(folder, plus, self.provenance)
         return replace(plus, trust=1.0) if name == UNGUARDED else plus
 
     def _rival(self, fold: Fold, rule: str) -> Ranker:
