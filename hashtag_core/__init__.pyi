@@ -19,6 +19,7 @@ from .data import (
 from .errors import InputError
 from .evaluation import HashtagMetrics, evaluate, model_ranker
 from .model import HashtagModel, ModelConfig, UserEncoder
+from .plus_prediction import PlusPredictor
 from .prediction import HashtagPredictor
 from .study import Study
 from .training import TrainConfig, fit
@@ -31,6 +32,7 @@ __all__ = [
     "InputError",
     "ModelConfig",
     "PhotoCollection",
+    "PlusPredictor",
     "Study",
     "TrainConfig",
     "UserEncoder",

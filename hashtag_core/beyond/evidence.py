@@ -36,7 +36,8 @@ class Parts:
     Attributes:
         usage: how the user has used a hashtag.
         pictures: attention of the picture to predict over the user's past pictures.
-        memory: like photos of other users. Off, no training photo has to be kept.
+        memory: like photos of other users. Off, no training photo is asked; how many others have
+            each hashtag still counts.
     """
 
     usage: bool = True
@@ -65,7 +66,7 @@ class PictureSpace:
             return cls(
                 np.zeros(images.shape[1], np.float32), np.zeros((images.shape[1], 0), np.float32)
             )
-        variances, axes = np.linalg.eigh(np.cov(images.T, bias=True))
+        variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(images.T, bias=True)))
         strongest = np.argsort(-variances)[: min(size, len(variances))]
         strongest = strongest[variances[strongest] > 1e-6 * variances.max()]
         scaled = axes[:, strongest] / variances[strongest] ** 0.25
@@ -153,13 +154,14 @@ class Reader:
             without: the user, where it is one of the memory, whose photos shall count for nothing.
         """
         z, past = self.space(images), self.new_user()
+        counts = self._counts(without, hashtags)
+        others = None if without is None else counts[1]
         described, ids, bags = [], [], []
         for t, own in enumerate(hashtags):
             described.append(past.describe(z[t]))
             ids.append(np.array(past.ids, dtype=np.int64))
-            bags.append(self.memory.bag(past.recent(PHOTOS)))
+            bags.append(self.memory.bag(past.recent(PHOTOS), others))
             past.add(own, z[t])
-        counts = self._counts(without, hashtags)
         return self._candidates(described, ids, z, bags, counts, without)
 
     def before(self, past: UserPast, image: np.ndarray) -> Candidates:

@@ -54,8 +54,8 @@ class Memory:
         pairs = np.unique(np.stack([hashtag_ids, owners[photo_of]]), axis=1)
         self.count = np.bincount(hashtag_ids, minlength=num_hashtags)  # (V,) photos
         self.users = np.bincount(pairs[0], minlength=num_hashtags)  # (V,) users
-        everyone = len(np.unique(owners))
-        self.rarity = np.log((everyone + 1) / (self.users + 0.5)).clip(0.1).astype(np.float32)
+        self.everyone = len(np.unique(owners))
+        self.rarity = self._rarity(self.users, self.everyone)
         squares = np.bincount(photo_of, self.rarity[hashtag_ids] ** 2, minlength=len(owners))
         weights = self.rarity[hashtag_ids] / np.sqrt(squares)[photo_of]  # (M,)
         by_hashtag = np.argsort(hashtag_ids, kind="stable")
@@ -65,17 +65,30 @@ class Memory:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def bag(self, recent: list[np.ndarray]) -> dict[int, float]:
-        """A user's recent hashtags, the newest photo first, each weighted by rarity and age."""
+    def bag(self, recent: list[np.ndarray], others: np.ndarray | None = None) -> dict[int, float]:
+        """A user's recent hashtags, each weighted by rarity and age.
+
+        Args:
+            recent: of each photo, the newest first.
+            others: (V,), how many other users have each hashtag, where this one is of the memory.
+                What nobody else has is left out, as it is for a user whom the memory does not know.
+        """
+        users = self.users if others is None else others
+        everyone = self.everyone - (others is not None)
         total: dict[int, float] = {}
         for back, ids in enumerate(recent[:PHOTOS]):
-            known = ids[ids < len(self.rarity)]
-            rarity = self.rarity[known]
+            known = ids[ids < len(users)]
+            known = known[users[known] > 0]
+            rarity = self._rarity(users[known], everyone)
             for i, weight in zip(known.tolist(), rarity.tolist(), strict=True):
                 share = weight * RECENT**back / float(np.linalg.norm(rarity))
                 total[i] = total.get(i, 0.0) + share
         length = sum(weight**2 for weight in total.values()) ** 0.5
         return {i: weight / length for i, weight in total.items()}
+
+    @staticmethod
+    def _rarity(users: np.ndarray, everyone: int) -> np.ndarray:
+        return np.log((everyone + 1) / (users + 0.5)).clip(0.1).astype(np.float32)
 
     def like_hashtags(self, bag: dict[int, float]) -> np.ndarray:
         """The cosine of each photo's hashtags with a bag: (P,) float32."""
@@ -103,18 +116,22 @@ class Memory:
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
         many = max(1, SCORES // max(len(self), 1))
         for start in range(0, len(bags), many):
-            near = pictures[start : start + many] @ self.pictures.T  # (C, P)
+            likeness = pictures[start : start + many] @ self.pictures.T  # (C, P)
             for t, bag in enumerate(bags[start : start + many], start):
-                one, like = near[t - start, allowed], self.like_hashtags(bag)[allowed]
-                votes.append(self._votes(one, like, allowed))
+                near, like = likeness[t - start, allowed], self.like_hashtags(bag)[allowed]
+                votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
                 if len(allowed):
-                    best[t] = one.max(), like.max()
+                    best[t] = near.max(), like.max()
         return votes, best
 
-    def _votes(self, near: np.ndarray, like: np.ndarray, allowed: np.ndarray) -> list[Vote]:
-        asked = {"hashtags": np.where(like > 0, like, -np.inf)}
-        if self.pictures.shape[1]:
-            asked |= {"pictures": near, "both": near + like}
+    def _votes(
+        self, near: np.ndarray, like: np.ndarray, allowed: np.ndarray, seen: bool
+    ) -> list[Vote]:
+        """The votes of the allowed photos; without a picture to be seen, hashtags alone count."""
+        by_hashtags = np.where(like > 0, like, -np.inf)
+        asked = {"hashtags": by_hashtags, "pictures": near, "both": near + like}
+        if not seen:
+            asked |= {"pictures": np.full_like(near, -np.inf), "both": by_hashtags}
         return [
             vote
             for kind in self.kinds

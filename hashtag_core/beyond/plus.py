@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hashtag_core.beyond.evidence import Candidates, Parts, PictureSpace, Reader, each_user
 from hashtag_core.beyond.memory import Memory
@@ -33,6 +34,7 @@ from hashtag_core.printing import progress_bar
 
 TRUST = 1.0, 0.75, 0.5, 0.25
 TEMPERATURES = np.exp(np.linspace(-0.7, 0.7, 57))
+LOWEST = -1e300
 NOTHING = -14.0  # the log-weight in `repeat recent` of what was not used
 
 
@@ -107,7 +109,7 @@ class PlusRanker:
 
     @torch.inference_mode()
     def best(self, batch: Batch, candidates: range, k: int) -> tuple[Tensor, Tensor]:
-        """Log p (float64) and ids of the k best, (N, k) both; -inf and -1 where there are fewer."""
+        """The log p (float64) and ids of the k best, (N, k) both; where fewer, -inf and -1."""
         scored = self.scored(batch)
         own, photo = scored.candidates, torch.from_numpy(scored.candidates.photo_of())
         given = torch.from_numpy(own.ids)  # (P,)
@@ -118,8 +120,10 @@ class PlusRanker:
         ids = torch.full(shape, -1)
         log_p[photo[inside], place[inside]] = torch.from_numpy(scored.log_p)[inside]
         ids[photo[inside], place[inside]] = given[inside]
-        others, others_ids = self._others(batch, (photo, given), candidates, k)
-        log_p = torch.cat([log_p, others + torch.from_numpy(scored.rest)[:, None]], dim=1)
+        others, others_ids, nothing = self._others(batch, (photo, given), candidates, k)
+        rest = torch.from_numpy(scored.rest)  # (N,)
+        log_p[nothing] -= torch.log1p(-rest[nothing].exp())[:, None]  # it belongs to nobody
+        log_p = torch.cat([log_p, others + rest[:, None]], dim=1)
         ids = torch.cat([ids, others_ids], dim=1)
         by_id = ids.argsort(dim=1)  # ties go to the lower one
         log_p, ids = log_p.gather(1, by_id), ids.gather(1, by_id)
@@ -129,25 +133,32 @@ class PlusRanker:
 
     def _others(
         self, batch: Batch, without: tuple[Tensor, Tensor], candidates: range, k: int
-    ) -> tuple[Tensor, Tensor]:
-        """Log p_f(y | not C) and ids of the k best hashtags without evidence, (N, k) both."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The k best hashtags without evidence: log p_f(y | not C) and ids, (N, k) both.
+
+        And (N,) bool, for which photos there is none at all.
+        """
         model, device = self.plus.model, self.device
         if model is None:
             counts = torch.log(self.hashtags.counts.double() + 0.5)  # (V,)
             scores = counts.repeat(len(batch.rows), 1)  # (N, V)
             scores[without] = -torch.inf
             total, part = scores.logsumexp(dim=1), scores[:, candidates.start : candidates.stop]
+            part = F.pad(part, (0, k), value=-torch.inf)  # so that there are k
             top, ids = part.sort(dim=1, descending=True, stable=True)
-            return top[:, :k] - total[:, None], ids[:, :k] + candidates.start
+            top, ids = top[:, :k], ids[:, :k] + candidates.start
+            ids = ids.masked_fill(top == -torch.inf, -1)
+            return top - total.clamp(min=LOWEST)[:, None], ids, total == -torch.inf
         model, moved = model.eval().to(device), batch.to(device)
         psi = model.psi(self.hashtags.psi.to(device))
         queries, pairs = model(moved, psi), (without[0].to(device), without[1].to(device))
         total = log_sum_exp(queries, psi, model.phi_tag, pairs)
         top, ids = top_of_each(queries, psi, model.phi_tag, [candidates], k, pairs)[0]
-        return (top.double() - total[:, None]).cpu(), ids.cpu()
+        top = top.double() - total.clamp(min=LOWEST)[:, None]
+        return top.cpu(), ids.cpu(), (total == -torch.inf).cpu()
 
     def scored(self, batch: Batch) -> Scored:
-        """Log p of the candidates of a batch's photos; the last batch's is remembered."""
+        """The log p of the candidates of a batch's photos; the last batch's is remembered."""
         if self._latest is None or self._latest[0] is not batch:
             parts = [self.plus.reader.read(*user) for user in _users(batch)]
             self._latest = batch, self.plus.score(Candidates.joined(parts))
@@ -263,6 +274,6 @@ def _choose_trust(plus: Plus, valid: UserHistories) -> float:
     for trust in TRUST:
         gains = of_users(replace(plus, trust=trust).ranker(valid.hashtags))[:, 0] - rule[:, 0]
         mean = weights @ gains
-        if mean > np.sqrt(weights**2 @ (gains - mean) ** 2):
+        if len(gains) > 1 and mean > np.sqrt(weights**2 @ (gains - mean) ** 2):
             return trust
     return 0.0

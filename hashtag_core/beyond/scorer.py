@@ -5,10 +5,9 @@ For a photo with candidates C (`evidence.py`), the softmax over all hashtags of 
     p(y) = exp(s_y) / Z                 for y in C
     p(y) = exp(c) p_f(y | not C) / Z    for every other y,    Z = exp(c) + sum over C of exp(s)
 
-with p_f of Equation 8, and c what is left to f. It is the softmax of f + s with s = 0 where there
-is nothing to say, but that f is measured against the whole of the others: log p_f(y | not C) + c.
-So -log p of a true hashtag splits into a part of s and c, and one of f: nothing in the one moves
-the other, and training them one after the other is training them together.
+with p_f the softmax of f over the others, unseen ones too, and c what is left to them. -log p of a
+true hashtag splits into a part of s and c, and one of f, log p_f(y | not C): nothing in the one
+moves the other. So f is the paper's model, trained as the paper does, and s is trained after it.
 
 Shapes: N photos, P candidates of all of them, F inputs of a candidate, C inputs of a moment.
 """
@@ -78,6 +77,8 @@ class Scorer(nn.Module):
         """Take the means and standard deviations of the inputs from training candidates."""
         for name in ("inputs", "moments"):
             given = getattr(candidates, name).astype(np.float64)
+            if not len(given):
+                continue
             getattr(self, f"{name}_mean").copy_(torch.from_numpy(given.mean(axis=0)))
             getattr(self, f"{name}_scale").copy_(torch.from_numpy(given.std(axis=0) + 1e-6))
 
@@ -102,7 +103,7 @@ def split_loss(
         weights: (N,), what each photo weighs.
 
     Returns:
-        A scalar, the weighted mean over photos; without c over those with a true candidate.
+        A scalar, the weighted mean over photos; without c, those without a true candidate are 0.
     """
     n = len(weights)
     per_photo = torch.zeros(n, dtype=s.dtype, device=s.device)

@@ -72,7 +72,8 @@ def top_of_each(
         parts = []
         for start in range(0, len(queries), PHOTOS):
             q = queries[start : start + PHOTOS]
-            parts.append(top_of_each(q, psi, tag_side, sets, k, _of_part(without, start)))
+            part = None if without is None else _of_part(without, start)
+            parts.append(top_of_each(q, psi, tag_side, sets, k, part))
         return [
             (torch.cat([scores for scores, _ in of_set]), torch.cat([ids for _, ids in of_set]))
             for of_set in zip(*parts, strict=True)
@@ -86,8 +87,8 @@ def top_of_each(
         for piece in pieces:
             first, stop = max(tile.start, piece.start), min(tile.stop, piece.stop)
             if first < stop:
-                part = scores[:, first - tile.start : stop - tile.start]
-                best[piece] = _better(best[piece], part, range(first, stop))
+                inside = scores[:, first - tile.start : stop - tile.start]
+                best[piece] = _better(best[piece], inside, range(first, stop))
     found = []
     for candidates in sets:
         own = torch.cat([none, *(best[piece] for piece in pieces if piece.start in candidates)], 1)
@@ -107,17 +108,19 @@ def log_sum_exp(queries: Tensor, psi: Tensor, tag_side: nn.Module, without: Pair
         tag_side: phi_tag.
         without: as in `top_of_each`.
     """
+    if len(queries) > PHOTOS:
+        starts = range(0, len(queries), PHOTOS)
+        parts = ((queries[s : s + PHOTOS], _of_part(without, s)) for s in starts)
+        return torch.cat([log_sum_exp(q, psi, tag_side, own) for q, own in parts])
     total = queries.new_full((len(queries),), -torch.inf, dtype=torch.float64)  # (N,)
     queries, tag_side, offset = fold(queries, tag_side, len(psi))
     for _, scores in _tiles(queries, psi, tag_side, [range(len(psi))], without):
-        total = torch.logaddexp(total, scores.double().logsumexp(dim=1))
+        total = torch.logaddexp(total, scores.logsumexp(dim=1).double())
     return total if isinstance(offset, float) else total + offset[:, 0]
 
 
-def _of_part(without: Pairs | None, start: int) -> Pairs | None:
+def _of_part(without: Pairs, start: int) -> Pairs:
     """Those of the photos from `start` on, counted from there, as many as go by at a time."""
-    if without is None:
-        return None
     photos, ids = without
     own = (photos >= start) & (photos < start + PHOTOS)
     return photos[own] - start, ids[own]
