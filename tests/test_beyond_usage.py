@@ -190,7 +190,8 @@ def test_pictures_that_float16_rounds_change_little():
 def test_no_picture_is_a_picture_of_zeros_and_describing_changes_nothing():
     one, other = UserPast(3), UserPast(3)
     for t in range(20):
-        one.add([t % 3, 7]), other.add([t % 3, 7], np.zeros(3, np.float32))
+        one.add([t % 3, 7])
+        other.add([t % 3, 7], np.zeros(3, np.float32))
         found, same = one.describe(), other.describe(np.zeros(3, np.float32))
         again = one.describe()
         for name in ("used", "moment", "promise"):
@@ -226,11 +227,12 @@ class Photos:
         z = rng.normal(size=(photos, d_z)).astype(np.float32)
         self.z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-9)
         self.z[3] = 0  # no picture
-        self.rarity = []
+        self.rarity, self.used = [], []
         for i in range(V):
             users = {self.owners[p] for p in range(photos) if i in self.tags[p]}
             everyone = len({*self.owners.tolist()})
             self.rarity.append(max(math.log((everyone + 1) / (len(users) + 0.5)), 0.1))
+            self.used.append(bool(users))
         if without is not None:
             kept = np.flatnonzero(self.owners != without)
             self.owners, self.z = self.owners[kept], self.z[kept]
@@ -247,11 +249,12 @@ class Photos:
         return v / max(np.linalg.norm(v), 1e-30)
 
     def bag(self, recent):
-        v = sum((0.6**b * self.vector(tags) for b, tags in enumerate(recent[:12])), np.zeros(V))
+        recent = [[i for i in tags if i >= V or self.used[i]] for tags in recent[:12]]
+        v = sum((0.6**b * self.vector(tags) for b, tags in enumerate(recent)), np.zeros(V))
         return v / max(np.linalg.norm(v), 1e-30)
 
     def votes(self, z, bag, without, neighbours):
-        """{(kind, temperature): dense shares or None where two are equally far}, best likenesses."""
+        """{(kind, temperature): dense shares, None where two are equally far}; best likenesses."""
         allowed = [p for p in range(len(self.tags)) if self.owners[p] != without]
         near = {p: float(self.z[p].astype(float) @ z.astype(float)) for p in allowed}
         like = {p: float(self.vector(self.tags[p]) @ bag) for p in allowed}
@@ -456,3 +459,34 @@ def test_reading_photo_by_photo_equals_reading_the_whole_history(parts):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
     for name in ("inputs", "moments"):  # a product of one row is rounded otherwise than of many
         np.testing.assert_allclose(getattr(joined, name), getattr(whole, name), atol=1e-5)
+
+
+def test_what_no_other_user_has_is_not_in_the_bag_of_a_user_of_the_memory():
+    photos = Photos(photos=40)
+    owner = int(photos.owners[0])
+    own = [photos.tags[p] for p in range(40) if photos.owners[p] == owner]
+    counts = np.bincount(np.unique(np.concatenate(own)), minlength=V) > 0
+    others = photos.memory.users - counts
+    found = photos.memory.bag(own, others)
+    assert set(found) == {i for i in np.concatenate(own[:12]).tolist() if others[i] > 0}
+    everyone = len(np.unique(photos.owners)) - 1
+    total = np.zeros(V)
+    for back, tags in enumerate(own[:12]):
+        weights = np.zeros(V)
+        for i in tags:
+            if others[i] > 0:
+                weights[i] = max(math.log((everyone + 1) / (others[i] + 0.5)), 0.1)
+        total += 0.6**back * weights / max(np.linalg.norm(weights), 1e-30)
+    total /= np.linalg.norm(total)
+    np.testing.assert_allclose([found[i] for i in sorted(found)], total[sorted(found)], rtol=1e-5)
+
+
+def test_without_a_picture_the_memory_is_asked_by_hashtags_alone():
+    photos = Photos(photos=40)
+    bag = photos.memory.bag(photos.tags[:3])
+    votes, best = photos.memory.ask(np.zeros((1, photos.z.shape[1]), np.float32), [bag])
+    by = dict(zip([kind for kind, _ in photos.memory.votes], votes[0], strict=False))
+    of = dict(zip(photos.memory.votes, votes[0], strict=True))
+    assert len(of["pictures", 0.07].ids) == len(of["pictures", 0.15].ids) == 0
+    assert len(by["hashtags"].ids) > 0 and best[0, 0] == 0
+    assert of["both", 0.12].ids.tolist() == of["hashtags", 0.1].ids.tolist()
