@@ -344,7 +344,7 @@ def test_without_umap_the_error_says_what_to_install(run, monkeypatch):
 
 
 def test_all_figures_are_known():
-    assert FIGURES == ("3", "history", "predictions", "retrieval", "users")
+    assert FIGURES == ("3", "history", "predictions", "retrieval", "users", "reliability")
     assert TABLES[:9] == ("1", "2", "3", "4", "5", "encoders", "words", "retrieval", "beyond")
     assert TABLES[9:] == ("data", "observations", "orders")
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NUMBERED = ("1", "2", "3", "4", "5")
 TABLES = (*NUMBERED, "encoders", "words", "retrieval", "beyond", "data", "observations", "orders")
-FIGURES = ("3", "history", "predictions", "retrieval", "users")
+FIGURES = ("3", "history", "predictions", "retrieval", "users", "reliability")
 LENGTHS = "0,1,2,5,10,20,50,100"  # photos of the history
 WITH_FIXED = ("1", "3", "5", "observations", "orders")  # tables with the fixed vocabulary
 DIFFERENT = "The paper's numbers are of other photos and features: they do not compare with ours."
@@ -113,7 +113,8 @@ def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:
 
     from hashtag_core.plots import numbers as plots
     from hashtag_core.plots import pictures as picture_plots
-    from hashtag_core.study import figures
+    from hashtag_core.plots.beyond import plot_reliability
+    from hashtag_core.study import beyond, figures
     from hashtag_core.study import tables as experiments
     from hashtag_core.study.rows import main_row
 
@@ -128,6 +129,13 @@ def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:
         lengths = whole_numbers(options.lengths, "--lengths", 0)
         table = experiments.figure_history(study, chosen_models(options), lengths)
         plots.plot_curve(table, "photos of history", ["A@1", "R@10"], path, "photos of the history")
+    elif name == "reliability":
+        table = beyond.figure_reliability(study)
+        plot_reliability(table, path)
+        say(
+            f"Expected calibration error: {table.attrs['ECE']:.1f} points, of "
+            f"{table.attrs['photos']:,} photos of validation users."
+        )
     elif name == "users":
         users = figures.user_map(study)
         plots.plot_users(users.points, users.groups, path)

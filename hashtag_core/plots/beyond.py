@@ -61,14 +61,14 @@ def plot_reliability(bins: pd.DataFrame, path: str | Path | None = None) -> Figu
     """Draw how often the first hashtag was right against how probable it was said to be.
 
     Args:
-        bins: of `evaluation.calibration.reliability`.
+        bins: of `study.beyond.figure_reliability`, in per cent.
         path: where to save the figure; None for nowhere.
     """
     with drawing(6.5, 6, path) as figure:
         ax = figure.subplots()
         ax.plot([0, 100], [0, 100], color=GREY, lw=1.5, ls="--", label="as said")
         sizes = 40 + 500 * np.sqrt(bins["photos"] / max(bins["photos"].sum(), 1))
-        ax.scatter(100 * bins["said"], 100 * bins["true"], s=sizes, color=BLUE, alpha=0.8)
+        ax.scatter(bins["said"], bins["true"], s=sizes, color=BLUE, alpha=0.8)
         ax.set_xlabel("said: p of the first hashtag (%)")
         ax.set_ylabel("true: how often it was drawn (%)")
         ax.set(xlim=(0, 100), ylim=(0, 100), aspect="equal")

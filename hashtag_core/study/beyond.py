@@ -17,10 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from hashtag_core.data.histories import Batch, UserHistories
+from hashtag_core.beyond.plus import PlusRanker
+from hashtag_core.data.histories import Batch, UserHistories, collate
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import user_folds
 from hashtag_core.evaluation.by_user import Case, evaluate_by_user
+from hashtag_core.evaluation.calibration import expected_calibration_error, reliability
 from hashtag_core.study.rows import COPYING, TABLE_BEYOND, rows_for
 from hashtag_core.study.study import Study
 from hashtag_core.study.tables import METRICS, measure
@@ -61,6 +63,33 @@ def table_beyond(study: Study, models: Iterable[str] | None = None) -> pd.DataFr
     by_user = pd.concat([by_user, others.assign(case=OTHER_HALF)])
     parts = by_user.groupby(["case", "candidates"], sort=False)
     return pd.concat([_compare(part) for _, part in parts], ignore_index=True)
+
+
+def figure_reliability(study: Study) -> pd.DataFrame:
+    """Whether the p of `ours+` is true, on the validation users of all folds.
+
+    Returns:
+        A row per bin: said and true, in per cent, and photos; its `attrs` have "ECE", the expected
+        calibration error in points, and "photos".
+    """
+    said, true = [], []
+    for number in study.numbers:
+        fold = study.fold(number, "open")
+        plus, vocabulary = study.plus(number, "open", "ours+"), fold.valid.hashtags
+        ranker = PlusRanker(plus, vocabulary, torch.device("cpu"))
+        for item in range(len(fold.valid)):
+            batch = collate([fold.valid[item]])
+            log_p, first = ranker.best(batch, range(len(vocabulary)), 1)  # (N, 1) both
+            photo = batch.photo_of_hashtags()  # (M,)
+            hit = batch.hashtag_ids == first[photo, 0]
+            right = torch.zeros(len(first)).index_add(0, photo, hit.float())  # (N,)
+            said.append(log_p[:, 0].exp().numpy())
+            true.append((right / batch.hashtag_offsets.diff()).numpy())
+    both = np.concatenate(said), np.concatenate(true)
+    table = reliability(*both)
+    table[["said", "true"]] *= 100
+    table.attrs = {"ECE": expected_calibration_error(*both), "photos": len(both[0])}
+    return table
 
 
 def _compare(rows: pd.DataFrame) -> pd.DataFrame:
