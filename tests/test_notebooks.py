@@ -14,7 +14,7 @@ from hashtag_core.course.tutorial import code_digest, execute  # noqa: E402
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 TITLES = ("data", "model", "training", "prediction", "unseen", "analysis", "user", "retrieval")
-TITLES += ("scaling",)
+TITLES += ("scaling", "beyond")
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -43,7 +43,7 @@ def assert_clean(notebook) -> None:
 
 
 def test_the_course_is_complete():
-    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 10)]
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(1, 11)]
     for path, word in zip(NOTEBOOKS, TITLES, strict=True):
         assert word in path.stem
         title = nbformat.read(path, 4).cells[0].source.splitlines()[0]

@@ -181,8 +181,17 @@ class Reader:
         own = np.bincount(np.concatenate(hashtags), minlength=len(count))
         return count - own, users - (own > 0)
 
-    def _candidates(self, described, ids, z, bags, counts, without) -> Candidates:
-        votes, best = [[]] * len(ids), np.zeros((len(ids), 0), dtype=np.float32)
+    def _candidates(
+        self,
+        described: list[Described],
+        ids: list[np.ndarray],
+        z: np.ndarray,
+        bags: list[dict[int, float]],
+        counts: tuple[np.ndarray, np.ndarray],
+        without: int | None,
+    ) -> Candidates:
+        votes: list[list[Vote]] = [[]] * len(ids)
+        best = np.zeros((len(ids), 0), dtype=np.float32)
         if self.parts.memory:
             votes, best = self.memory.ask(z, bags, without)
         rows = [

@@ -119,7 +119,9 @@ def ship(run: str | Path, folder: str | Path) -> None:
     save_plus(folder, plus, data)
 
 
-def _assemble(about, tensors: dict[str, torch.Tensor], model, hashtags: Hashtags) -> Plus:
+def _assemble(
+    about: dict, tensors: dict[str, torch.Tensor], model: HashtagModel, hashtags: Hashtags
+) -> Plus:
     own = {name: tensor for name, tensor in tensors.items() if name.startswith("scorer.")}
     arrays = {name: tensors[name].numpy() for name in tensors if name not in own}
     ids, offsets = arrays["memory.hashtag_ids"].astype(np.int64), arrays["memory.hashtag_offsets"]

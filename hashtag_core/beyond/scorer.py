@@ -59,15 +59,21 @@ class Scorer(nn.Module):
         config: its sizes.
     """
 
+    inputs_mean: Tensor
+    inputs_scale: Tensor
+    moments_mean: Tensor
+    moments_scale: Tensor
+
     def __init__(self, inputs: int, moments: int, config: ScorerConfig) -> None:
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
         for d_in in (inputs, config.width):
             layers += [nn.Linear(d_in, config.width), nn.ReLU(), nn.Dropout(config.dropout)]
-        self.s = nn.Sequential(*layers, nn.Linear(config.width, 1))
+        last = nn.Linear(config.width, 1)
+        self.s = nn.Sequential(*layers, last)
         self.c = nn.Linear(moments, 1)
-        nn.init.zeros_(self.s[-1].weight)
+        nn.init.zeros_(last.weight)
         nn.init.zeros_(self.c.weight)
         for name, size in (("inputs", inputs), ("moments", moments)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
