@@ -50,9 +50,10 @@ def table_beyond(study: Study, models: Iterable[str] | None = None) -> pd.DataFr
         models: only these rows (and `COPYING`, the reference); None for all.
 
     Returns:
-        A row per case, set of candidates and model: the metrics' means over folds in per cent; of
-        each metric "… diff", against the best of `COPYING`, "… low" and "… high", its interval of
-        95 %, and "… ahead", in how many folds it is above 0; photos, users and folds.
+        A row per case, set of candidates and model: the metrics' means over folds in per cent, with
+        several folds "… std"; of each metric "… diff", against the best of `COPYING`, "… low" and
+        "… high", its interval of 95 %, and "… ahead", in how many folds it is above 0; photos,
+        users and folds.
     """
     import pandas as pd
 
@@ -118,9 +119,10 @@ def _compare(rows: pd.DataFrame) -> pd.DataFrame:
         ]
         for i, model in enumerate(models):
             low, high = np.quantile(differences[1:, i], (0.025, 0.975))
+            table[model][metric] = means[0, i]
+            if len(of_fold) > 1:
+                table[model][f"{metric} std"] = np.std([f[i] for f in of_fold], ddof=1)
             table[model] |= {
-                metric: means[0, i],
-                f"{metric} std": np.std([f[i] for f in of_fold], ddof=min(1, len(of_fold) - 1)),
                 f"{metric} diff": differences[0, i],
                 f"{metric} low": low,
                 f"{metric} high": high,
