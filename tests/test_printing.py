@@ -236,7 +236,9 @@ def test_train_predict_and_figures_show_odd_names(odd_site, out, run, monkeypatc
     history.write_text("image,hashtags\na.png,sun sea\n")
     [folder] = {path.parent for path in out.rglob("run.json")}
     asked = "predict", "--image", picture, "--run", folder, "--device", "cpu"
-    lines = run(*asked, "--history", history, "-k", "3", "--json", found).splitlines()
+    lines = run(*asked, "--history", history, "-k", "4", "--json", found).splitlines()
+    assert sum(line.endswith(SAFE) for line in lines) >= 2  # beside the user's own two
+    lines = run(*asked, "--paper", "--history", history, "-k", "3", "--json", found).splitlines()
     assert sum(line.endswith(SAFE) for line in lines) == 3
     assert all(row["hashtag"].endswith(ODD) for row in json.loads(found.read_text()))
     names = f"sun \udcff,sea {ODD}".lower()
