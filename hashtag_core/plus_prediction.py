@@ -26,7 +26,7 @@ from hashtag_core.beyond.keeping import FILE, load_plus
 from hashtag_core.beyond.plus import Plus
 from hashtag_core.beyond.usage import UserPast
 from hashtag_core.errors import InputError
-from hashtag_core.prediction import HashtagPredictor, Picture, clean
+from hashtag_core.prediction import HashtagPredictor, Picture, check_number, clean, finite
 from hashtag_core.training.runs import load_run
 
 
@@ -150,8 +150,7 @@ class PlusPredictor(HashtagPredictor):
         Raises:
             InputError: where the picture cannot be used, or there is no candidate.
         """
-        if k < 1:
-            raise InputError(f"k is {k}: ask for at least one.")
+        check_number(k)
         wanted = None if candidates is None else clean(candidates)
         if wanted == []:
             raise InputError(f"no candidates: {candidates}.")
@@ -182,12 +181,10 @@ class PlusPredictor(HashtagPredictor):
         extra, vectors = self.represent(others)
         names = [*vocabulary, *own, *extra]
         query = self.model.queries(self.feature(picture), user.vector[None])  # (1, d)
-        known = self.model.scores(query, torch.cat([self.psi, vectors]))[0].double().cpu()
+        known = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0].double().cpu()
         f = torch.full((len(names),), -torch.inf, dtype=torch.float64)
         f[: len(vocabulary)] = known[: len(vocabulary)]
         f[len(vocabulary) + len(own) :] = known[len(vocabulary) :]
-        if not known.isfinite().all():
-            raise InputError("the scores are too large for 32 bits: see the picture's feature.")
         image = self.feature(picture, past=True)[0].cpu().numpy()  # (d_i,)
         scored = self.plus.score(self.plus.reader.before(user.past, image))
         ids = torch.from_numpy(scored.candidates.ids)

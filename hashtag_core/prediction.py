@@ -255,7 +255,7 @@ class HashtagPredictor:
         Raises:
             InputError: where the picture cannot be used, or there is no candidate.
         """
-        _check_number(k)
+        check_number(k)
         if candidates is None:
             names, vectors = self.hashtags.names, self.psi
         else:
@@ -266,7 +266,7 @@ class HashtagPredictor:
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         k = min(k, len(names))
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
-        scores, ids = (row[0].tolist() for row in (_finite(best[0]), best[1]))
+        scores, ids = (row[0].tolist() for row in (finite(best[0]), best[1]))
         return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
 
     @torch.inference_mode()
@@ -286,7 +286,7 @@ class HashtagPredictor:
         names, vectors = self.represent([h for h in clean(more) if h not in self.hashtags.ids])
         user = self.new_user() if user is None else user
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
-        scores = _finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
+        scores = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
         return self.hashtags.names + names, scores.cpu().double().softmax(dim=0)
 
     @torch.inference_mode()
@@ -300,7 +300,7 @@ class HashtagPredictor:
         Raises:
             InputError: where it is none.
         """
-        _check_number(k)
+        check_number(k)
         name, vector = self._represent_one(hashtag)
         cosines = (self._unit_tags(self.psi) @ self._unit_tags(vector).T)[:, 0]  # (V,)
         best = cosines.argsort(descending=True, stable=True)[: k + 1].tolist()
@@ -326,7 +326,7 @@ class HashtagPredictor:
         Raises:
             InputError: where it is none.
         """
-        _check_number(k)
+        check_number(k)
         _, vector = self._represent_one(hashtag)
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
         images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
@@ -339,7 +339,7 @@ class HashtagPredictor:
         user = self.new_user() if user is None else user
         seen = self.hashtags.num_seen
         log_p = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])  # (P, 1)
-        scores = _finite(log_p)[:, 0]  # (P,)
+        scores = finite(log_p)[:, 0]  # (P,)
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
         return [(int(rows[i]), float(scores[i])) for i in best]
 
@@ -354,7 +354,7 @@ class HashtagPredictor:
         return self._unit_tags(torch.cat(vectors)) if vectors else self._unit_tags(self.psi[:0])
 
     def _unit_tags(self, psi: Tensor) -> Tensor:
-        return torch.nn.functional.normalize(_finite(self.model.phi_tag(psi)), dim=1)
+        return torch.nn.functional.normalize(finite(self.model.phi_tag(psi)), dim=1)
 
     def _represent_one(self, hashtag: str) -> tuple[str, Tensor]:
         names, vectors = self.represent([hashtag])
@@ -363,12 +363,14 @@ class HashtagPredictor:
         return names[0], vectors  # (1, d_w)
 
 
-def _check_number(k: int) -> None:
+def check_number(k: int) -> None:
+    """Refuse to give fewer than one."""
     if k < 1:
         raise InputError(f"k is {k}: ask for at least one.")
 
 
-def _finite(scores: Tensor) -> Tensor:
+def finite(scores: Tensor) -> Tensor:
+    """The same scores, if all of them are numbers."""
     if not scores.isfinite().all():
         raise InputError(
             "the scores are too large for 32 bits: the picture's feature, the history or a "

@@ -5,4 +5,5 @@ memory      hashtags of like photos of other users
 evidence    the hashtags there is evidence of, and what speaks for each
 scorer      s, which weighs it, and its training
 plus        `ours+`: f and s together; the guard
+keeping     `ours+` on disk
 """

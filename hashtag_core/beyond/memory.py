@@ -4,7 +4,7 @@ It keeps the training users' photos: of each a short picture vector and its hash
 predict asks in three ways: whose picture is like this one, whose hashtags are like those that the
 user has used lately, and both at once. The most like photos give their hashtags, each with a share.
 All photos are compared with, exactly. A training user does not see photos of their own in it, as a
-test user does not either.
+test user does not either; only how rare a hashtag is on the memory's photos, all say together.
 
 Shapes: P photos in memory, M hashtags of all of them, T photos that ask, k neighbours, d_z picture
 vector, V hashtags.
@@ -109,8 +109,8 @@ class Memory:
             without: a user whose photos are left out; None for nobody.
 
         Returns:
-            For each photo each of `votes`; and (T, 2), the highest
-            likeness of a picture and of hashtags.
+            For each photo each of `votes`; and (T, 2), the highest likeness of a picture and of
+            hashtags.
         """
         allowed = np.flatnonzero(self.owners != (-1 if without is None else without))
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)

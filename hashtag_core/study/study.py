@@ -257,12 +257,14 @@ class Study:
         """
         without, fold = PLUS.get(name, ()), self.fold(number, setting)
         folder = self.path(number, setting, main_row(self.photos))
-        if name == "ours+" and (folder / FILE).is_file():
-            model = self.model(number, setting, main_row(self.photos))
-            plus, data = load_plus(folder, model, fold.hashtags)
-            if data == self.provenance:
-                return plus
         model = None if "f" in without else self.model(number, setting, main_row(self.photos))
+        kept = None
+        if name == "ours+" and model is not None and (folder / FILE).is_file():
+            kept, data = load_plus(folder, model, fold.hashtags)
+            kept = kept if data == self.provenance else None
+        self.processes.wait()  # nobody writes before all have looked
+        if kept is not None:
+            return kept
         parts = {part.name: part.name not in without for part in fields(Parts)}
         plus = train_plus(model, fold.train, fold.valid, Parts(**parts), seed=self.seed)
         if name == "ours+" and self.processes.rank == 0:
