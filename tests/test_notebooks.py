@@ -1,5 +1,6 @@
 """The course: what is committed was run top to bottom, and every notebook runs afresh."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -77,6 +78,26 @@ def test_a_notebook_keeps_to_the_template(path):
     for part in ("**You will learn**", "**Time and hardware**", "**The paper**", "## Exercises",
                  "*Hint", "## Where to read on"):  # fmt: skip
         assert part in words, part
+
+
+SURE = {  # comparisons that no training decides: data, rules, committed results, rounding
+    "01": 2, "02": 5, "03": 2, "04": 4, "05": 3, "06": 2, "07": 0, "08": 1, "09": 2, "10": 6,
+}  # fmt: skip
+
+
+@every_notebook
+def test_no_cell_fails_where_a_training_ends_otherwise(path):
+    """On another processor the same seed trains another model: what it is worth is no assertion."""
+    trees = [ast.parse(cell.source) for cell in code_cells(nbformat.read(path, 4))]
+    asserts = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    compared = [
+        ast.unparse(node.test)
+        for node in asserts
+        if any(isinstance(part, (ast.Lt, ast.LtE, ast.Gt, ast.GtE)) for part in ast.walk(node.test))
+    ]
+    assert len(compared) == SURE[path.name[:2]], (
+        f"{compared}: would each hold after another training? Then count it in SURE."
+    )
 
 
 @every_notebook
