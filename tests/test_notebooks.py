@@ -81,7 +81,7 @@ def test_a_notebook_keeps_to_the_template(path):
 
 
 SURE = {  # comparisons that no training decides: data, rules, committed results, rounding
-    "01": 2, "02": 5, "03": 2, "04": 4, "05": 3, "06": 2, "07": 0, "08": 1, "09": 2, "10": 6,
+    "01": 2, "02": 5, "03": 2, "04": 4, "05": 3, "06": 2, "07": 1, "08": 1, "09": 2, "10": 6,
 }  # fmt: skip
 
 
