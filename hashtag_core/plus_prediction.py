@@ -182,6 +182,7 @@ class PlusPredictor(HashtagPredictor):
         names = [*vocabulary, *own, *extra]
         query = self.model.queries(self.feature(picture), user.vector[None])  # (1, d)
         known = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0].double().cpu()
+        known /= self.plus.f_temperature
         f = torch.full((len(names),), -torch.inf, dtype=torch.float64)
         f[: len(vocabulary)] = known[: len(vocabulary)]
         f[len(vocabulary) + len(own) :] = known[len(vocabulary) :]

@@ -99,7 +99,7 @@ def naive_log_p(world, kind, batch):
     else:
         with torch.no_grad():
             queries = plus.model(batch, hashtags.psi)
-            f = plus.model.scores(queries, hashtags.psi).double().numpy()
+            f = plus.model.scores(queries, hashtags.psi).double().numpy() / plus.f_temperature
     rows = []
     for user in batch.users.tolist():
         item = world.fold.test.users.index(user)
@@ -440,7 +440,7 @@ def guarded(photos, weights, noise=0.0):
 def test_where_s_can_only_lose_the_ranking_is_repeat_recent_itself():
     photos = [[*WORDS[:6]], *([[WORDS[9]]] * 12)]
     plus, fold = guarded(photos, {}, noise=1e3)
-    plus.trust = _choose_trust(plus, fold.valid)
+    plus.trust = _choose_trust(plus, fold.valid, {})
     assert plus.trust == 0
     ranker, batch = plus.ranker(fold.hashtags), batch_of(fold.test)
     for which in ("seen", "unseen", "all"):
@@ -452,7 +452,7 @@ def test_where_s_surely_wins_it_is_trusted_altogether():
     photos = [[WORDS[9 + t % 2]] for t in range(12)]  # never that of the photo before
     weights = {"on the last photo": -50.0, "on the last but one": 50.0}
     plus, fold = guarded(photos, weights)
-    assert _choose_trust(plus, fold.valid) == 1
+    assert _choose_trust(plus, fold.valid, {}) == 1
     assert isinstance(replace(plus, trust=1.0).ranker(fold.hashtags), PlusRanker)
 
 
@@ -474,7 +474,7 @@ def test_the_highest_trust_whose_mean_gain_exceeds_its_error(gains, photos, expe
 
     monkeypatch.setattr(plus_module, "evaluate_by_user", evaluate_by_user)
     plus, fold = guarded([["sun"], ["sea"]], {})
-    assert _choose_trust(plus, fold.valid) == expected
+    assert _choose_trust(plus, fold.valid, {}) == expected
 
 
 # training

@@ -467,9 +467,9 @@ def test_what_no_other_user_has_is_not_in_the_bag_of_a_user_of_the_memory():
     own = [photos.tags[p] for p in range(40) if photos.owners[p] == owner]
     counts = np.bincount(np.unique(np.concatenate(own)), minlength=V) > 0
     others = photos.memory.users - counts
-    found = photos.memory.bag(own, others)
-    assert set(found) == {i for i in np.concatenate(own[:12]).tolist() if others[i] > 0}
     everyone = len(np.unique(photos.owners)) - 1
+    found = photos.memory.bag(own, photos.memory.rarity_of(others, everyone))
+    assert set(found) == {i for i in np.concatenate(own[:12]).tolist() if others[i] > 0}
     total = np.zeros(V)
     for back, tags in enumerate(own[:12]):
         weights = np.zeros(V)

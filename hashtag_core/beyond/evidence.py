@@ -52,7 +52,7 @@ class PictureSpace:
     Attributes:
         mean: (d_i,) float32.
         axes: (d_i, d_z) float32, each divided by the square root of its standard deviation, so that
-            the strongest ones do not decide alone.
+            the strongest ones do not decide alone. Both hold numbers of 16 bits, as they are kept.
     """
 
     mean: np.ndarray
@@ -70,13 +70,18 @@ class PictureSpace:
         strongest = np.argsort(-variances)[: min(size, len(variances))]
         strongest = strongest[variances[strongest] > 1e-6 * variances.max()]
         scaled = axes[:, strongest] / variances[strongest] ** 0.25
-        return cls(images.mean(axis=0).astype(np.float32), scaled.astype(np.float32))
+        return cls(in_16_bits(images.mean(axis=0)), in_16_bits(scaled))
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """(N, d_i) -> (N, d_z) float32 of unit length; zeros where there is no picture."""
         z = (images - self.mean) @ self.axes
         z /= np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-6)
         return np.where(images.any(axis=1, keepdims=True), z, 0).astype(np.float32)
+
+
+def in_16_bits(numbers: np.ndarray) -> np.ndarray:
+    """The nearest numbers of 16 bits, as float32: what a file of `keeping` gives back."""
+    return numbers.astype(np.float16).astype(np.float32)
 
 
 @dataclass
@@ -155,12 +160,12 @@ class Reader:
         """
         z, past = self.space(images), self.new_user()
         counts = self._counts(without, hashtags)
-        others = None if without is None else counts[1]
+        rarity = self.memory.rarity_of(counts[1], self.memory.everyone - (without is not None))
         described, ids, bags = [], [], []
         for t, own in enumerate(hashtags):
             described.append(past.describe(z[t]))
             ids.append(np.array(past.ids, dtype=np.int64))
-            bags.append(self.memory.bag(past.recent(PHOTOS), others))
+            bags.append(self.memory.bag(past.recent(PHOTOS), rarity))
             past.add(own, z[t])
         return self._candidates(described, ids, z, bags, counts, without)
 

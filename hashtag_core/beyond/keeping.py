@@ -37,6 +37,7 @@ class About(TypedDict):
     scorer: ScorerConfig
     trust: float
     temperature: float
+    f_temperature: float
     hashtags: int  # V, the seen ones
     data: dict[str, Any]  # where the data come from, and all that it depends on
 
@@ -70,6 +71,7 @@ def save_plus(folder: str | Path, plus: Plus, provenance: dict | None = None) ->
         "scorer": asdict(plus.scorer.config),
         "trust": plus.trust,
         "temperature": plus.temperature,
+        "f_temperature": plus.f_temperature,
         "hashtags": len(memory.count),
         "data": provenance or {},
     }
@@ -133,7 +135,8 @@ def _assemble(
         len(owners) == len(pictures) == len(offsets) - 1 and owners.ndim == 1,
         offsets[0] == 0 and (np.diff(offsets) > 0).all() and offsets[-1] == len(ids),
         len(ids) and ids.min() >= 0 and ids.max() < hashtags.num_seen,
-        about["trust"] in (*TRUST, 0.0) and 0.1 <= about["temperature"] <= 10,
+        about["trust"] in (*TRUST, 0.0),
+        all(0.1 <= about[name] <= 10 for name in ("temperature", "f_temperature")),
         all(np.isfinite(x).all() for x in arrays.values())
         and all(bool(w.isfinite().all()) for w in own.values()),
     )
@@ -143,4 +146,5 @@ def _assemble(
     reader = Reader(Parts(**about["parts"]), PictureSpace(mean, axes), memory)
     scorer = Scorer(len(reader.columns), len(reader.moments), ScorerConfig(**about["scorer"]))
     scorer.load_state_dict({name.removeprefix("scorer."): w for name, w in own.items()})
-    return Plus(model, reader, scorer.eval(), about["trust"], about["temperature"])
+    numbers = about["trust"], about["temperature"], about["f_temperature"]
+    return Plus(model, reader, scorer.eval(), *numbers)

@@ -55,7 +55,7 @@ class Memory:
         self.count = np.bincount(hashtag_ids, minlength=num_hashtags)  # (V,) photos
         self.users = np.bincount(pairs[0], minlength=num_hashtags)  # (V,) users
         self.everyone = len(np.unique(owners))
-        self.rarity = self._rarity(self.users, self.everyone)
+        self.rarity = self.rarity_of(self.users, self.everyone)
         squares = np.bincount(photo_of, self.rarity[hashtag_ids] ** 2, minlength=len(owners))
         weights = self.rarity[hashtag_ids] / np.sqrt(squares)[photo_of]  # (M,)
         by_hashtag = np.argsort(hashtag_ids, kind="stable")
@@ -65,30 +65,34 @@ class Memory:
     def __len__(self) -> int:
         return len(self.owners)
 
-    def bag(self, recent: list[np.ndarray], others: np.ndarray | None = None) -> dict[int, float]:
+    def bag(self, recent: list[np.ndarray], rarity: np.ndarray | None = None) -> dict[int, float]:
         """A user's recent hashtags, each weighted by rarity and age.
 
         Args:
             recent: of each photo, the newest first.
-            others: (V,), how many other users have each hashtag, where this one is of the memory.
-                What nobody else has is left out, as it is for a user whom the memory does not know.
+            rarity: (V,) of `rarity_of`; None for that of all users of the memory. What nobody has
+                is left out.
         """
-        users = self.users if others is None else others
-        everyone = self.everyone - (others is not None)
-        total: dict[int, float] = {}
-        for back, ids in enumerate(recent[:PHOTOS]):
-            known = ids[ids < len(users)]
-            known = known[users[known] > 0]
-            rarity = self._rarity(users[known], everyone)
-            for i, weight in zip(known.tolist(), rarity.tolist(), strict=True):
-                share = weight * RECENT**back / float(np.linalg.norm(rarity))
-                total[i] = total.get(i, 0.0) + share
-        length = sum(weight**2 for weight in total.values()) ** 0.5
-        return {i: weight / length for i, weight in total.items()}
+        rarity, recent = self.rarity if rarity is None else rarity, recent[:PHOTOS]
+        if not recent:
+            return {}
+        ids = np.concatenate(recent)  # (M,)
+        back = np.repeat(np.arange(len(recent)), [len(own) for own in recent])  # (M,)
+        known = ids < len(rarity)
+        ids, back = ids[known], back[known]
+        weights = rarity[ids].astype(np.float64)
+        squares = np.bincount(back, weights**2, minlength=len(recent))
+        weights *= RECENT**back / np.sqrt(np.maximum(squares, 1e-30))[back]
+        names, places = np.unique(ids[weights > 0], return_inverse=True)
+        total = np.bincount(places, weights[weights > 0], minlength=len(names))
+        shares = total / max(float(np.linalg.norm(total)), 1e-30)
+        return dict(zip(names.tolist(), shares.tolist(), strict=True))
 
     @staticmethod
-    def _rarity(users: np.ndarray, everyone: int) -> np.ndarray:
-        return np.log((everyone + 1) / (users + 0.5)).clip(0.1).astype(np.float32)
+    def rarity_of(users: np.ndarray, everyone: int) -> np.ndarray:
+        """(V,) float32: how rare each hashtag is that so many of all users have; 0 for none."""
+        rarity = np.log((everyone + 1) / (users + 0.5)).clip(0.1)
+        return np.where(users > 0, rarity, 0).astype(np.float32)
 
     def like_hashtags(self, bag: dict[int, float]) -> np.ndarray:
         """The cosine of each photo's hashtags with a bag: (P,) float32."""

@@ -4,14 +4,15 @@
     evaluate(plus.ranker(fold.hashtags), batches(fold.test, 8), fold.hashtags)
 
 What it keeps to the paper's rules: new users, photos and hashtags need no retraining, no parameter
-belongs to a hashtag, and training users alone are learned from. Validation users choose two
-numbers: how far s is trusted, and a temperature.
+belongs to a hashtag, and training users alone are learned from. Validation users choose three
+numbers: how far s is trusted, and two temperatures.
 
 Shapes: N photos, P candidates of all of them, k best hashtags, V hashtags.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,21 +20,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hashtag_core.beyond.evidence import Candidates, Parts, PictureSpace, Reader, each_user
+from hashtag_core.beyond.evidence import (
+    Candidates,
+    Parts,
+    PictureSpace,
+    Reader,
+    each_user,
+    in_16_bits,
+)
 from hashtag_core.beyond.memory import Memory
 from hashtag_core.beyond.scorer import Scorer, ScorerConfig, split_loss, train_scorer
 from hashtag_core.data.hashtags import Hashtags
-from hashtag_core.data.histories import Batch, UserHistories
+from hashtag_core.data.histories import Batch, UserHistories, collate
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.baselines import repeat_recent
 from hashtag_core.evaluation.by_user import evaluate_by_user
 from hashtag_core.evaluation.metrics import Ranker
-from hashtag_core.evaluation.ranking import log_sum_exp, top_of_each
+from hashtag_core.evaluation.ranking import OnePassRanker, log_sum_exp, top_of_each
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.printing import progress_bar
 
 TRUST = 1.0, 0.75, 0.5, 0.25
 TEMPERATURES = np.exp(np.linspace(-0.7, 0.7, 57))
+TEMPERATURES_OF_F = np.exp(np.linspace(-0.5, 1.5, 21))
 LOWEST = -1e300
 NOTHING = -14.0  # the log-weight in `repeat recent` of what was not used
 
@@ -63,6 +72,8 @@ class Plus:
         scorer: s and c.
         trust: 1 for s as it was learned, 0 for `repeat recent` itself, and steps between.
         temperature: by which s and c are divided.
+        f_temperature: by which f is divided. It knows its training users by heart, and so it is too
+            sure of new ones.
     """
 
     model: HashtagModel | None
@@ -70,6 +81,7 @@ class Plus:
     scorer: Scorer
     trust: float = 1.0
     temperature: float = 1.0
+    f_temperature: float = 1.0
 
     @torch.inference_mode()
     def score(self, candidates: Candidates) -> Scored:
@@ -95,46 +107,56 @@ class Plus:
 
 
 @dataclass(eq=False)
-class PlusRanker:
+class PlusRanker(OnePassRanker):
     """(batch, candidates, k) -> (N, k) ids, best first; ties go to the lower id."""
 
     plus: Plus
     hashtags: Hashtags
     device: torch.device
+    read: dict[int, Candidates] = field(default_factory=dict, repr=False)  # by a batch's first row
     _latest: tuple[Batch, Scored] | None = field(default=None, repr=False)
 
-    def __call__(self, batch: Batch, candidates: range, k: int) -> Tensor:
-        """The k best of the candidates for each photo: (N, k)."""
-        return self.best(batch, candidates, k)[1]
+    def several(self, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
+        """The k best of each set of candidates for each photo: (N, k) each."""
+        return [ids for _, ids in self.best_of_each(batch, sets, k)]
 
-    @torch.inference_mode()
     def best(self, batch: Batch, candidates: range, k: int) -> tuple[Tensor, Tensor]:
         """The log p (float64) and ids of the k best, (N, k) both; where fewer, -inf and -1."""
+        return self.best_of_each(batch, [candidates], k)[0]
+
+    @torch.inference_mode()
+    def best_of_each(
+        self, batch: Batch, sets: Sequence[range], k: int
+    ) -> list[tuple[Tensor, Tensor]]:
+        """`best` for each set of candidates, from one pass of f."""
         scored = self.scored(batch)
         own, photo = scored.candidates, torch.from_numpy(scored.candidates.photo_of())
-        given = torch.from_numpy(own.ids)  # (P,)
-        inside = (given >= candidates.start) & (given < candidates.stop)
+        ids, log_p = torch.from_numpy(own.ids), torch.from_numpy(scored.log_p)  # (P,) both
+        rest = torch.from_numpy(scored.rest)  # (N,)
+        others, nothing = self._others(batch, (photo, ids), sets, k)
+        # what nothing is left for belongs to the candidates
+        log_p = log_p - torch.where(nothing, torch.log1p(-rest.exp()), 0)[photo]
         place = torch.arange(len(photo)) - torch.from_numpy(own.offsets)[photo]
         shape = len(own.moments), int(np.diff(own.offsets).max(initial=0))
-        log_p = torch.full(shape, -torch.inf, dtype=torch.float64)
-        ids = torch.full(shape, -1)
-        log_p[photo[inside], place[inside]] = torch.from_numpy(scored.log_p)[inside]
-        ids[photo[inside], place[inside]] = given[inside]
-        others, others_ids, nothing = self._others(batch, (photo, given), candidates, k)
-        rest = torch.from_numpy(scored.rest)  # (N,)
-        log_p[nothing] -= torch.log1p(-rest[nothing].exp())[:, None]  # it belongs to nobody
-        log_p = torch.cat([log_p, others + rest[:, None]], dim=1)
-        ids = torch.cat([ids, others_ids], dim=1)
-        by_id = ids.argsort(dim=1)  # ties go to the lower one
-        log_p, ids = log_p.gather(1, by_id), ids.gather(1, by_id)
-        best = log_p.argsort(dim=1, descending=True, stable=True)[:, :k]
-        log_p, ids = log_p.gather(1, best), ids.gather(1, best)
-        return log_p, ids.masked_fill(log_p == -torch.inf, -1)
+        found = []
+        for candidates, (others_log_p, others_ids) in zip(sets, others, strict=True):
+            inside = (ids >= candidates.start) & (ids < candidates.stop)
+            both = torch.full(shape, -torch.inf, dtype=torch.float64), torch.full(shape, -1)
+            for table, values in zip(both, (log_p, ids), strict=True):
+                table[photo[inside], place[inside]] = values[inside]
+            of_all = torch.cat([both[0], others_log_p + rest[:, None]], dim=1)
+            of_ids = torch.cat([both[1], others_ids], dim=1)
+            by_id = of_ids.argsort(dim=1)  # ties go to the lower one
+            of_all, of_ids = of_all.gather(1, by_id), of_ids.gather(1, by_id)
+            best = of_all.argsort(dim=1, descending=True, stable=True)[:, :k]
+            of_all, of_ids = of_all.gather(1, best), of_ids.gather(1, best)
+            found.append((of_all, of_ids.masked_fill(of_all == -torch.inf, -1)))
+        return found
 
     def _others(
-        self, batch: Batch, without: tuple[Tensor, Tensor], candidates: range, k: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The k best hashtags without evidence: log p_f(y | not C) and ids, (N, k) both.
+        self, batch: Batch, without: tuple[Tensor, Tensor], sets: Sequence[range], k: int
+    ) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """The k best hashtags without evidence of each set: log p_f(y | not C) and ids, (N, k).
 
         And (N,) bool, for which photos there is none at all.
         """
@@ -143,38 +165,43 @@ class PlusRanker:
             counts = torch.log(self.hashtags.counts.double() + 0.5)  # (V,)
             scores = counts.repeat(len(batch.rows), 1)  # (N, V)
             scores[without] = -torch.inf
-            total, part = scores.logsumexp(dim=1), scores[:, candidates.start : candidates.stop]
-            part = F.pad(part, (0, k), value=-torch.inf)  # so that there are k
-            top, ids = part.sort(dim=1, descending=True, stable=True)
-            top, ids = top[:, :k], ids[:, :k] + candidates.start
-            ids = ids.masked_fill(top == -torch.inf, -1)
-            return top - total.clamp(min=LOWEST)[:, None], ids, total == -torch.inf
-        model, moved = model.eval().to(device), batch.to(device)
-        psi = model.psi(self.hashtags.psi.to(device))
-        queries, pairs = model(moved, psi), (without[0].to(device), without[1].to(device))
-        total = log_sum_exp(queries, psi, model.phi_tag, pairs)
-        top, ids = top_of_each(queries, psi, model.phi_tag, [candidates], k, pairs)[0]
-        top = top.double() - total.clamp(min=LOWEST)[:, None]
-        return top.cpu(), ids.cpu(), (total == -torch.inf).cpu()
+            total, best = scores.logsumexp(dim=1), []
+            for candidates in sets:
+                part = F.pad(
+                    scores[:, candidates.start : candidates.stop], (0, k), value=-torch.inf
+                )
+                top, ids = part.sort(dim=1, descending=True, stable=True)
+                top, ids = top[:, :k], ids[:, :k] + candidates.start
+                best.append((top, ids.masked_fill(top == -torch.inf, -1)))
+        else:
+            model, moved = model.eval().to(device), batch.to(device)
+            psi = model.psi(self.hashtags.psi.to(device))
+            queries = model(moved, psi) / self.plus.f_temperature  # (N, d)
+            pairs = without[0].to(device), without[1].to(device)
+            total = log_sum_exp(queries, psi, model.phi_tag, pairs).cpu()
+            found = top_of_each(queries, psi, model.phi_tag, sets, k, pairs)
+            best = [(top.double().cpu(), ids.cpu()) for top, ids in found]
+        shares = total.clamp(min=LOWEST)[:, None]
+        return [(top - shares, ids) for top, ids in best], total == -torch.inf
 
     def scored(self, batch: Batch) -> Scored:
         """The log p of the candidates of a batch's photos; the last batch's is remembered."""
         if self._latest is None or self._latest[0] is not batch:
-            parts = [self.plus.reader.read(*user) for user in _users(batch)]
-            self._latest = batch, self.plus.score(Candidates.joined(parts))
+            read = self.read.get(int(batch.rows[0])) or read_batch(self.plus.reader, batch)
+            self._latest = batch, self.plus.score(read)
         return self._latest[1]
 
 
-def _users(batch: Batch) -> list[tuple[np.ndarray, list[np.ndarray]]]:
-    """Each user's pictures, (T, d_i), and the hashtags of T photos."""
+def read_batch(reader: Reader, batch: Batch) -> Candidates:
+    """The candidates before each photo of a batch's users."""
     images = batch.of_photos(batch.history_images).float().cpu().numpy()  # (N, d_i)
     offsets = batch.hashtag_offsets[1:-1].cpu().numpy()
     hashtags = np.split(batch.hashtag_ids.cpu().numpy(), offsets)
     ends = batch.mask.sum(dim=1).cumsum(dim=0).tolist()
-    return [
-        (images[start:end], hashtags[start:end])
+    return Candidates.joined(
+        reader.read(images[start:end], hashtags[start:end])
         for start, end in zip([0, *ends], ends, strict=False)
-    ]
+    )
 
 
 def train_plus(
@@ -186,7 +213,7 @@ def train_plus(
     seed: int = 0,
     description: str = "ours+",
 ) -> Plus:
-    """Train s on the training users, and choose trust and temperature on the validation users.
+    """Train s on the training users; choose trust and temperatures on the validation users.
 
     Args:
         model: f, trained on the same users; None for the frequency of hashtags.
@@ -210,7 +237,7 @@ def train_plus(
     images, hashtags = np.concatenate([u[1] for u in users]), [h for u in users for h in u[2]]
     space = PictureSpace.of(images)
     memory = Memory(
-        space(images),
+        in_16_bits(space(images)),
         np.concatenate(hashtags),
         np.concatenate([[0], np.cumsum([len(own) for own in hashtags])]),
         np.repeat([u[0] for u in users], [len(u[2]) for u in users]),
@@ -227,8 +254,14 @@ def train_plus(
     settings = config or ScorerConfig()
     scorer = train_scorer(candidates, hits, sizes, weights, settings, seed, f"{description}: s")
     plus = Plus(model, reader, scorer)
-    plus.temperature = _choose_temperature(plus, valid)
-    plus.trust = _choose_trust(plus, valid)
+    looked_at = [collate([valid[item]]) for item in range(len(valid))]
+    of_valid = {int(batch.rows[0]): read_batch(reader, batch) for batch in looked_at}
+    plus.temperature = _choose_temperature(plus, looked_at, of_valid)
+    if model is not None:
+        plus.f_temperature = _choose_f_temperature(
+            model.eval().cpu(), valid.hashtags, looked_at, of_valid
+        )
+    plus.trust = _choose_trust(plus, valid, of_valid)
     return plus
 
 
@@ -242,13 +275,14 @@ def _truth(candidates: Candidates, hashtags: list[np.ndarray]) -> tuple[np.ndarr
 
 
 @torch.inference_mode()
-def _choose_temperature(plus: Plus, valid: UserHistories) -> float:
+def _choose_temperature(plus: Plus, valid: list[Batch], read: dict[int, Candidates]) -> float:
     """Under which the validation users' hashtags are most probable."""
-    users = list(each_user(valid))
-    candidates = Candidates.joined([plus.reader.read(images, own) for _, images, own in users])
-    hits, sizes = map(torch.from_numpy, _truth(candidates, [h for u in users for h in u[2]]))
+    candidates = Candidates.joined(read.values())
+    hashtags = [np.split(b.hashtag_ids.numpy(), b.hashtag_offsets[1:-1].numpy()) for b in valid]
+    hits, sizes = map(torch.from_numpy, _truth(candidates, [h for own in hashtags for h in own]))
     s, c = plus.scorer(*map(torch.from_numpy, (candidates.inputs, candidates.moments)))
-    weights = torch.from_numpy(np.concatenate([np.full(len(u[2]), 1 / len(u[2])) for u in users]))
+    photos = np.array([len(batch.rows) for batch in valid])
+    weights = torch.from_numpy(np.repeat(1 / photos, photos))
     photo = torch.from_numpy(candidates.photo_of())
     losses = [
         float(split_loss(s.double() / t, c.double() / t, hits.double(), photo, sizes, weights))
@@ -257,7 +291,27 @@ def _choose_temperature(plus: Plus, valid: UserHistories) -> float:
     return float(TEMPERATURES[int(np.argmin(losses))])
 
 
-def _choose_trust(plus: Plus, valid: UserHistories) -> float:
+@torch.inference_mode()
+def _choose_f_temperature(
+    model: HashtagModel, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
+) -> float:
+    """Under which the validation users' hashtags without evidence are most probable."""
+    psi, losses = model.psi(hashtags.psi), np.zeros(len(TEMPERATURES_OF_F))
+    for batch in valid:
+        own = read[int(batch.rows[0])]
+        ids, photo = batch.hashtag_ids, batch.photo_of_hashtags()  # (M,) both
+        pairs = torch.from_numpy(own.photo_of()), torch.from_numpy(own.ids)  # (P,) both
+        other = ~torch.isin(photo * len(hashtags) + ids, pairs[0] * len(hashtags) + pairs[1])
+        photo, queries = photo[other], model(batch, psi)
+        weights = 1 / (batch.hashtag_offsets.diff()[photo] * len(batch.rows))
+        f = (queries[photo] * model.phi_tag(psi[ids[other]])).sum(dim=1)
+        for i, t in enumerate(TEMPERATURES_OF_F):
+            total = log_sum_exp(queries / t, psi, model.phi_tag, pairs)  # (N,)
+            losses[i] += float(weights.double() @ (total[photo] - f.double() / t))
+    return float(TEMPERATURES_OF_F[int(np.argmin(losses))])
+
+
+def _choose_trust(plus: Plus, valid: UserHistories, read: dict[int, Candidates]) -> float:
     """The guard: the highest trust that surely gains on `repeat recent`, by validation users.
 
     The gain of a user is that in A@1 + R@10 among all hashtags; it is sure where the mean over
@@ -272,7 +326,9 @@ def _choose_trust(plus: Plus, valid: UserHistories) -> float:
     rule = of_users(repeat_recent)  # (U, 2)
     weights = rule[:, 1] / rule[:, 1].sum()
     for trust in TRUST:
-        gains = of_users(replace(plus, trust=trust).ranker(valid.hashtags))[:, 0] - rule[:, 0]
+        trusted = replace(plus, trust=trust)
+        ranker = PlusRanker(trusted, valid.hashtags, torch.device("cpu"), read)
+        gains = of_users(ranker)[:, 0] - rule[:, 0]
         mean = weights @ gains
         if len(gains) > 1 and mean > np.sqrt(weights**2 @ (gains - mean) ** 2):
             return trust

@@ -20,6 +20,7 @@ NAMES = (
     *(("table", name) for name in tables.TABLES),
     ("figure", "3"),
     ("figure", "history"),
+    ("figure", "reliability"),
 )
 ABOUT = (
     "Make every table and figure of numbers, each as its own command does, and say how it differs "

@@ -18,7 +18,7 @@ from torch import Tensor
 from hashtag_core.data.hashtags import CANDIDATES, Hashtags
 from hashtag_core.data.histories import Batch
 from hashtag_core.devices import Processes
-from hashtag_core.evaluation.ranking import ModelRanker
+from hashtag_core.evaluation.ranking import OnePassRanker
 
 Ranker = Callable[[Batch, range, int], Tensor]  # batch, candidates, k -> (N, k) ids, best first
 
@@ -94,9 +94,9 @@ class HashtagMetrics:
 
 
 def rank_each(ranker: Ranker, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
-    """The ranking of each set of candidates; a model's are found in one pass."""
-    if type(ranker) is ModelRanker:  # a subclass may rank otherwise
-        return ranker.several(batch, sets, k)
+    """The ranking of each set of candidates, in one pass where the ranker can."""
+    if isinstance(ranker, OnePassRanker) and type(ranker).__call__ is OnePassRanker.__call__:
+        return ranker.several(batch, sets, k)  # a subclass that calls otherwise ranks otherwise
     return [ranker(batch, ids, k) for ids in sets]
 
 

@@ -196,8 +196,20 @@ def _from_keys(keys: Tensor) -> tuple[Tensor, Tensor]:
     return bits.int().view(torch.float32), _LOW - (keys & _LOW)
 
 
+class OnePassRanker:
+    """A ranker that finds the best of several sets of candidates in one pass."""
+
+    def __call__(self, batch: Batch, candidates: range, k: int) -> Tensor:
+        """The k best of the candidates for each photo, best first: (N, k) ids, -1 where none."""
+        return self.several(batch, [candidates], k)[0]
+
+    def several(self, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:
+        """The same for each set of candidates."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class ModelRanker:
+class ModelRanker(OnePassRanker):
     """A ranker for `evaluate`, from a model's scores: (batch, candidates, k) -> (N, k) ids.
 
     Attributes:
@@ -213,10 +225,6 @@ class ModelRanker:
 
     def __repr__(self) -> str:
         return f"ModelRanker: {type(self.model).__name__}, {len(self.psi):,} hashtags"
-
-    def __call__(self, batch: Batch, candidates: range, k: int) -> Tensor:
-        """The k best of the candidates for each photo, best first: (N, k)."""
-        return self.several(batch, [candidates], k)[0]
 
     @torch.inference_mode()
     def several(self, batch: Batch, sets: Sequence[range], k: int) -> list[Tensor]:

@@ -121,7 +121,7 @@ def rows_for(
 
 
 def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
-    """A table's rows, or those of them that are named; trained models of other tables are added.
+    """A table's rows, or those of them that are named; models of other tables are added.
 
     Raises:
         InputError: where there is no row of such a name.
@@ -131,9 +131,9 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
     models = list(dict.fromkeys(models))
     of_table = {name for names in rows.values() for name in names}
     for name in models:
-        if name not in of_table | set(MODELS):
+        if name not in of_table | {*MODELS, UNGUARDED}:
             raise InputError(
-                f"no row {name!r}. There are: {', '.join([*sorted(of_table), *MODELS])}."
+                f"no row {name!r}. There are: {', '.join([*sorted(of_table), *MODELS, UNGUARDED])}."
             )
     more = tuple(name for name in models if name not in of_table)
     chosen = {
