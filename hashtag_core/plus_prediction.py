@@ -186,7 +186,7 @@ class PlusPredictor(HashtagPredictor):
         f = torch.full((len(names),), -torch.inf, dtype=torch.float64)
         f[: len(vocabulary)] = known[: len(vocabulary)]
         f[len(vocabulary) + len(own) :] = known[len(vocabulary) :]
-        image = self.feature(picture, past=True)[0].cpu().numpy()  # (d_i,)
+        image = self.feature(picture, past=True).cpu().numpy()  # (1, d_i)
         scored = self.plus.score(self.plus.reader.before(user.past, image))
         ids = torch.from_numpy(scored.candidates.ids)
         f[ids] = -torch.inf

@@ -169,12 +169,12 @@ class Reader:
             past.add(own, z[t])
         return self._candidates(described, ids, z, bags, counts, without)
 
-    def before(self, past: UserPast, image: np.ndarray) -> Candidates:
-        """The candidates before one more photo of a user: N = 1; `image` is (d_i,)."""
-        z = self.space(image[None])
-        ids, bag = np.array(past.ids, dtype=np.int64), self.memory.bag(past.recent(PHOTOS))
-        counts = self.memory.count, self.memory.users
-        return self._candidates([past.describe(z[0])], [ids], z, [bag], counts, None)
+    def before(self, past: UserPast, images: np.ndarray) -> Candidates:
+        """The candidates before one more photo of a user, for each of N pictures, (N, d_i)."""
+        z, bag = self.space(images), self.memory.bag(past.recent(PHOTOS))
+        ids, counts = np.array(past.ids, dtype=np.int64), (self.memory.count, self.memory.users)
+        described = [past.describe(each) for each in z]
+        return self._candidates(described, [ids] * len(z), z, [bag] * len(z), counts, None)
 
     def _counts(
         self, without: int | None, hashtags: list[np.ndarray]

@@ -23,6 +23,7 @@ from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
+NEAREST = 3  # hashtags, chosen on validation users
 SCORES = 2**25  # at a time, of all pictures and some hashtags of a user
 
 
@@ -100,7 +101,7 @@ def evaluate_retrieval(
             for reading, user in users.items()
         }
 
-    return _evaluate(pool, scores)
+    return evaluate_pool(pool, scores)
 
 
 def evaluate_own_pictures(pool: Pool) -> list[dict]:
@@ -124,11 +125,64 @@ def evaluate_own_pictures(pool: Pool) -> list[dict]:
         means = torch.stack([seen[photo_of[tags == i]].mean(dim=0) for i in ids])  # (Q, d_v)
         return {"this user": images @ torch.nn.functional.normalize(means, dim=1).T}
 
-    return _evaluate(pool, scores)
+    return evaluate_pool(pool, scores)
 
 
-def _evaluate(pool: Pool, scores: Callable[[int, list[int]], dict[str, Tensor]]) -> list[dict]:
-    """The metrics of (item, Q hashtags) -> reading -> scores (P, Q)."""
+def mean_pictures(train: UserHistories) -> Tensor:
+    """The mean feature of the pictures with each seen hashtag, each of unit length: (S, d_v).
+
+    Args:
+        train: the training users, who have all S of them.
+    """
+    counts = torch.zeros(train.hashtags.num_seen)
+    sums = torch.zeros(len(counts), collate([train[0]]).query_images.shape[2])
+    for item in range(len(train)):
+        batch = collate([train[item]])
+        images = torch.nn.functional.normalize(batch.of_photos(batch.query_images), dim=1)
+        ids, photo_of = batch.hashtag_ids, batch.photo_of_hashtags()  # (M,) both
+        sums.index_add_(0, ids, images[photo_of])
+        counts += ids.bincount(minlength=len(counts))
+    return sums / counts.clamp(min=1)[:, None]
+
+
+def like_nearest(means: Tensor, psi: Tensor, known: Tensor, nearest: int = NEAREST) -> Tensor:
+    """What a picture with a hashtag looks like, from the seen hashtags with the nearest words.
+
+    Args:
+        means: (S, d_v), of `mean_pictures`.
+        psi: (Q, d_w), of any hashtags.
+        known: (S, d_w), psi of the seen ones.
+        nearest: how many, each with its cosine as its weight; a seen hashtag is its own nearest.
+
+    Returns:
+        (Q, d_v), of unit length.
+    """
+    unit = torch.nn.functional.normalize
+    cosines, ids = (unit(psi, dim=1) @ unit(known, dim=1).T).topk(nearest, dim=1)  # (Q, n) both
+    mixed = (means[ids] * cosines.clamp(min=0)[:, :, None]).sum(dim=1)
+    return unit(mixed, dim=1)
+
+
+def evaluate_nearest_hashtags(train: UserHistories, pool: Pool) -> list[dict]:
+    """The same without a model, as everyone: pictures like those of the nearest hashtags.
+
+    Args:
+        train: the training users.
+        pool: of `make_pool`.
+
+    Returns:
+        As `evaluate_retrieval`, of the one reading "everyone".
+    """
+    images = torch.nn.functional.normalize(pool.images, dim=1)  # (P, d_v)
+    means, known = mean_pictures(train), train.hashtags.psi[: train.hashtags.num_seen]
+    psi = pool.halves.hashtags.psi
+    return evaluate_pool(
+        pool, lambda _, ids: {"everyone": images @ like_nearest(means, psi[ids], known).T}
+    )
+
+
+def evaluate_pool(pool: Pool, scores: Callable[[int, list[int]], dict[str, Tensor]]) -> list[dict]:
+    """The metrics of (item, Q hashtags) -> reading -> scores (P, Q), as `evaluate_retrieval`."""
     pictures = len(pool.images)
     ranks_of: dict[tuple[str, str], list[Tensor]] = {}
     pictures_with: dict[int, list[int]] = defaultdict(list)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from hashtag_core.beyond.retrieval import evaluate_plus_retrieval
 from hashtag_core.data.hashtags import CANDIDATES
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import (
+    evaluate_nearest_hashtags,
     evaluate_own_pictures,
     evaluate_retrieval,
     make_pool,
@@ -36,7 +38,9 @@ from hashtag_core.printing import progress_bar
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
+    NEAREST_HASHTAGS,
     OWN_PICTURES,
+    PLUS,
     QUICKSTART,
     SAME_AS,
     TABLE_1,
@@ -162,7 +166,8 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user.
 
-    The last row is no model's: pictures like the user's own ones with the hashtag.
+    Two rows are no model's: pictures like those of training users with the hashtags whose words are
+    the nearest, and pictures like the user's own ones with the hashtag.
     """
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
@@ -261,6 +266,10 @@ def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[d
     pool = make_pool(fold.test, seed=study.seed)
     if name == OWN_PICTURES:
         return evaluate_own_pictures(pool)
+    if name == NEAREST_HASHTAGS:
+        return evaluate_nearest_hashtags(fold.train, pool)
+    if name in PLUS:
+        return evaluate_plus_retrieval(study.plus(number, setting, name), pool, study.device)
     model = study.model(number, setting, name)
     return evaluate_retrieval(model, fold.hashtags, pool, study.device)
 
