@@ -24,6 +24,7 @@ from torch import Tensor
 
 from hashtag_core.beyond.keeping import FILE, load_plus
 from hashtag_core.beyond.plus import Plus
+from hashtag_core.beyond.retrieval import PICTURES
 from hashtag_core.beyond.usage import UserPast
 from hashtag_core.errors import InputError
 from hashtag_core.prediction import HashtagPredictor, Picture, check_number, clean, finite
@@ -181,25 +182,47 @@ class PlusPredictor(HashtagPredictor):
         extra, vectors = self.represent(others)
         names = [*vocabulary, *own, *extra]
         query = self.model.queries(self.feature(picture), user.vector[None])  # (1, d)
-        known = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0].double().cpu()
-        known /= self.plus.f_temperature
-        f = torch.full((len(names),), -torch.inf, dtype=torch.float64)
-        f[: len(vocabulary)] = known[: len(vocabulary)]
-        f[len(vocabulary) + len(own) :] = known[len(vocabulary) :]
         image = self.feature(picture, past=True).cpu().numpy()  # (1, d_i)
-        scored = self.plus.score(self.plus.reader.before(user.past, image))
-        ids = torch.from_numpy(scored.candidates.ids)
-        f[ids] = -torch.inf
-        log_p = f - f.logsumexp(dim=0) + float(scored.rest[0])
-        log_p[ids] = torch.from_numpy(scored.log_p)
-        return names, log_p.exp() / log_p.exp().sum()
+        p = self.plus.log_p(user.past, image, self._scores(query, vectors, len(own)))[0].exp()
+        return names, p / p.sum()
 
+    def _scores(self, queries: Tensor, vectors: Tensor, own: int) -> Tensor:
+        """The f of the vocabulary, of `own` hashtags without a word vector, and of further ones.
+
+        (N, d) and their psi, (n, d_w) -> (N, V + own + n) float64; -inf where f knows nothing.
+        """
+        psi, V = torch.cat([self.psi, vectors]), len(self.hashtags)
+        known = finite(self.model.scores(queries, psi)).double().cpu()
+        nothing = torch.full((len(queries), own), -torch.inf, dtype=torch.float64)
+        return torch.cat([known[:, :V], nothing, known[:, V:]], dim=1)
+
+    @torch.inference_mode()
     def pictures(
         self, hashtag: str, features: np.ndarray, user: PlusUser | None = None, k: int = 10
     ) -> list[tuple[int, float]]:
-        """As `HashtagPredictor.pictures`, by f alone."""
-        vector = None if user is None else user.vector
-        return self.by_f.pictures(hashtag, features, vector, k)
+        """As `HashtagPredictor.pictures`, by the log p of `ours+`.
+
+        By f alone where a second ConvNet made the features of pictures to predict, since s compares
+        with past ones.
+        """
+        user = self.new_user() if user is None else user
+        if self.query_convnet_name is not None:
+            return self.by_f.pictures(hashtag, features, user.vector, k)
+        check_number(k)
+        (name,), vector = clean([hashtag]) or [""], self.psi[:0]
+        if name not in user.own_names:
+            name, vector = self._represent_one(hashtag)
+        rows, images = self._readable(features)
+        place, own = {**self.hashtags.ids, **user.own_names}.get(name), len(user.own_names)
+        place = len(self.hashtags) + own if place is None else place
+        log_p = []
+        for part in images.split(PICTURES):
+            queries = self.model.queries(part, user.vector.expand(len(part), -1))
+            f = self._scores(queries, vector, own)
+            log_p.append(self.plus.log_p(user.past, part.cpu().numpy(), f)[:, place])
+        scores = torch.cat([torch.zeros(0), *log_p])
+        best = scores.argsort(descending=True, stable=True)[:k].tolist()
+        return [(int(rows[i]), float(scores[i])) for i in best]
 
     def attention(self, picture: Picture, user: PlusUser, k: int = 5) -> list[tuple[int, float]]:
         """The user's past pictures that are most like a picture: (number, cosine), best first.

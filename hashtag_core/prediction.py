@@ -329,6 +329,16 @@ class HashtagPredictor:
         check_number(k)
         _, vector = self._represent_one(hashtag)
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
+        rows, images = self._readable(features)
+        user = self.new_user() if user is None else user
+        seen = self.hashtags.num_seen
+        log_p = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])  # (P, 1)
+        scores = finite(log_p)[:, 0]  # (P,)
+        best = scores.argsort(descending=True, stable=True)[:k].tolist()
+        return [(int(rows[i]), float(scores[i])) for i in best]
+
+    def _readable(self, features: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The rows of features that are not of NaN, and those features, on the device."""
         images = torch.from_numpy(np.asarray(features, dtype=np.float32)).to(self.device)
         self._check_width(images)
         rows = (~images.isnan().any(dim=1)).nonzero()[:, 0]
@@ -336,12 +346,7 @@ class HashtagPredictor:
         if images.isinf().any():
             row = int(rows[images.isinf().any(dim=1)][0])
             raise InputError(f"row {row} of the features has a number that is not finite.")
-        user = self.new_user() if user is None else user
-        seen = self.hashtags.num_seen
-        log_p = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])  # (P, 1)
-        scores = finite(log_p)[:, 0]  # (P,)
-        best = scores.argsort(descending=True, stable=True)[:k].tolist()
-        return [(int(rows[i]), float(scores[i])) for i in best]
+        return rows, images
 
     @torch.inference_mode()
     def tags(self, hashtags: list[str]) -> Tensor:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from helpers import D_I, WORDS, batch_of, collection, tiny_model, tiny_vectors
 
-from hashtag_core.beyond import plus as plus_module
+from hashtag_core.beyond import plus_training
 from hashtag_core.beyond.evidence import Parts, each_user
-from hashtag_core.beyond.plus import NOTHING, TRUST, PlusRanker, _choose_trust, train_plus
+from hashtag_core.beyond.plus import NOTHING, PlusRanker
+from hashtag_core.beyond.plus_training import TRUST, _choose_trust, train_plus
 from hashtag_core.beyond.scorer import ScorerConfig, split_loss
 from hashtag_core.data.splits import Split
 from hashtag_core.errors import InputError
@@ -472,7 +473,7 @@ def test_the_highest_trust_whose_mean_gain_exceeds_its_error(gains, photos, expe
         both = zip(of, photos, strict=True)
         return [{"A@1": 30 + gain / 4, "R@10": 40 + 3 * gain / 4, "photos": n} for gain, n in both]
 
-    monkeypatch.setattr(plus_module, "evaluate_by_user", evaluate_by_user)
+    monkeypatch.setattr(plus_training, "evaluate_by_user", evaluate_by_user)
     plus, fold = guarded([["sun"], ["sea"]], {})
     assert _choose_trust(plus, fold.valid, {}) == expected
 

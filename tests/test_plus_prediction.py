@@ -132,11 +132,27 @@ def test_the_past_pictures_that_are_most_like_a_picture(predictor, open_art):
     assert len(best) == 2
 
 
-def test_pictures_for_a_word_are_those_of_the_papers_model(predictor, open_art):
-    plain = HashtagPredictor.from_pretrained("open-art", device="cpu")
-    plain.vectors = predictor.vectors
-    features = np.asarray(open_art.features[:50])
-    assert predictor.pictures("cat", features) == plain.pictures("cat", features)
+@pytest.mark.parametrize("name", ["cat", "qqqzz", "lighthouse"])
+def test_pictures_for_a_hashtag_are_ranked_by_its_p_on_each(predictor, open_art, test_user, name):
+    features = np.asarray(open_art.features[:40]).copy()
+    features[7] = np.nan  # it could not be read
+    history = [
+        (open_art.features[r], [*open_art.hashtags_of(r), "qqqzz"])
+        for r in range(test_user.start, test_user.start + 3)
+    ]
+    for user in (None, predictor.user(history)[0]):
+        if user is None and name == "qqqzz":
+            continue  # nobody knows it yet
+        log_p = {}
+        for i in {*range(40)} - {7}:
+            names, p = predictor.probabilities(features[i], user, [name])
+            log_p[i] = float(p[names.index(name)].log())
+        found = predictor.pictures(name, features, user, k=39)
+        assert sorted(i for i, _ in found) == sorted(log_p)
+        for i, score in found:
+            assert score == pytest.approx(log_p[i], abs=1e-3)
+        assert [score for _, score in found] == sorted((s for _, s in found), reverse=True)
+        assert predictor.pictures(name, features, user, k=5) == found[:5]
 
 
 def test_there_is_no_model_of_another_name():

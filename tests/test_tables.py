@@ -566,11 +566,11 @@ def test_histories_longer_than_any_users_are_one_clear_error(study):
 
 def test_the_table_of_retrieval_has_two_kinds_of_pictures_and_three_readings(study, photos):
     table = e.table_retrieval(study)
-    models = ["user agnostic", "ours (hashtag)", OURS]
+    models = ["user agnostic", "ours (hashtag)", OURS, "ours+"]
     readings = ["everyone", "this user", "another user"]
     found = names_of(table, "relevant", "model", "reading")
-    no_model = ("own pictures with it", "this user")
-    rows = [(model, reading) for model in models for reading in readings] + [no_model]
+    rules = [("pictures of the nearest hashtag", "everyone"), ("own pictures with it", "this user")]
+    rows = [(model, reading) for model in models for reading in readings] + rules
     assert sorted(found) == sorted((kind, *row) for kind in ("own", "anyone's") for row in rows)
     queries = pictures = 0
     for number in range(FOLDS):

@@ -16,7 +16,8 @@ from typing_extensions import TypedDict
 
 from hashtag_core.beyond.evidence import Parts, PictureSpace, Reader
 from hashtag_core.beyond.memory import Memory
-from hashtag_core.beyond.plus import TRUST, Plus
+from hashtag_core.beyond.plus import Plus
+from hashtag_core.beyond.plus_training import TRUST
 from hashtag_core.beyond.scorer import Scorer, ScorerConfig
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError

@@ -1,6 +1,6 @@
 """`ours+`: the paper's model f, and s where there is evidence. One softmax over all hashtags.
 
-    plus = train_plus(model, fold.train, fold.valid)
+    plus = train_plus(model, fold.train, fold.valid)  # of plus_training
     evaluate(plus.ranker(fold.hashtags), batches(fold.test, 8), fold.hashtags)
 
 What it keeps to the paper's rules: new users, photos and hashtags need no retraining, no parameter
@@ -13,7 +13,7 @@ Shapes: N photos, P candidates of all of them, k best hashtags, V hashtags.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,27 +22,17 @@ from torch.nn import functional as F
 
 from hashtag_core.beyond.evidence import (
     Candidates,
-    Parts,
-    PictureSpace,
     Reader,
-    each_user,
-    in_16_bits,
 )
-from hashtag_core.beyond.memory import Memory
-from hashtag_core.beyond.scorer import Scorer, ScorerConfig, split_loss, train_scorer
+from hashtag_core.beyond.scorer import Scorer
+from hashtag_core.beyond.usage import UserPast
 from hashtag_core.data.hashtags import Hashtags
-from hashtag_core.data.histories import Batch, UserHistories, collate
-from hashtag_core.errors import InputError
+from hashtag_core.data.histories import Batch
 from hashtag_core.evaluation.baselines import repeat_recent
-from hashtag_core.evaluation.by_user import evaluate_by_user
 from hashtag_core.evaluation.metrics import Ranker
 from hashtag_core.evaluation.ranking import OnePassRanker, log_sum_exp, top_of_each
 from hashtag_core.model.joint_embedding import HashtagModel
-from hashtag_core.printing import progress_bar
 
-TRUST = 1.0, 0.75, 0.5, 0.25
-TEMPERATURES = np.exp(np.linspace(-0.7, 0.7, 57))
-TEMPERATURES_OF_F = np.exp(np.linspace(-0.5, 1.5, 21))
 LOWEST = -1e300
 NOTHING = -14.0  # the log-weight in `repeat recent` of what was not used
 
@@ -98,6 +88,29 @@ class Plus:
         total = np.bincount(photo, np.exp(s - largest[photo]), minlength=len(c))
         log_z = np.log(total + np.exp(c - largest)) + largest
         return Scored(candidates, s - log_z[photo], c - log_z)
+
+    def log_p(self, past: UserPast, images: np.ndarray, f: Tensor) -> Tensor:
+        """The log p of all hashtags for each of N pictures, as the next photo of one user.
+
+        Args:
+            past: the user's photos so far.
+            images: (N, d_i) float32.
+            f: (N, V) float64, the paper's scores; -inf for a hashtag that f does not know.
+
+        Returns:
+            (N, V) float64.
+        """
+        scored = self.score(self.reader.before(past, images))
+        own = (
+            torch.from_numpy(scored.candidates.photo_of()),
+            torch.from_numpy(scored.candidates.ids),
+        )
+        log_p = f / self.f_temperature
+        log_p[own] = -torch.inf
+        total = log_p.logsumexp(dim=1).clamp(min=LOWEST)  # (N,)
+        log_p -= (total - torch.from_numpy(scored.rest))[:, None]
+        log_p[own] = torch.from_numpy(scored.log_p)
+        return log_p
 
     def ranker(self, hashtags: Hashtags, device: torch.device | str = "cpu") -> Ranker:
         """A ranker for `evaluate`; with trust 0 it is `repeat_recent`."""
@@ -202,134 +215,3 @@ def read_batch(reader: Reader, batch: Batch) -> Candidates:
         reader.read(images[start:end], hashtags[start:end])
         for start, end in zip([0, *ends], ends, strict=False)
     )
-
-
-def train_plus(
-    model: HashtagModel | None,
-    train: UserHistories,
-    valid: UserHistories,
-    parts: Parts | None = None,
-    config: ScorerConfig | None = None,
-    seed: int = 0,
-    description: str = "ours+",
-) -> Plus:
-    """Train s on the training users; choose trust and temperatures on the validation users.
-
-    Args:
-        model: f, trained on the same users; None for the frequency of hashtags.
-        train: the training users' histories.
-        valid: the validation users'.
-        parts: of what s is made.
-        config: how large s is and how it is trained.
-        seed: of its training.
-        description: what the progress bar says.
-
-    Raises:
-        InputError: where there are fewer than two training users, or no validation user.
-    """
-    if len(train) < 2 or not len(valid):
-        raise InputError(
-            f"{len(train)} training users, {len(valid)} validation users: s needs at least two "
-            "and one."
-        )
-    parts = parts or Parts()
-    users = list(each_user(train))
-    images, hashtags = np.concatenate([u[1] for u in users]), [h for u in users for h in u[2]]
-    space = PictureSpace.of(images)
-    memory = Memory(
-        in_16_bits(space(images)),
-        np.concatenate(hashtags),
-        np.concatenate([[0], np.cumsum([len(own) for own in hashtags])]),
-        np.repeat([u[0] for u in users], [len(u[2]) for u in users]),
-        train.hashtags.num_seen,
-    )
-    reader = Reader(parts, space, memory)
-    read = [
-        reader.read(images, own, user)
-        for user, images, own in progress_bar(users, desc=f"{description}: reading", leave=None)
-    ]
-    candidates = Candidates.joined(read)
-    hits, sizes = _truth(candidates, hashtags)
-    weights = np.concatenate([np.full(len(u[2]), 1 / len(u[2])) for u in users])
-    settings = config or ScorerConfig()
-    scorer = train_scorer(candidates, hits, sizes, weights, settings, seed, f"{description}: s")
-    plus = Plus(model, reader, scorer)
-    looked_at = [collate([valid[item]]) for item in range(len(valid))]
-    of_valid = {int(batch.rows[0]): read_batch(reader, batch) for batch in looked_at}
-    plus.temperature = _choose_temperature(plus, looked_at, of_valid)
-    if model is not None:
-        plus.f_temperature = _choose_f_temperature(
-            model.eval().cpu(), valid.hashtags, looked_at, of_valid
-        )
-    plus.trust = _choose_trust(plus, valid, of_valid)
-    return plus
-
-
-def _truth(candidates: Candidates, hashtags: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Which candidates are true hashtags of their photos, (P,); how many each photo has, (N,)."""
-    sizes = np.array([len(own) for own in hashtags])
-    base = 1 + max(candidates.ids.max(initial=0), max(own.max() for own in hashtags))
-    true = np.repeat(np.arange(len(sizes)), sizes) * base + np.concatenate(hashtags)
-    hits = np.isin(candidates.photo_of() * base + candidates.ids, true)
-    return hits.astype(np.float32), sizes
-
-
-@torch.inference_mode()
-def _choose_temperature(plus: Plus, valid: list[Batch], read: dict[int, Candidates]) -> float:
-    """Under which the validation users' hashtags are most probable."""
-    candidates = Candidates.joined(read.values())
-    hashtags = [np.split(b.hashtag_ids.numpy(), b.hashtag_offsets[1:-1].numpy()) for b in valid]
-    hits, sizes = map(torch.from_numpy, _truth(candidates, [h for own in hashtags for h in own]))
-    s, c = plus.scorer(*map(torch.from_numpy, (candidates.inputs, candidates.moments)))
-    photos = np.array([len(batch.rows) for batch in valid])
-    weights = torch.from_numpy(np.repeat(1 / photos, photos))
-    photo = torch.from_numpy(candidates.photo_of())
-    losses = [
-        float(split_loss(s.double() / t, c.double() / t, hits.double(), photo, sizes, weights))
-        for t in TEMPERATURES
-    ]
-    return float(TEMPERATURES[int(np.argmin(losses))])
-
-
-@torch.inference_mode()
-def _choose_f_temperature(
-    model: HashtagModel, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
-) -> float:
-    """Under which the validation users' hashtags without evidence are most probable."""
-    psi, losses = model.psi(hashtags.psi), np.zeros(len(TEMPERATURES_OF_F))
-    for batch in valid:
-        own = read[int(batch.rows[0])]
-        ids, photo = batch.hashtag_ids, batch.photo_of_hashtags()  # (M,) both
-        pairs = torch.from_numpy(own.photo_of()), torch.from_numpy(own.ids)  # (P,) both
-        other = ~torch.isin(photo * len(hashtags) + ids, pairs[0] * len(hashtags) + pairs[1])
-        photo, queries = photo[other], model(batch, psi)
-        weights = 1 / (batch.hashtag_offsets.diff()[photo] * len(batch.rows))
-        f = (queries[photo] * model.phi_tag(psi[ids[other]])).sum(dim=1)
-        for i, t in enumerate(TEMPERATURES_OF_F):
-            total = log_sum_exp(queries / t, psi, model.phi_tag, pairs)  # (N,)
-            losses[i] += float(weights.double() @ (total[photo] - f.double() / t))
-    return float(TEMPERATURES_OF_F[int(np.argmin(losses))])
-
-
-def _choose_trust(plus: Plus, valid: UserHistories, read: dict[int, Candidates]) -> float:
-    """The guard: the highest trust that surely gains on `repeat recent`, by validation users.
-
-    The gain of a user is that in A@1 + R@10 among all hashtags; it is sure where the mean over
-    users, each weighing as many photos as count, is more than its standard error. Where none is
-    sure, the trust is 0, and `ours+` is `repeat recent` itself.
-    """
-
-    def of_users(ranker: Ranker) -> np.ndarray:
-        rows = evaluate_by_user(ranker, valid, valid.hashtags, ("all",))
-        return np.array([[row["A@1"] + row["R@10"], row["photos"]] for row in rows])
-
-    rule = of_users(repeat_recent)  # (U, 2)
-    weights = rule[:, 1] / rule[:, 1].sum()
-    for trust in TRUST:
-        trusted = replace(plus, trust=trust)
-        ranker = PlusRanker(trusted, valid.hashtags, torch.device("cpu"), read)
-        gains = of_users(ranker)[:, 0] - rule[:, 0]
-        mean = weights @ gains
-        if len(gains) > 1 and mean > np.sqrt(weights**2 @ (gains - mean) ** 2):
-            return trust
-    return 0.0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hashtag_core.beyond.evidence import each_user
-from hashtag_core.beyond.plus import LOWEST, Plus
+from hashtag_core.beyond.plus import Plus
 from hashtag_core.beyond.usage import UserPast
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.image_retrieval import Pool, evaluate_pool, user_of_half
@@ -44,18 +44,8 @@ def picture_log_p(
         raise InputError("pictures for a hashtag need f.")
     for start in range(0, len(images), PICTURES):
         part = images[start : start + PICTURES]
-        scored = plus.score(plus.reader.before(past, part))
-        own = (
-            torch.from_numpy(scored.candidates.photo_of()),
-            torch.from_numpy(scored.candidates.ids),
-        )
         queries = model.queries(torch.from_numpy(part).to(psi.device), user.expand(len(part), -1))
-        f = model.scores(queries, psi).double().cpu() / plus.f_temperature  # (C, V)
-        f[own] = -torch.inf
-        total = f.logsumexp(dim=1).clamp(min=LOWEST)
-        log_p = f - (total - torch.from_numpy(scored.rest))[:, None]
-        log_p[own] = torch.from_numpy(scored.log_p)
-        found.append(log_p)
+        found.append(plus.log_p(past, part, model.scores(queries, psi).double().cpu()))
     return torch.cat(found)
 
 

@@ -23,7 +23,7 @@ from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 
-NEAREST = 3  # hashtags, chosen on validation users
+NEAREST = 1  # hashtags; chosen on the users who chose the recipe of `ours+`
 SCORES = 2**25  # at a time, of all pictures and some hashtags of a user
 
 
@@ -146,7 +146,7 @@ def mean_pictures(train: UserHistories) -> Tensor:
 
 
 def like_nearest(means: Tensor, psi: Tensor, known: Tensor, nearest: int = NEAREST) -> Tensor:
-    """What a picture with a hashtag looks like, from the seen hashtags with the nearest words.
+    """What a picture with a hashtag looks like, from the seen hashtags whose words are the nearest.
 
     Args:
         means: (S, d_v), of `mean_pictures`.
@@ -164,7 +164,10 @@ def like_nearest(means: Tensor, psi: Tensor, known: Tensor, nearest: int = NEARE
 
 
 def evaluate_nearest_hashtags(train: UserHistories, pool: Pool) -> list[dict]:
-    """The same without a model, as everyone: pictures like those of the nearest hashtags.
+    """The same without a model, as everyone: pictures like those of the nearest hashtag.
+
+    A hashtag that training users have is its own nearest; any other one is looked for by that with
+    the highest cosine of psi.
 
     Args:
         train: the training users.

@@ -83,8 +83,8 @@ TABLE_BEYOND = {
     "open": ("frequency", "user agnostic", "hashtag sum", *OURS, "repeat recent", *RIVALS, *PLUS)
 }
 OWN_PICTURES = "own pictures with it"  # no model, as the next
-NEAREST_HASHTAGS = "pictures of the nearest hashtags"
-TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS, "ours+", NEAREST_HASHTAGS, OWN_PICTURES)}
+NEAREST_HASHTAG = "pictures of the nearest hashtag"
+TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS, "ours+", NEAREST_HASHTAG, OWN_PICTURES)}
 SAME_AS = {"only hashtags": "ours (hashtag)"} | dict.fromkeys(  # models of Table 1, as others say
     ("ours", "ours-FH", "GRU", "element-wise product"), "ours (image+hashtag)"
 )

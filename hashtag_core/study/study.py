@@ -26,7 +26,8 @@ from typing_extensions import TypedDict
 from hashtag_core import __version__
 from hashtag_core.beyond.evidence import Parts
 from hashtag_core.beyond.keeping import FILE, load_plus, save_plus
-from hashtag_core.beyond.plus import Plus, train_plus
+from hashtag_core.beyond.plus import Plus
+from hashtag_core.beyond.plus_training import train_plus
 from hashtag_core.data.loading import batches
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import shuffled, user_folds

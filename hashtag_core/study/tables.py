@@ -38,7 +38,7 @@ from hashtag_core.printing import progress_bar
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
     MODELS,
-    NEAREST_HASHTAGS,
+    NEAREST_HASHTAG,
     OWN_PICTURES,
     PLUS,
     QUICKSTART,
@@ -166,7 +166,7 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
 def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user.
 
-    Two rows are no model's: pictures like those of training users with the hashtags whose words are
+    Two rows are no model's: pictures like those of training users with the hashtag whose words are
     the nearest, and pictures like the user's own ones with the hashtag.
     """
     if not study.photos.has_pictures:
@@ -266,7 +266,7 @@ def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[d
     pool = make_pool(fold.test, seed=study.seed)
     if name == OWN_PICTURES:
         return evaluate_own_pictures(pool)
-    if name == NEAREST_HASHTAGS:
+    if name == NEAREST_HASHTAG:
         return evaluate_nearest_hashtags(fold.train, pool)
     if name in PLUS:
         return evaluate_plus_retrieval(study.plus(number, setting, name), pool, study.device)
