@@ -206,19 +206,19 @@ class PlusPredictor(HashtagPredictor):
         with past ones.
         """
         user = self.new_user() if user is None else user
-        if self.query_convnet_name is not None:
+        if self.query_convnet_name != self.convnet_name:
             return self.by_f.pictures(hashtag, features, user.vector, k)
         check_number(k)
+        places = {**self.hashtags.ids, **user.own_names}
         (name,), vector = clean([hashtag]) or [""], self.psi[:0]
-        if name not in user.own_names:
+        if name not in places:
             name, vector = self._represent_one(hashtag)
+        place = places.get(name, len(places))
         rows, images = self._readable(features)
-        place, own = {**self.hashtags.ids, **user.own_names}.get(name), len(user.own_names)
-        place = len(self.hashtags) + own if place is None else place
         log_p = []
         for part in images.split(PICTURES):
             queries = self.model.queries(part, user.vector.expand(len(part), -1))
-            f = self._scores(queries, vector, own)
+            f = self._scores(queries, vector, len(user.own_names))
             log_p.append(self.plus.log_p(user.past, part.cpu().numpy(), f)[:, place])
         scores = torch.cat([torch.zeros(0), *log_p])
         best = scores.argsort(descending=True, stable=True)[:k].tolist()
