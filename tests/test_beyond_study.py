@@ -8,13 +8,14 @@ from helpers import WORDS, batch_of, collection, fold_of, tiny_model
 from torch import nn
 
 from hashtag_core.data.loading import batches
+from hashtag_core.errors import InputError
 from hashtag_core.evaluation import ranking
 from hashtag_core.evaluation.baselines import frequency, repeat_recent
 from hashtag_core.evaluation.by_user import evaluate_by_user, mean_over_photos
 from hashtag_core.evaluation.metrics import evaluate
 from hashtag_core.evaluation.ranking import log_sum_exp, model_ranker, top_of_each
 from hashtag_core.study.beyond import DRAWS, DUPLICATE, EVERY, _compare, _draws, hard_cases
-from hashtag_core.study.rows import COPYING
+from hashtag_core.study.rows import COPYING, TABLE_1, TABLE_BEYOND, choose
 from hashtag_core.study.tables import METRICS
 
 
@@ -310,3 +311,10 @@ def test_the_first_draw_is_the_users_as_they_are_and_others_are_drawn_within_fol
     means = [np.average(values[folds == f], weights=photos[folds == f]) for f in (2, 5, 7)]
     assert draws[0] @ values == pytest.approx(np.mean(means))
     np.testing.assert_array_equal(draws, _draws(folds, photos))
+
+
+def test_the_row_without_the_guard_can_be_asked_for_beside_ours_plus():
+    names = ["ours+", "ours+ unguarded", "ours (hashtag)"]
+    assert choose(TABLE_BEYOND, names) == {"open": ("ours (hashtag)", "ours+", "ours+ unguarded")}
+    with pytest.raises(InputError, match="no row 'ours\\+ unguarded'"):
+        choose(TABLE_1, names[1:])

@@ -122,7 +122,9 @@ def rows_for(
 
 
 def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
-    """A table's rows, or those of them that are named; models of other tables are added.
+    """A table's rows, or those of them that are named.
+
+    Trained models of other tables are added, and where there is `ours+` also it without its guard.
 
     Raises:
         InputError: where there is no row of such a name.
@@ -131,11 +133,11 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
         return rows
     models = list(dict.fromkeys(models))
     of_table = {name for names in rows.values() for name in names}
+    known = of_table | set(MODELS) | ({UNGUARDED} if "ours+" in of_table else set())
     for name in models:
-        if name not in of_table | {*MODELS, UNGUARDED}:
-            raise InputError(
-                f"no row {name!r}. There are: {', '.join([*sorted(of_table), *MODELS, UNGUARDED])}."
-            )
+        if name not in known:
+            there = dict.fromkeys([*sorted(of_table), *MODELS])
+            raise InputError(f"no row {name!r}. There are: {', '.join(there)}.")
     more = tuple(name for name in models if name not in of_table)
     chosen = {
         setting: tuple(name for name in names if name in models) + more
