@@ -491,3 +491,37 @@ def test_without_a_picture_the_memory_is_asked_by_hashtags_alone():
     assert len(of["pictures", 0.07].ids) == len(of["pictures", 0.15].ids) == 0
     assert len(by["hashtags"].ids) > 0 and best[0, 0] == 0
     assert of["both", 0.12].ids.tolist() == of["hashtags", 0.1].ids.tolist()
+
+
+@pytest.mark.parametrize("without", [None, 5])
+def test_above_a_million_photos_faiss_finds_the_same_like_ones(without, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(memory_module, "NEIGHBOURS", 400)  # all: so that ties do not matter
+    photos, rng = Photos(photos=400), np.random.default_rng(1)
+    z = rng.normal(size=(12, D_Z)).astype(np.float32)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    z[4] = 0  # no picture
+    bags = [photos.memory.bag(own) for own in random_bags(3, 9)]
+    exact, best = photos.memory.ask(z, bags, without)
+    assert photos.memory.index is None
+    monkeypatch.setattr(memory_module, "MANY", 399)
+    large = Photos(photos=400).memory
+    large.index.nprobe = 1000  # looks everywhere
+    found, closest = large.ask(z, bags, without)
+    np.testing.assert_allclose(closest[np.arange(12) != 4], best[np.arange(12) != 4], atol=1e-6)
+    for one, other in zip(exact, found, strict=True):
+        for vote, same in zip(one, other, strict=True):
+            np.testing.assert_allclose(dense(same), dense(vote), atol=1e-5)
+
+
+@pytest.mark.parametrize("without", [None, 5])
+def test_a_user_never_votes_where_faiss_looks_closer_at_a_few(without, monkeypatch):
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(memory_module, "MANY", 399)
+    monkeypatch.setattr(memory_module, "CLOSER", 7)
+    memory, rng = Photos(photos=400).memory, np.random.default_rng(1)
+    z = rng.normal(size=(6, D_Z)).astype(np.float32)
+    asked = memory._likenesses(z, [memory.bag(own) for own in random_bags(3, 3)], without)
+    for closer, near, like in asked:
+        assert 0 < len(closer) <= 14 and len(closer) == len(near) == len(like)
+        assert without not in memory.owners[closer]

@@ -3,8 +3,9 @@
 It keeps the training users' photos: of each a short picture vector and its hashtags. A photo to
 predict asks in three ways: whose picture is like this one, whose hashtags are like those that the
 user has used lately, and both at once. The most like photos give their hashtags, each with a share.
-All photos are compared with, exactly. A training user does not see photos of their own in it, as a
-test user does not either; only how rare a hashtag is on the memory's photos, all say together.
+All photos are compared with, exactly, up to a million; above that FAISS finds like pictures, where
+installed. A training user does not see photos of their own in it, as a test user does not; only how
+rare a hashtag is on the memory's photos, all say together.
 
 Shapes: P photos in memory, M hashtags of all of them, T photos that ask, k neighbours, d_z picture
 vector, V hashtags.
@@ -12,7 +13,9 @@ vector, V hashtags.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +23,8 @@ NEIGHBOURS = 100
 TEMPERATURES = {"pictures": (0.07, 0.15), "hashtags": (0.1,), "both": (0.12,)}
 RECENT, PHOTOS = 0.6, 12  # what each step back is worth in a user's recent hashtags; how many
 SCORES = 2**24  # likenesses at a time
+MANY = 2**20  # photos, above which FAISS looks for like pictures
+CLOSER = 1000  # photos that are then looked at closer: by picture, and as many by hashtags
 
 
 class Vote(NamedTuple):
@@ -116,17 +121,56 @@ class Memory:
             For each photo each of `votes`; and (T, 2), the highest likeness of a picture and of
             hashtags.
         """
-        allowed = np.flatnonzero(self.owners != (-1 if without is None else without))
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
-        many = max(1, SCORES // max(len(self), 1))
-        for start in range(0, len(bags), many):
-            likeness = pictures[start : start + many] @ self.pictures.T  # (C, P)
-            for t, bag in enumerate(bags[start : start + many], start):
-                near, like = likeness[t - start, allowed], self.like_hashtags(bag)[allowed]
-                votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
-                if len(allowed):
-                    best[t] = near.max(), like.max()
+        for t, (allowed, near, like) in enumerate(self._likenesses(pictures, bags, without)):
+            votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
+            if len(allowed):
+                best[t] = near.max(), like.max()
         return votes, best
+
+    def _likenesses(
+        self, pictures: np.ndarray, bags: list[dict[int, float]], without: int | None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each photo that asks: photos (A,), the likeness of their pictures and hashtags."""
+        others = self.owners != (-1 if without is None else without)  # (P,)
+        allowed, many = np.flatnonzero(others), max(1, SCORES // max(len(self), 1))
+        for t, bag in enumerate(bags):
+            like = self.like_hashtags(bag)  # (P,)
+            if self.index is not None:
+                closer = self._closer(pictures[t], like, others)
+                yield closer, self.pictures[closer] @ pictures[t], like[closer]
+                continue
+            if t % many == 0:
+                likeness = pictures[t : t + many] @ self.pictures.T  # (C, P)
+            yield allowed, likeness[t % many, allowed], like[allowed]
+
+    @cached_property
+    def index(self) -> Any:
+        """The pictures' FAISS index; None where all are compared with, or FAISS is not there."""
+        if len(self) <= MANY or not self.pictures.shape[1]:
+            return None
+        try:
+            import faiss
+        except ImportError:
+            return None
+        lists, d_z = int(len(self) ** 0.5), self.pictures.shape[1]
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(d_z), d_z, lists, faiss.METRIC_INNER_PRODUCT)
+        index.train(self.pictures[:: max(1, len(self) // (40 * lists))])
+        index.add(self.pictures)
+        index.nprobe = max(16, lists // 32)
+        return index
+
+    def _closer(self, picture: np.ndarray, like: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """The allowed photos that may be among the most like ones, (A,), rising."""
+        number = min(2 * CLOSER, len(self))  # some of them the user's own
+        by_picture = self.index.search(picture[None], number)[1][0]
+        by_picture = by_picture[by_picture >= 0]
+        by_picture = by_picture[others[by_picture]][:CLOSER]
+        by_hashtags = np.flatnonzero(others & (like > 0))
+        if len(by_hashtags) > CLOSER:
+            top = np.argpartition(-like[by_hashtags], CLOSER)[:CLOSER]
+            by_hashtags = by_hashtags[top]
+        return np.union1d(by_picture, by_hashtags)
 
     def _votes(
         self, near: np.ndarray, like: np.ndarray, allowed: np.ndarray, seen: bool
