@@ -13,13 +13,13 @@ import torch
 from test_tables import all_previous, state_after
 
 from hashtag_core import __version__, cli
-from hashtag_core.beyond.plus import PlusRanker
 from hashtag_core.commands.output import as_lines, write_csv
 from hashtag_core.commands.tables import DIFFERENT, FIGURES, TABLES
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.plots import pictures as picture_plots
+from hashtag_core.plus_prediction import PlusPredictor
 from hashtag_core.study import figures
 from hashtag_core.study import tables as e
 from hashtag_core.study.study import Study
@@ -593,7 +593,7 @@ def test_predictions_show_held_out_users_and_one_picture_of_several(first_fold):
 def test_predictions_are_those_of_ours_plus(first_fold):
     photos, fold = first_fold.photos, first_fold.fold(0, "open")
     plus = first_fold.plus(0, "open", "ours+")
-    ranker = PlusRanker(plus, fold.hashtags, torch.device("cpu"))
+    predictor = PlusPredictor(plus, plus.model, fold.hashtags, photos.convnet, first_fold.words)
     for example in figures.predictions(first_fold, users=1, viewers=1).popitem()[1]:
         user = photos.users.index(example.user)
         rows = fold.test.rows[fold.test.users.index(user)]
@@ -601,9 +601,10 @@ def test_predictions_are_those_of_ours_plus(first_fold):
         assert any(row == r for _, r in all_previous(fold.test))
         batch = collate([fold.test[fold.test.users.index(user)]])
         assert int(batch.rows[example.history_length]) == row
-        best = ranker(batch, range(len(fold.hashtags)), 10)[example.history_length].tolist()
-        known = [name for name in example.predicted if name in fold.hashtags.ids]  # beside own ones
-        assert known and known == [fold.hashtags.names[i] for i in best[: len(known)]]
+        user, _ = predictor.user(photos.history(rows[: example.history_length]))
+        # it also remembers the hashtags outside the vocabulary
+        names = [name for name, _ in predictor.predict(photos.to_predict[row], user)]
+        assert example.predicted == names
 
 
 # ---- a simulated collection
