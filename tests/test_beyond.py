@@ -11,7 +11,7 @@ from helpers import D_I, WORDS, batch_of, collection, tiny_model, tiny_vectors
 from hashtag_core.beyond import plus_training
 from hashtag_core.beyond.evidence import Parts, each_user
 from hashtag_core.beyond.plus import NOTHING, PlusRanker
-from hashtag_core.beyond.plus_training import TRUST, _choose_trust, train_plus
+from hashtag_core.beyond.plus_training import TEMPERATURES_OF_F, TRUST, _choose_trust, train_plus
 from hashtag_core.beyond.scorer import ScorerConfig, split_loss
 from hashtag_core.data.splits import Split
 from hashtag_core.errors import InputError
@@ -407,6 +407,25 @@ def test_log_p_of_the_true_hashtags_is_the_part_of_s_and_that_of_f(world, kind):
         total -= log_p[n, tags].mean() / len(true)
         of_f -= sum(log_p[n, i] - left for i in tags if i in others) / len(tags) / len(true)
     assert float(total) == pytest.approx(float(of_s + of_f), abs=1e-4) and of_f > 0
+
+
+def test_the_temperature_of_f_is_that_of_the_most_probable_hashtags_without_evidence(world):
+    plus, valid = world.kinds["f and s"], world.fold.valid
+    model, psi, losses = plus.model, valid.hashtags.psi, np.zeros(len(TEMPERATURES_OF_F))
+    for item, (_, images, hashtags) in enumerate(each_user(valid)):
+        read, batch = plus.reader.read(images, hashtags), batch_of(valid.only([item]))
+        with torch.no_grad():
+            f = model.scores(model(batch, psi), psi).double().numpy()  # (T, V)
+        for t, own in enumerate(hashtags):
+            given = set(read.ids[read.offsets[t] : read.offsets[t + 1]].tolist())
+            rest = [i for i in range(f.shape[1]) if i not in given]
+            for n, temperature in enumerate(TEMPERATURES_OF_F):
+                total = np.log(sum(np.exp(f[t, i] / temperature) for i in rest))
+                for i in set(own.tolist()) - given:
+                    share = 1 / len(own) / len(hashtags)
+                    losses[n] += share * (total - f[t, i] / temperature)
+    assert losses.max() > losses.min() + 1e-3  # it matters
+    assert plus.f_temperature == TEMPERATURES_OF_F[losses.argmin()]
 
 
 # the guard

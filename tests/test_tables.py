@@ -594,6 +594,16 @@ def test_the_table_of_retrieval_has_two_kinds_of_pictures_and_three_readings(stu
     assert agnostic["A@10"].nunique() == agnostic["MR"].nunique() == 1  # whoever asks
 
 
+def test_ours_plus_is_left_out_where_a_second_convnet_made_the_features(photos, tmp_path):
+    two = replace(photos, query_features=np.ascontiguousarray(photos.features[:, :5]))
+    study = make(two, tmp_path, folds=1)
+    rules = ["pictures of the nearest hashtag", "own pictures with it"]
+    assert e.table_retrieval(study, rules)["model"].unique().tolist() == rules
+    assert "ours+" not in set(e.table_retrieval(study)["model"])
+    with pytest.raises(InputError, match="no row 'ours"):
+        e.table_retrieval(study, ["ours+"])
+
+
 # ---- which rows
 
 

@@ -51,6 +51,7 @@ from hashtag_core.study.rows import (
     TABLE_ENCODERS,
     TABLE_RETRIEVAL,
     TABLE_WORDS,
+    UNGUARDED,
     Rows,
     main_row,
     rows_for,
@@ -167,13 +168,17 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
     """A.5, pictures for a hashtag: as everyone means it, as the asking user, as another user.
 
     Two rows are no model's: pictures like those of training users with the hashtag whose words are
-    the nearest, and pictures like the user's own ones with the hashtag.
+    the nearest, and pictures like the user's own ones with the hashtag. `ours+` is left out where a
+    second ConvNet made the features of the pictures to predict.
     """
     if not study.photos.has_pictures:
         raise InputError(f"{study.photos.folder}: no pictures to find for a hashtag.")
+    names = TABLE_RETRIEVAL["open"]
+    if study.photos.query_features is not None:  # s compares new pictures with past ones
+        names = tuple(name for name in names if name != "ours+")
     rows = measure(
         study,
-        rows_for(study.photos, TABLE_RETRIEVAL, models, oracle=False),
+        rows_for(study.photos, {"open": names}, models, oracle=False),
         lambda *job: study.kept(*job, "image-retrieval", _find_pictures),
     )
     by = ["relevant", "model", "reading"]
@@ -268,7 +273,7 @@ def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[d
         return evaluate_own_pictures(pool)
     if name == NEAREST_HASHTAG:
         return evaluate_nearest_hashtags(fold.train, pool)
-    if name in PLUS:
+    if name in PLUS or name == UNGUARDED:
         return evaluate_plus_retrieval(study.plus(number, setting, name), pool, study.device)
     model = study.model(number, setting, name)
     return evaluate_retrieval(model, fold.hashtags, pool, study.device)
