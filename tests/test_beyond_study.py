@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from helpers import WORDS, batch_of, collection, fold_of, tiny_model
@@ -9,13 +10,23 @@ from torch import nn
 
 from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation import ranking
+from hashtag_core.evaluation import ranking, rivals
 from hashtag_core.evaluation.baselines import frequency, repeat_recent
 from hashtag_core.evaluation.by_user import evaluate_by_user, mean_over_photos
 from hashtag_core.evaluation.metrics import evaluate
 from hashtag_core.evaluation.ranking import log_sum_exp, model_ranker, top_of_each
 from hashtag_core.study.beyond import DRAWS, DUPLICATE, EVERY, _compare, _draws, hard_cases
-from hashtag_core.study.rows import COPYING, TABLE_1, TABLE_BEYOND, choose
+from hashtag_core.study.rival_rows import rival, seconds
+from hashtag_core.study.rows import (
+    COPYING,
+    IN_SECONDS,
+    RIVALS,
+    TABLE_1,
+    TABLE_3,
+    TABLE_BEYOND,
+    choose,
+    rows_for,
+)
 from hashtag_core.study.tables import METRICS
 
 
@@ -318,3 +329,59 @@ def test_the_row_without_the_guard_can_be_asked_for_beside_ours_plus():
     assert choose(TABLE_BEYOND, names) == {"open": ("ours (hashtag)", "ours+", "ours+ unguarded")}
     with pytest.raises(InputError, match="no row 'ours\\+ unguarded'"):
         choose(TABLE_1, names[1:])
+
+
+def timed(photos, hours):
+    """The same collection, with these times; None for an unknown one."""
+    times = [None if h is None else h * 3_600_000_000 for h in hours]
+    column = pa.array(times, pa.timestamp("us")).cast(photos.table["time"].type)
+    place = photos.table.column_names.index("time")
+    return type(photos)(
+        photos.table.set_column(place, "time", column), photos.features, photos.meta
+    )
+
+
+def test_a_rule_in_seconds_is_a_row_where_all_times_are_known_and_in_order(world):
+    photos, _, _, _ = world
+    known, partly = (
+        timed(photos, range(len(photos))),
+        timed(photos, [None, *range(len(photos) - 1)]),
+    )
+    assert IN_SECONDS in rows_for(known, TABLE_BEYOND)["open"]
+    for other, in_time in ((partly, True), (known, False)):
+        assert IN_SECONDS not in rows_for(other, TABLE_BEYOND, in_time=in_time)["open"]
+        with pytest.raises(InputError, match="needs photos in the order of time"):
+            rows_for(other, TABLE_BEYOND, [IN_SECONDS], in_time=in_time)
+    np.testing.assert_array_equal(seconds(known), 3600.0 * np.arange(len(photos)))
+    assert np.isnan(seconds(partly)[0]) and seconds(partly)[1] == 0
+
+
+def test_rivals_can_be_asked_for_wherever_repeat_recent_is_a_row():
+    for rows in (TABLE_1, TABLE_3):
+        names = ["repeat recent", *RIVALS, IN_SECONDS]
+        for chosen in choose(rows, names).values():
+            assert [*chosen] == names
+    with pytest.raises(InputError, match="no row 'TIFU-KNN'"):
+        choose({"open": ("user agnostic",)}, ["TIFU-KNN"])
+
+
+def test_the_rule_in_seconds_goes_by_time_and_its_settings_are_the_validation_users(world):
+    photos, hashtags, test, _ = world
+    gaps = np.random.default_rng(4).integers(1, 10_000, len(photos))
+    timed_photos = timed(photos, np.cumsum(gaps).tolist())
+
+    class One:
+        train = valid = test
+
+    One.hashtags = hashtags
+    ranker, found = rival(IN_SECONDS, One, timed_photos), []
+    for setting in rivals.GRIDS["base_level"]:
+        rule = rivals.base_level(**setting, times=seconds(timed_photos))
+        metrics = evaluate(rule, batches(test, 16), test.hashtags, ("all",))["all"]
+        found.append((metrics["A@1"] + metrics["R@10"], -len(found), rule))
+    best = max(found, key=lambda each: each[:2])[2]
+    batch = batch_of(test)
+    mine = ranker(batch, range(len(hashtags)), 10)
+    torch.testing.assert_close(mine, best(batch, range(len(hashtags)), 10))
+    in_steps = rival("base-level learning", One, timed_photos)(batch, range(len(hashtags)), 10)
+    assert not torch.equal(mine, in_steps)

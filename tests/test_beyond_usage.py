@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hashtag_core.beyond import evidence
+from hashtag_core.beyond import looks as looks_module
 from hashtag_core.beyond import memory as memory_module
 from hashtag_core.beyond.evidence import MOST_USED, Candidates, Parts, PictureSpace, Reader
 from hashtag_core.beyond.memory import Memory
@@ -254,7 +255,7 @@ class Photos:
         return v / max(np.linalg.norm(v), 1e-30)
 
     def votes(self, z, bag, without, neighbours):
-        """{(kind, temperature): dense shares, None where two are equally far}; best likenesses."""
+        """{name of the vote: dense shares, None where two are equally far}; best likenesses."""
         allowed = [p for p in range(len(self.tags)) if self.owners[p] != without]
         near = {p: float(self.z[p].astype(float) @ z.astype(float)) for p in allowed}
         like = {p: float(self.vector(self.tags[p]) @ bag) for p in allowed}
@@ -264,7 +265,11 @@ class Photos:
             "both": {p: near[p] + like[p] for p in allowed},
         }
         found = {}
-        for kind, temperature in self.memory.votes:
+        for name in self.memory.votes:
+            if name == "looks":
+                found[name] = self.shown(z, allowed)
+                continue
+            kind, temperature = name.split()[0], float(name.split()[1])
             order = sorted(asked[kind], key=lambda p, by=asked[kind]: -by[p])
             top, after = order[:neighbours], order[neighbours : neighbours + 1]
             shares = np.zeros(V)
@@ -272,9 +277,34 @@ class Photos:
             for p, weight in zip(top, weights, strict=True):
                 shares[self.tags[p]] += weight
             near_tie = after and asked[kind][top[-1]] - asked[kind][after[0]] < 1e-5
-            found[kind, temperature] = None if near_tie else shares
+            found[name] = None if near_tie else shares
         best = [max(by.values(), default=0.0) for by in (near, like)]
         return found, best
+
+    def shown(self, z, allowed):
+        """p(y | z) by the mean pictures of the hashtags that two users have, (V,), by loops."""
+        pictures = {i: [] for i in range(V)}
+        for p in allowed:
+            for i in self.tags[p]:
+                if self.z[p].any():
+                    pictures[i].append((self.owners[p], self.z[p].astype(float)))
+        known = [i for i in pictures if len({owner for owner, _ in pictures[i]}) > 1]
+        if not known or not z.any():
+            return np.zeros(V)
+        around, free = 0.0, 0
+        for i in known:
+            mean = np.mean([x for _, x in pictures[i]], axis=0)
+            around += sum(((x - mean) ** 2).sum() for _, x in pictures[i])
+            free += (len(pictures[i]) - 1) * len(z)
+        logits = []
+        for i in known:
+            n, total = len(pictures[i]), np.sum([x for _, x in pictures[i]], axis=0)
+            # |z|² is the same for all
+            distance = ((total / (n + 4)) ** 2).sum() - 2 * z.astype(float) @ total / (n + 4)
+            logits.append(math.log(n) - distance / (2 * around / free))
+        shares = np.zeros(V)
+        shares[known] = softmax(logits)
+        return shares
 
 
 def dense(vote):
@@ -306,8 +336,8 @@ def test_votes_are_those_of_dense_vectors(d_z, without, neighbours, monkeypatch)
     bags = [photos.memory.bag(own) for own in recent]
     votes, best = photos.memory.ask(z, bags, without)
     assert len(votes) == len(best) == len(recent)
-    kinds = ["pictures", "pictures", "hashtags", "both"] if d_z else ["hashtags"]
-    assert [kind for kind, _ in photos.memory.votes] == kinds
+    kinds = ["pictures 0.07", "pictures 0.15", "hashtags 0.1", "both 0.12", "looks"]
+    assert photos.memory.votes == (kinds if d_z else kinds[2:3])
     compared = 0
     for t, own in enumerate(recent):
         bag = photos.bag(own)
@@ -333,22 +363,41 @@ def test_a_users_own_photos_never_vote():
     plain, _ = others.memory.ask(z, bags)
     everyone, _ = photos.memory.ask(z, bags)
     for mine, same, all_of_them in zip(alone, plain, everyone, strict=True):
-        assert any(V - 2 in vote.ids for vote in all_of_them)
-        for vote, expected, (kind, _) in zip(mine, same, photos.memory.votes, strict=True):
+        assert any(V - 2 in vote.ids for vote in all_of_them[:-1])
+        assert V - 2 not in all_of_them[-1].ids  # one user alone has it
+        for vote, expected, name in zip(mine, same, photos.memory.votes, strict=True):
             assert V - 2 not in vote.ids
             np.testing.assert_array_equal(vote.ids, expected.ids)
-            if kind == "pictures":  # rarity is everyone's, so cosines of hashtags may differ
-                np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-5)
+            if name.startswith(
+                ("pictures", "looks")
+            ):  # rarity is everyone's, so cosines of hashtags may differ
+                np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-4)
 
 
 def test_a_memory_of_nobody_else_says_nothing():
     photos = Photos(photos=8)
     alone = Memory(photos.z, np.arange(8), np.arange(9), np.full(8, 4), V)
     votes, best = alone.ask(photos.z[:2], [{}, {1: 1.0}], without=4)
-    assert [[len(vote.ids) for vote in own] for own in votes] == [[0] * 4] * 2
+    assert [[len(vote.ids) for vote in own] for own in votes] == [[0] * 5] * 2
     assert not best.any()
     _, highest = alone.ask(photos.z[:1], [{1: 1.0}])
     assert highest[0] == pytest.approx([1, 1], abs=1e-5)
+
+
+@pytest.mark.parametrize("without", [None, 5])
+def test_what_a_picture_shows_is_the_same_in_parts_and_of_the_most_probable_hashtags(
+    without, monkeypatch
+):
+    photos = Photos(photos=60)
+    z = np.random.default_rng(7).normal(size=(9, D_Z)).astype(np.float32)
+    whole = photos.memory.looks.shown(z, without)
+    monkeypatch.setattr(looks_module, "SCORES", 3 * V)
+    monkeypatch.setattr(looks_module, "MOST", 4)
+    parts = Photos(photos=60).memory.looks.shown(z, without)
+    for (ids, shares), (few, theirs) in zip(whole, parts, strict=True):
+        assert shares.sum() == pytest.approx(1) and len(few) == 4 and (np.diff(few) > 0).all()
+        assert sorted(few) == sorted(ids[np.argsort(-shares)[:4]])
+        np.testing.assert_allclose(theirs, shares[np.isin(ids, few)], rtol=1e-4)
 
 
 # pictures as short vectors; candidates
@@ -422,9 +471,9 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
             assert given["photos of others"] == pytest.approx(math.log(1 + len(having)))
             owners = {photos.owners[p] for p in having}
             assert given["others"] == pytest.approx(math.log(1 + len(owners)))
-            for (kind, temperature), vote in zip(photos.memory.votes, votes, strict=False):
+            for name, vote in zip(photos.memory.votes, votes, strict=False):
                 share = math.log(dense(vote)[i] + 1e-3 if i < V else 1e-3)
-                assert given[f"{kind} {temperature}"] == pytest.approx(share, abs=1e-4)
+                assert given[name] == pytest.approx(share, abs=1e-4)
             assert {name: given[name] for name in of_moment} == of_moment
             p = found.ids[own].tolist().index(i) + own.start
             assert found.known[p] == bool(having)
@@ -486,11 +535,10 @@ def test_without_a_picture_the_memory_is_asked_by_hashtags_alone():
     photos = Photos(photos=40)
     bag = photos.memory.bag(photos.tags[:3])
     votes, best = photos.memory.ask(np.zeros((1, photos.z.shape[1]), np.float32), [bag])
-    by = dict(zip([kind for kind, _ in photos.memory.votes], votes[0], strict=False))
-    of = dict(zip(photos.memory.votes, votes[0], strict=True))
-    assert len(of["pictures", 0.07].ids) == len(of["pictures", 0.15].ids) == 0
-    assert len(by["hashtags"].ids) > 0 and best[0, 0] == 0
-    assert of["both", 0.12].ids.tolist() == of["hashtags", 0.1].ids.tolist()
+    of = dict(zip(photos.memory.votes, (vote.ids.tolist() for vote in votes[0]), strict=True))
+    assert of["pictures 0.07"] == of["pictures 0.15"] == of["looks"] == []
+    assert of["hashtags 0.1"] and best[0, 0] == 0
+    assert of["both 0.12"] == of["hashtags 0.1"]
 
 
 @pytest.mark.parametrize("without", [None, 5])

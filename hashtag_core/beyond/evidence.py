@@ -135,7 +135,7 @@ class Reader:
     def columns(self) -> list[str]:
         """The names of the F inputs of a candidate."""
         used = (USED if self.parts.usage else ()) + (PICTURED if self.d_z else ())
-        voted = [f"{kind} {t}" for kind, t in self.memory.votes] if self.parts.memory else []
+        voted = self.memory.votes if self.parts.memory else []
         return [*used, "is used", "photos of others", "others", *voted, *self.moments]
 
     @property

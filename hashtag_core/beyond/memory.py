@@ -3,6 +3,7 @@
 It keeps the training users' photos: of each a short picture vector and its hashtags. A photo to
 predict asks in three ways: whose picture is like this one, whose hashtags are like those that the
 user has used lately, and both at once. The most like photos give their hashtags, each with a share.
+A fourth vote is of the hashtags themselves: whose mean picture is like this one (`looks.py`).
 All photos are compared with, exactly, up to a million; above that FAISS finds like pictures, where
 installed. A training user does not see photos of their own in it, as a test user does not; only how
 rare a hashtag is on the memory's photos, all say together.
@@ -18,6 +19,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from hashtag_core.beyond.looks import Looks
 
 NEIGHBOURS = 100
 TEMPERATURES = {"pictures": (0.07, 0.15), "hashtags": (0.1,), "both": (0.12,)}
@@ -63,6 +66,7 @@ class Memory:
         self.rarity = self.rarity_of(self.users, self.everyone)
         squares = np.bincount(photo_of, self.rarity[hashtag_ids] ** 2, minlength=len(owners))
         weights = self.rarity[hashtag_ids] / np.sqrt(squares)[photo_of]  # (M,)
+        self.looks = Looks(pictures, hashtag_ids, photo_of, owners)
         by_hashtag = np.argsort(hashtag_ids, kind="stable")
         self._photos, self._weights = photo_of[by_hashtag], weights[by_hashtag].astype(np.float32)
         self._starts = np.concatenate([[0], np.cumsum(self.count)])  # (V + 1,)
@@ -122,8 +126,10 @@ class Memory:
             hashtags.
         """
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
+        shown = self.looks.shown(pictures, without) if self.pictures.shape[1] else []
         for t, (allowed, near, like) in enumerate(self._likenesses(pictures, bags, without)):
             votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
+            votes[t] += [Vote(*shown[t])] if shown else []
             if len(allowed):
                 best[t] = near.max(), like.max()
         return votes, best
@@ -192,9 +198,10 @@ class Memory:
         return tuple(TEMPERATURES) if self.pictures.shape[1] else ("hashtags",)
 
     @property
-    def votes(self) -> list[tuple[str, float]]:
-        """What is asked for, and the temperature of each vote."""
-        return [(kind, t) for kind in self.kinds for t in TEMPERATURES[kind]]
+    def votes(self) -> list[str]:
+        """The names of the votes: what is asked for, and the temperature; and the looks."""
+        by_likeness = [f"{kind} {t}" for kind in self.kinds for t in TEMPERATURES[kind]]
+        return [*by_likeness, "looks"] if self.pictures.shape[1] else by_likeness
 
     def _shares(
         self, photos: np.ndarray, likeness: np.ndarray, temperatures: tuple[float, ...]

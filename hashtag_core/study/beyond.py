@@ -57,7 +57,7 @@ def table_beyond(study: Study, models: Iterable[str] | None = None) -> pd.DataFr
     """
     import pandas as pd
 
-    chosen = rows_for(study.photos, TABLE_BEYOND, models, oracle=study.order == "time")
+    chosen = rows_for(study.photos, TABLE_BEYOND, models, in_time=study.order == "time")
     names = tuple(dict.fromkeys((*COPYING, *chosen["open"])))
     by_user = measure(study, {"open": names}, lambda *job: study.kept(*job, "by-user", _of_users))
     others = by_user[~by_user["user"].isin(chosen_on(study.photos)) & (by_user["case"] == EVERY)]

@@ -77,10 +77,20 @@ RIVALS = {  # name -> the rule, of `evaluation.rivals`
     "tuned decay": "decayed", "base-level learning": "base_level", "TIFU-KNN": "tifu_knn",
     "UP-CF@r": "up_cf", "personal and global": "personal_and_global",
 }  # fmt: skip
+IN_SECONDS = "base-level learning (seconds)"  # where every photo has a time
 COPYING = "repeat recent", "tuned decay", "base-level learning"  # the line to beat
 UNGUARDED = "ours+ unguarded"  # trusted in any case
 TABLE_BEYOND = {
-    "open": ("frequency", "user agnostic", "hashtag sum", *OURS, "repeat recent", *RIVALS, *PLUS)
+    "open": (
+        "frequency",
+        "user agnostic",
+        "hashtag sum",
+        *OURS,
+        "repeat recent",
+        *RIVALS,
+        IN_SECONDS,
+        *PLUS,
+    )
 }
 OWN_PICTURES = "own pictures with it"  # no model, as the next
 NEAREST_HASHTAG = "pictures of the nearest hashtag"
@@ -91,22 +101,30 @@ SAME_AS = {"only hashtags": "ours (hashtag)"} | dict.fromkeys(  # models of Tabl
 
 
 def rows_for(
-    photos: PhotoCollection, rows: Rows, models: Iterable[str] | None = None, oracle: bool = True
+    photos: PhotoCollection, rows: Rows, models: Iterable[str] | None = None, in_time: bool = True
 ) -> Rows:
     """A table's rows as they can be measured on a collection.
 
     Args:
-        photos: without pictures, rows that need them are left out; on a simulated collection the
-            oracle comes last.
+        photos: without pictures, rows that need them are left out, and without times the one that
+            needs these; on a simulated collection the oracle comes last.
         rows: the table's.
         models: as in `choose`.
-        oracle: whether the table has it.
+        in_time: whether the photos are in the order of time, which the oracle and the row in
+            seconds go by.
 
     Raises:
         InputError: where there is no row of such a name, or none is left without pictures.
     """
     models = None if models is None else list(models)
     chosen = choose(rows, models)
+    if not in_time or photos.table["time"].null_count:
+        if IN_SECONDS in (models or ()):
+            raise InputError(f"{IN_SECONDS!r} needs photos in the order of time, and all times.")
+        chosen = {
+            setting: tuple(name for name in names if name != IN_SECONDS)
+            for setting, names in chosen.items()
+        }
     if not photos.has_pictures:
         chosen = {
             setting: tuple(name for name in names if not needs_pictures(name, setting))
@@ -118,13 +136,14 @@ def rows_for(
         if missing or not left:
             what = ", ".join(map(repr, missing)) or "every row of this table"
             raise InputError(f"{photos.folder}: no pictures, and {what} needs them.")
-    return with_oracle(photos, chosen) if oracle else chosen
+    return with_oracle(photos, chosen) if in_time else chosen
 
 
 def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
     """A table's rows, or those of them that are named.
 
-    Trained models of other tables are added, and where there is `ours+` also it without its guard.
+    Trained models of other tables are added, and the rivals where there is `repeat recent`, and
+    where there is `ours+` also it without its guard.
 
     Raises:
         InputError: where there is no row of such a name.
@@ -133,7 +152,11 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
         return rows
     models = list(dict.fromkeys(models))
     of_table = {name for names in rows.values() for name in names}
-    known = of_table | set(MODELS) | ({UNGUARDED} if "ours+" in of_table else set())
+    known = of_table | set(MODELS)
+    if "repeat recent" in of_table:
+        known |= {*RIVALS, IN_SECONDS}
+    if "ours+" in of_table:
+        known |= {UNGUARDED}
     for name in models:
         if name not in known:
             there = dict.fromkeys([*sorted(of_table), *MODELS])

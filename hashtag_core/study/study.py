@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -34,7 +34,6 @@ from hashtag_core.data.splits import shuffled, user_folds
 from hashtag_core.data.words import load_word_vectors, vectors_file
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError, printable
-from hashtag_core.evaluation import rivals
 from hashtag_core.evaluation.baselines import frequency, oracle, repeat_recent
 from hashtag_core.evaluation.metrics import Ranker, evaluate
 from hashtag_core.evaluation.ranking import model_ranker
@@ -42,7 +41,8 @@ from hashtag_core.files import locked, reading, write_whole
 from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
-from hashtag_core.study.rows import MODELS, PLUS, RIVALS, UNGUARDED, main_row
+from hashtag_core.study.rival_rows import rival
+from hashtag_core.study.rows import IN_SECONDS, MODELS, PLUS, RIVALS, UNGUARDED, main_row
 from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import Run, is_finished, load_run
 from hashtag_core.training.state import TrainConfig
@@ -245,8 +245,8 @@ class Study:
             return repeat_recent
         if name == "oracle":
             return oracle(self.photos, fold.hashtags)
-        if name in RIVALS:
-            return self._rival(fold, RIVALS[name])
+        if name in RIVALS or name == IN_SECONDS:
+            return rival(name, fold, self.photos)
         if name in PLUS or name == UNGUARDED:
             return self.plus(number, setting, name).ranker(fold.hashtags, self.device)
         return model_ranker(self.model(number, setting, name), fold.hashtags, self.device)
@@ -271,17 +271,6 @@ class Study:
         if name == "ours+" and self.processes.rank == 0:
             save_plus(folder, plus, self.provenance)
         return replace(plus, trust=1.0) if name == UNGUARDED else plus
-
-    def _rival(self, fold: Fold, rule: str) -> Ranker:
-        """A rule that copies, with the settings that are best on the validation users."""
-        given = {
-            "tifu_knn": (fold.train, fold.hashtags.num_seen),
-            "up_cf": (fold.train, fold.hashtags.num_seen),
-            "personal_and_global": (fold.hashtags.counts[: fold.hashtags.num_seen],),
-        }
-        make = partial(getattr(rivals, rule), *given.get(rule, ()))
-        best, _ = rivals.choose(make, rivals.GRIDS[rule], fold.valid)
-        return make(**best)
 
     def kept(
         self, number: int, setting: str, name: str, what: str, compute: Callable, *more

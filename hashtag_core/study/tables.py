@@ -156,7 +156,7 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
     what = f"user-retrieval-{history}"
     rows = measure(
         study,
-        rows_for(study.photos, TABLE_5, models, oracle=False),
+        rows_for(study.photos, TABLE_5, models, in_time=False),
         lambda *job: study.kept(*job, what, _find_users, history),
     )
     table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
@@ -178,7 +178,7 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
         names = tuple(name for name in names if name != "ours+")
     rows = measure(
         study,
-        rows_for(study.photos, {"open": names}, models, oracle=False),
+        rows_for(study.photos, {"open": names}, models, in_time=False),
         lambda *job: study.kept(*job, "image-retrieval", _find_pictures),
     )
     by = ["relevant", "model", "reading"]
@@ -228,7 +228,7 @@ def figure_history(
         return [row for rows in kept for row in rows]
 
     names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
-    rows = measure(study, rows_for(study.photos, names, models, oracle=False), one)
+    rows = measure(study, rows_for(study.photos, names, models, in_time=False), one)
     return summarise(rows, ["model", "photos of history"])
 
 
@@ -314,8 +314,8 @@ def prediction_by_fold(
 
 
 def _rows(study: Study, rows: Rows, models: Iterable[str] | None) -> Rows:
-    """`rows_for`; the oracle knows the order of time alone."""
-    return rows_for(study.photos, rows, models, oracle=study.order == "time")
+    """`rows_for`, in the order of the study."""
+    return rows_for(study.photos, rows, models, in_time=study.order == "time")
 
 
 def _seen_rows(study: Study, rows: Rows, models: Iterable[str] | None) -> pd.DataFrame:
