@@ -129,7 +129,7 @@ class PlusPredictor(HashtagPredictor):
             if name not in self.hashtags.ids:
                 user.own_names.setdefault(name, len(self.hashtags) + len(user.own_names))
         numbers = [self.hashtags.ids.get(name, user.own_names.get(name, -1)) for name in names]
-        user.past.add(numbers, self.plus.reader.space(feature.cpu().numpy())[0])
+        user.past.add(numbers, *self.plus.reader.look(feature.cpu().numpy())[0])
 
     def predict(
         self,

@@ -29,8 +29,8 @@ def world():
 
 def past_of(plus, images, hashtags):
     past = plus.reader.new_user()
-    for z, own in zip(plus.reader.space(images), hashtags, strict=True):
-        past.add(own, z)
+    for picture, own in zip(plus.reader.look(images), hashtags, strict=True):
+        past.add(own, *picture)
     return past
 
 

@@ -14,7 +14,16 @@ from hashtag_core.beyond import looks as looks_module
 from hashtag_core.beyond import memory as memory_module
 from hashtag_core.beyond.evidence import MOST_USED, Candidates, Parts, PictureSpace, Reader
 from hashtag_core.beyond.memory import Memory
-from hashtag_core.beyond.usage import MOMENT, MOMENT_PICTURED, PICTURED, USED, UserPast
+from hashtag_core.beyond.usage import (
+    ALIKE,
+    MOMENT,
+    MOMENT_ALIKE,
+    MOMENT_PICTURED,
+    PICTURED,
+    USED,
+    UserPast,
+    Vote,
+)
 
 
 # a user's past
@@ -135,11 +144,46 @@ def random_past(seed, n, d_z, names=50):
     return past, kinds[-1]
 
 
-def grown(past, d_z):
-    own = UserPast(d_z)
-    for tags, picture in past:
-        own.add(np.array(tags), picture.astype(np.float32) if d_z else None)
+def grown(past, d_z, shown=None):
+    own = UserPast(d_z, looks=shown is not None)
+    for t, (tags, picture) in enumerate(past):
+        seen = picture.astype(np.float32) if d_z else None
+        own.add(np.array(tags), seen, shown and shown[t])
     return own
+
+
+@pytest.mark.parametrize("photos", [0, 1, 2, 15])
+def test_attention_by_what_pictures_show_is_that_of_loops(photos):
+    rng, (past, _) = np.random.default_rng(photos), random_past(photos, photos, 0, names=9)
+    shown = []
+    for t in range(photos + 1):
+        ids = np.sort(rng.choice(40, int(rng.integers(1, 30)), replace=False))
+        shares = rng.dirichlet(np.full(len(ids), 0.3))
+        shown.append(Vote(ids, shares) if t % 5 != 3 else Vote(ids[:0], shares[:0]))
+    own = grown(past, 0, shown[:photos])
+    described = own.describe(None, shown[photos])
+    assert described.used.shape == (len(own.ids), len(USED) + len(ALIKE))
+    alike, asked = [], dict(zip(*map(list, shown[photos]), strict=True))
+    for ids, shares in shown[:photos]:
+        kept = sorted(zip(-shares, ids, strict=True))[:12]
+        alike.append(sum(math.sqrt(-p * asked.get(i, 0)) for p, i in kept))
+    soft, sharp = softmax([x / 0.1 for x in alike]), softmax([x / 0.03 for x in alike])
+    recent = softmax([x / 0.1 - 0.8 * math.log(photos - t) for t, x in enumerate(alike)])
+    for tag, row in zip(own.ids, described.used[:, len(USED) :], strict=True):
+        uses = [t for t in range(photos) if tag in past[t][0]]
+        expected = {
+            "alike": sum(soft[t] for t in uses),
+            "alike, sharp": sum(sharp[t] for t in uses),
+            "alike, recent": sum(recent[t] for t in uses),
+            "most alike": max(alike[t] for t in uses),
+            "share of alike": sum(alike[t] ** 2 for t in uses) / (sum(x**2 for x in alike) + 0.1),
+            "mean alikeness": sum(alike[t] for t in uses) / len(uses),
+        }
+        assert [*expected] == [*ALIKE]
+        np.testing.assert_allclose(row, [*expected.values()], rtol=5e-3, atol=2e-3)
+    moment = [alike[-1] if alike else 0, max(alike, default=0), math.log(1 + sum(alike))]
+    assert len(MOMENT_ALIKE) == 3
+    np.testing.assert_allclose(described.moment[-3:], moment, rtol=2e-3, atol=1e-3)
 
 
 def check(past, z, **tolerance):
@@ -441,13 +485,14 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
     history = random_past(3, 12, D_Z, names=V + 4)[0]
     images = np.random.default_rng(4).normal(size=(12, D_Z)).astype(np.float32)
     images[5] = 0
-    z = reader.space(images)
+    z, shown = reader.space(images), [picture.shown for picture in reader.look(images)]
     found = reader.read(images, [np.array(tags) for tags, _ in history], without=None)
     assert found.inputs.shape[1] == len(reader.columns)
     assert found.moments.shape == (12, len(reader.moments))
     for t in range(12):
-        past = grown([(tags, z[i]) for i, (tags, _) in enumerate(history[:t])], reader.d_z)
-        described = past.describe(z[t])
+        photos_so_far = [(tags, z[i]) for i, (tags, _) in enumerate(history[:t])]
+        past = grown(photos_so_far, reader.d_z, shown if reader.looks else None)
+        described = past.describe(z[t], shown[t])
         bag = photos.memory.bag(past.recent(12))
         votes = photos.memory.ask(z[t : t + 1], [bag])[0][0] if parts.memory else []
         by_promise = np.argsort(-described.promise, kind="stable")[:most]
@@ -462,8 +507,8 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
             given = dict(zip(reader.columns, row, strict=True))
             used = i in past.ids and past.ids.index(i) in by_promise
             assert given["is used"] == used
-            named = [name for name in (*USED, *PICTURED) if name in given]
-            columns = [*USED, *(PICTURED if reader.d_z else ())]
+            named = [name for name in (*USED, *PICTURED, *ALIKE) if name in given]
+            columns = [*USED, *(PICTURED if reader.d_z else ()), *(ALIKE if reader.looks else ())]
             for name in named:
                 of = described.used[past.ids.index(i), columns.index(name)] if used else 0
                 assert given[name] == pytest.approx(of, abs=1e-6)
@@ -503,7 +548,7 @@ def test_reading_photo_by_photo_equals_reading_the_whole_history(parts):
     past, one_by_one = reader.new_user(), []
     for (tags, _), image in zip(history, images, strict=True):
         one_by_one.append(reader.before(past, image[None]))
-        past.add(tags, reader.space(image[None])[0])
+        past.add(tags, *reader.look(image[None])[0])
     joined = Candidates.joined(one_by_one)
     for name in ("ids", "offsets", "known", "decayed"):
         np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from hashtag_core.beyond.memory import PHOTOS, Memory, Vote
+from hashtag_core.beyond.memory import PHOTOS, Memory
 from hashtag_core.beyond.usage import (
+    ALIKE,
     MOMENT,
+    MOMENT_ALIKE,
     MOMENT_PICTURED,
     PICTURED,
     USED,
     Described,
     UserPast,
+    Vote,
 )
 from hashtag_core.data.histories import UserHistories
 
@@ -118,6 +122,13 @@ class Candidates:
         return cls(offsets=np.concatenate([[0], np.cumsum(sizes)]), **arrays)
 
 
+class Seen(NamedTuple):
+    """A picture: its vector (d_z,) of unit length, and what it shows."""
+
+    z: np.ndarray
+    shown: Vote
+
+
 class Reader:
     """Reads a user photo by photo, and says what there is evidence of before each.
 
@@ -130,11 +141,13 @@ class Reader:
     def __init__(self, parts: Parts, space: PictureSpace, memory: Memory) -> None:
         self.parts, self.space, self.memory = parts, space, memory
         self.d_z = space.axes.shape[1] if parts.pictures else 0
+        self.looks = parts.memory and self.d_z > 0
 
     @property
     def columns(self) -> list[str]:
         """The names of the F inputs of a candidate."""
         used = (USED if self.parts.usage else ()) + (PICTURED if self.d_z else ())
+        used += ALIKE if self.looks else ()
         voted = self.memory.votes if self.parts.memory else []
         return [*used, "is used", "photos of others", "others", *voted, *self.moments]
 
@@ -142,11 +155,19 @@ class Reader:
     def moments(self) -> list[str]:
         """The names of the C inputs of the moment."""
         like = ["like picture", "like hashtags"] if self.parts.memory else []
-        return [*MOMENT, *(MOMENT_PICTURED if self.d_z else ()), *like]
+        pictured = (MOMENT_PICTURED if self.d_z else ()) + (MOMENT_ALIKE if self.looks else ())
+        return [*MOMENT, *pictured, *like]
 
     def new_user(self) -> UserPast:
         """A user without a history."""
-        return UserPast(self.d_z)
+        return UserPast(self.d_z, self.looks)
+
+    def look(self, images: np.ndarray, without: int | None = None) -> list[Seen]:
+        """What is seen in each of T pictures, (T, d_i), zeros where there is none."""
+        z = self.space(images)
+        nothing = [Vote(np.zeros(0, np.int64), np.zeros(0))] * len(z)
+        shown = self.memory.looks.shown(z, without) if self.parts.memory else nothing
+        return list(map(Seen, z, shown))
 
     def read(
         self, images: np.ndarray, hashtags: list[np.ndarray], without: int | None = None
@@ -158,23 +179,24 @@ class Reader:
             hashtags: T arrays of ids.
             without: the user, where it is one of the memory, whose photos shall count for nothing.
         """
-        z, past = self.space(images), self.new_user()
+        seen, past = self.look(images, without), self.new_user()
         counts = self._counts(without, hashtags)
         rarity = self.memory.rarity_of(counts[1], self.memory.everyone - (without is not None))
         described, ids, bags = [], [], []
-        for t, own in enumerate(hashtags):
-            described.append(past.describe(z[t]))
+        for picture, own in zip(seen, hashtags, strict=True):
+            described.append(past.describe(*picture))
             ids.append(np.array(past.ids, dtype=np.int64))
             bags.append(self.memory.bag(past.recent(PHOTOS), rarity))
-            past.add(own, z[t])
-        return self._candidates(described, ids, z, bags, counts, without)
+            past.add(own, *picture)
+        return self._candidates(described, ids, seen, bags, counts, without)
 
     def before(self, past: UserPast, images: np.ndarray) -> Candidates:
         """The candidates before one more photo of a user, for each of N pictures, (N, d_i)."""
-        z, bag = self.space(images), self.memory.bag(past.recent(PHOTOS))
+        seen, bag = self.look(images), self.memory.bag(past.recent(PHOTOS))
         ids, counts = np.array(past.ids, dtype=np.int64), (self.memory.count, self.memory.users)
-        described = [past.describe(each) for each in z]
-        return self._candidates(described, [ids] * len(z), z, [bag] * len(z), counts, None)
+        described = [past.describe(*picture) for picture in seen]
+        n = len(seen)
+        return self._candidates(described, [ids] * n, seen, [bag] * n, counts, None)
 
     def _counts(
         self, without: int | None, hashtags: list[np.ndarray]
@@ -190,7 +212,7 @@ class Reader:
         self,
         described: list[Described],
         ids: list[np.ndarray],
-        z: np.ndarray,
+        seen: list[Seen],
         bags: list[dict[int, float]],
         counts: tuple[np.ndarray, np.ndarray],
         without: int | None,
@@ -198,7 +220,8 @@ class Reader:
         votes: list[list[Vote]] = [[]] * len(ids)
         best = np.zeros((len(ids), 0), dtype=np.float32)
         if self.parts.memory:
-            votes, best = self.memory.ask(z, bags, without)
+            z, shown = np.stack([picture.z for picture in seen]), [p.shown for p in seen]
+            votes, best = self.memory.ask(z, bags, without, shown)
         rows = [
             self._of_photo(described[t], ids[t], votes[t], best[t], counts) for t in range(len(ids))
         ]

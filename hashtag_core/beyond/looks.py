@@ -22,6 +22,8 @@ from functools import cached_property
 
 import numpy as np
 
+from hashtag_core.beyond.usage import Vote
+
 SHRINK = 4.0  # pictures at 0 that every mean begins with
 SCORES = 2**24  # numbers at a time
 MOST = 60  # hashtags that a picture shows, the most probable ones
@@ -124,9 +126,7 @@ class Looks:
         count = np.bincount(rows, minlength=size).astype(np.float64)
         return Sums(vectors, squares, count, users)
 
-    def shown(
-        self, z: np.ndarray, without: int | None = None
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
+    def shown(self, z: np.ndarray, without: int | None = None) -> list[Vote]:
         """What each picture shows.
 
         Args:
@@ -134,8 +134,8 @@ class Looks:
             without: a user whose photos are left out; None for nobody.
 
         Returns:
-            For each picture the ids of the most probable hashtags, rising, and their p(y | z) among
-            all; both empty where there is no picture, or no hashtag that two users have.
+            For each picture the most probable hashtags and their p(y | z); none where there is no
+            picture, or no hashtag that two users have.
         """
         part = slice(0)  # of the photos' hashtags, those of the user
         if without is not None:
@@ -153,14 +153,14 @@ class Looks:
             found += [self._best(*each) for each in zip(log_p, asked, strict=True)]
         return found
 
-    def _best(self, log_p: np.ndarray, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, log_p: np.ndarray, picture: np.ndarray) -> Vote:
         """The most probable of the K hashtags, and their shares."""
         highest = log_p.max(initial=-np.inf)
         if not picture.any() or highest == -np.inf:
-            return self.ids[:0], np.zeros(0)
+            return Vote(self.ids[:0], np.zeros(0))
         shares = np.exp(log_p - highest, dtype=np.float64)
         top = np.arange(len(shares))
         if len(shares) > MOST:
             top = np.sort(np.argpartition(-shares, MOST)[:MOST])
         top = top[shares[top] > 0]
-        return self.ids[top], shares[top] / shares.sum()
+        return Vote(self.ids[top], shares[top] / shares.sum())

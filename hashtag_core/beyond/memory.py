@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from hashtag_core.beyond.looks import Looks
+from hashtag_core.beyond.usage import Vote
 
 NEIGHBOURS = 100
 TEMPERATURES = {"pictures": (0.07, 0.15), "hashtags": (0.1,), "both": (0.12,)}
@@ -28,13 +29,6 @@ RECENT, PHOTOS = 0.6, 12  # what each step back is worth in a user's recent hash
 SCORES = 2**24  # likenesses at a time
 MANY = 2**20  # photos, above which FAISS looks for like pictures
 CLOSER = 1000  # photos that are then looked at closer: by picture, and as many by hashtags
-
-
-class Vote(NamedTuple):
-    """Hashtags (H,), rising, and the share (H,) that each gets."""
-
-    ids: np.ndarray
-    shares: np.ndarray
 
 
 class Memory:
@@ -112,7 +106,11 @@ class Memory:
         return like
 
     def ask(
-        self, pictures: np.ndarray, bags: list[dict[int, float]], without: int | None = None
+        self,
+        pictures: np.ndarray,
+        bags: list[dict[int, float]],
+        without: int | None = None,
+        shown: list[Vote] | None = None,
     ) -> tuple[list[list[Vote]], np.ndarray]:
         """What like photos of others say of T photos of a user.
 
@@ -120,16 +118,18 @@ class Memory:
             pictures: (T, d_z) of the photos to predict.
             bags: T, of the hashtags before each.
             without: a user whose photos are left out; None for nobody.
+            shown: what the pictures show, where it is known already (`Looks.shown`).
 
         Returns:
             For each photo each of `votes`; and (T, 2), the highest likeness of a picture and of
             hashtags.
         """
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
-        shown = self.looks.shown(pictures, without) if self.pictures.shape[1] else []
+        if shown is None:
+            shown = self.looks.shown(pictures, without)
         for t, (allowed, near, like) in enumerate(self._likenesses(pictures, bags, without)):
             votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
-            votes[t] += [Vote(*shown[t])] if shown else []
+            votes[t] += [shown[t]] if self.pictures.shape[1] else []
             if len(allowed):
                 best[t] = near.max(), like.max()
         return votes, best

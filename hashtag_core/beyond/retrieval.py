@@ -71,8 +71,8 @@ def evaluate_plus_retrieval(plus: Plus, pool: Pool, device: torch.device) -> lis
     pasts, states = [], []
     for item, (_, pictures, hashtags) in enumerate(each_user(halves)):
         past = plus.reader.new_user()
-        for z, own in zip(plus.reader.space(pictures), hashtags, strict=True):
-            past.add(own, z)
+        for picture, own in zip(plus.reader.look(pictures), hashtags, strict=True):
+            past.add(own, *picture)
         pasts.append(past)
         states.append(user_of_half(plus.model, halves[item], psi))
 

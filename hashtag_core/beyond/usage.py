@@ -13,6 +13,7 @@ features of a used hashtag, C features of the moment.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,10 +34,22 @@ MOMENT = (
     "photos", "jaccard", "jaccard usually", "equal usually", "size", "size usually", "used",
     "equal run", "new usually",
 )  # fmt: skip
+ALIKE = (
+    "alike", "alike, sharp", "alike, recent", "most alike", "share of alike", "mean alikeness",
+)  # fmt: skip
 MOMENT_PICTURED = (
     "likeness of last", "best likeness", "last - best", "lag of best", "last - usual",
     "jaccard at such a step", "likeness of last but one",
 )  # fmt: skip
+MOMENT_ALIKE = "alikeness of last", "best alikeness", "all alikeness"
+SHOWN = 12  # hashtags kept of what a picture shows
+
+
+class Vote(NamedTuple):
+    """Hashtags (H,), rising, and the share (H,) that each gets."""
+
+    ids: np.ndarray
+    shares: np.ndarray
 
 
 def _grown(array: np.ndarray, size: int) -> np.ndarray:
@@ -53,8 +66,9 @@ class Described:
     """The hashtags that a user has used, as they look before the next photo.
 
     Attributes:
-        used: (L, F) float32, columns `USED` and, with pictures, `PICTURED`.
-        moment: (C,) float32, `MOMENT` and, with pictures, `MOMENT_PICTURED`.
+        used: (L, F) float32, columns `USED` and, with pictures, `PICTURED`, with looks `ALIKE`.
+        moment: (C,) float32, `MOMENT` and, with pictures, `MOMENT_PICTURED`, with looks
+            `MOMENT_ALIKE`.
         promise: (L,) a rough order, to keep the best of very many.
     """
 
@@ -69,9 +83,12 @@ class UserPast:
 
     Args:
         d_z: numbers of a picture vector; 0 where pictures are not looked at.
+        looks: whether it is also looked at what pictures show (`looks.py`). Two pictures, a and b,
+            are then alike by Σ_y √(p(y | a) p(y | b)), from 0 to 1 (Bhattacharyya's coefficient).
     """
 
     d_z: int
+    looks: bool = False
     photos: int = 0  # T
     ids: list[int] = field(default_factory=list)  # L hashtags, in the order of first use
     _number: dict[int, int] = field(default_factory=dict)
@@ -82,6 +99,8 @@ class UserPast:
         self._photo = np.zeros(0, dtype=np.int32)  # (E,), on which photo
         self._first_of = np.zeros(1, dtype=np.int64)  # (T + 1,), where each photo's begin
         self._pictures = np.zeros((self.d_z, 0), dtype=np.float16)  # (d_z, T), of unit length
+        self._shown = np.zeros((SHOWN, 0), dtype=np.int32)  # (SHOWN, T), hashtags by `looks`
+        self._roots = np.zeros((SHOWN, 0), dtype=np.float16)  # (SHOWN, T), √p of each
         self._of_photo = np.zeros((4, 0), dtype=np.float32)  # jaccard, new share, size, likeness
         self._of_tag = np.zeros((5 + len(DECAYS), 0))  # count, first, last, run, went on, decayed
         self._means = np.zeros(4)  # decayed sums: weight, jaccard, equal, new
@@ -95,8 +114,13 @@ class UserPast:
         """What the past takes, in bytes."""
         return sum(x.nbytes for x in vars(self).values() if isinstance(x, np.ndarray))
 
-    def add(self, hashtags: list[int] | np.ndarray, picture: np.ndarray | None = None) -> None:
-        """One more photo: its hashtags, each once, and its picture vector (d_z,) of unit length."""
+    def add(
+        self,
+        hashtags: list[int] | np.ndarray,
+        picture: np.ndarray | None = None,
+        shown: Vote | None = None,
+    ) -> None:
+        """One more photo: its hashtags, each once, its picture vector (d_z,), what it shows."""
         t, size = self.photos, self._size + len(hashtags)
         own = np.array([self._number_of(int(name)) for name in hashtags], dtype=np.int32)  # (K,)
         before = self._on_photo(1)
@@ -120,6 +144,12 @@ class UserPast:
             z = np.zeros(self.d_z, np.float32) if picture is None else picture
             likeness = float(self._pictures[:, t - 1].astype(np.float32) @ z) if t else 0.0
             self._pictures[:, t] = z
+        if self.looks:
+            self._shown, self._roots = _grown(self._shown, t + 1), _grown(self._roots, t + 1)
+            if shown is not None:
+                top = np.argsort(-shown.shares, kind="stable")[:SHOWN]
+                self._shown[: len(top), t] = shown.ids[top]
+                self._roots[: len(top), t] = np.sqrt(shown.shares[top])
         self._of_photo = _grown(self._of_photo, t + 1)
         self._of_photo[:, t] = jaccard, new.mean(), len(own), likeness
         if t:
@@ -152,8 +182,17 @@ class UserPast:
         t = self.photos - back
         return self._tags[self._first_of[t] : self._first_of[t + 1]] if t >= 0 else self._tags[:0]
 
-    def describe(self, picture: np.ndarray | None = None) -> Described:
-        """The used hashtags before a photo with this picture vector, (d_z,) of unit length."""
+    def alike(self, shown: Vote | None) -> np.ndarray:
+        """How alike the past pictures are to one that shows this: (T,), from 0 to 1."""
+        ids, roots = self._shown[:, : self.photos], self._roots[:, : self.photos]  # (SHOWN, T)
+        if shown is None or not len(shown.ids):
+            return np.zeros(self.photos)
+        place = np.searchsorted(shown.ids, ids).clip(max=len(shown.ids) - 1)
+        same = shown.ids[place] == ids
+        return (np.sqrt(shown.shares)[place] * same * roots).sum(axis=0)
+
+    def describe(self, picture: np.ndarray | None = None, shown: Vote | None = None) -> Described:
+        """The used hashtags before a photo with this picture vector, (d_z,), that shows this."""
         n, tags, photo = self.photos, self._tags[: self._size], self._photo[: self._size]
         L = len(self.ids)
         count, first, last, run, went_on = self._of_tag[:5, :L]
@@ -225,6 +264,15 @@ class UserPast:
                 float(likeness[-2]) if n > 1 else 0.0,
             ]  # fmt: skip
             promise = promise + attention[0] + attention[2]
+        if self.looks:
+            alike = self.alike(shown)  # (T,)
+            most = np.zeros(L)
+            np.maximum.at(most, tags, alike[photo])
+            logits = alike / 0.1, alike / 0.03, alike / 0.1 - 0.8 * np.log(n - np.arange(n))
+            share = votes(alike**2) / ((alike**2).sum() + 0.1)
+            columns += [*(votes(_softmax(each)) for each in logits), most, share]
+            columns.append(votes(alike) / count)
+            moment += [alike[-1] if n else 0.0, alike.max(initial=0), np.log1p(alike.sum())]
         used = np.stack(columns, axis=1).astype(np.float32)
         return Described(used, np.array(moment, dtype=np.float32), promise)
 
