@@ -26,7 +26,7 @@ from hashtag_core.beyond.usage import Vote
 
 SHRINK = 4.0  # pictures at 0 that every mean begins with
 SCORES = 2**24  # numbers at a time
-MOST = 60  # hashtags that a picture shows, the most probable ones
+MOST = 200  # hashtags that a picture shows, the most probable ones
 
 
 @dataclass

@@ -54,7 +54,7 @@ def train_plus(
         train: the training users' histories.
         valid: the validation users'.
         parts: of what s is made.
-        config: how large s is and how it is trained.
+        config: how large s is and how it is trained; by the number of photos where not given.
         seed: of its training.
         description: what the progress bar says.
 
@@ -85,7 +85,7 @@ def train_plus(
     candidates = Candidates.joined(read)
     hits, sizes = _truth(candidates, hashtags)
     weights = np.concatenate([np.full(len(u[2]), 1 / len(u[2])) for u in users])
-    settings = config or ScorerConfig()
+    settings = config or ScorerConfig.for_photos(len(sizes))
     scorer = train_scorer(candidates, hits, sizes, weights, settings, seed, f"{description}: s")
     plus = Plus(model, reader, scorer)
     looked_at = [collate([valid[item]]) for item in range(len(valid))]

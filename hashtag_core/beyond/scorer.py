@@ -23,12 +23,16 @@ from torch import Tensor, nn
 from hashtag_core.beyond.evidence import Candidates
 from hashtag_core.printing import progress_bar
 
+MANY = 10_000  # training photos, from which on s is larger
 CLIP = 6.0  # inputs are at most so many standard deviations from their mean
 
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """How large s is and how it is trained; chosen on half of open_art's users (data/README).
+    """How large s is and how it is trained.
+
+    Chosen on half of open_art's users (data/README); for many photos, on the validation users of a
+    simulated site.
 
     Attributes:
         width: numbers of both hidden layers.
@@ -48,6 +52,11 @@ class ScorerConfig:
     weight_decay: float = 1e-2
     photos: int = 192
     apart: float = 2.0
+
+    @classmethod
+    def for_photos(cls, number: int) -> ScorerConfig:
+        """The settings for so many training photos: where there are many, more is learned."""
+        return cls() if number < MANY else cls(width=160, dropout=0.15)
 
 
 class Dropout(nn.Module):

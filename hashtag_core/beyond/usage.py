@@ -42,7 +42,7 @@ MOMENT_PICTURED = (
     "jaccard at such a step", "likeness of last but one",
 )  # fmt: skip
 MOMENT_ALIKE = "alikeness of last", "best alikeness", "all alikeness"
-SHOWN = 12  # hashtags kept of what a picture shows
+SHOWN = 24  # hashtags kept of what a picture shows
 
 
 class Vote(NamedTuple):
