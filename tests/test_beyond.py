@@ -9,6 +9,7 @@ import torch
 from helpers import D_I, WORDS, batch_of, collection, tiny_model, tiny_vectors
 
 from hashtag_core.beyond import plus_training
+from hashtag_core.beyond import scorer as scorer_module
 from hashtag_core.beyond.evidence import Parts, each_user
 from hashtag_core.beyond.plus import NOTHING, PlusRanker
 from hashtag_core.beyond.plus_training import TEMPERATURES_OF_F, TRUST, _choose_trust, train_plus
@@ -568,3 +569,16 @@ def test_training_photos_without_any_candidate_leave_no_weight_that_is_not_a_num
     assert all(weights.isfinite().all() for weights in plus.scorer.state_dict().values())
     ranker = PlusRanker(replace(plus, trust=1.0), fold.hashtags, torch.device("cpu"))
     assert log_p_of_all(ranker, batch_of(fold.test)).isfinite().all()
+
+
+def test_s_is_larger_where_there_are_many_photos(monkeypatch):
+    assert ScorerConfig.for_photos(scorer_module.MANY - 1) == ScorerConfig()
+    large = ScorerConfig.for_photos(scorer_module.MANY)
+    assert large.width > ScorerConfig().width and large.dropout < ScorerConfig().dropout
+    asked = []
+    monkeypatch.setattr(
+        ScorerConfig, "for_photos", classmethod(lambda cls, n: asked.append(n) or QUICK)
+    )
+    fold = make_fold(collection(random_histories()), SPLIT, tiny_vectors())
+    plus = train_plus(None, fold.train, fold.valid)
+    assert asked == [sum(map(len, fold.train.rows))] and plus.scorer.config == QUICK

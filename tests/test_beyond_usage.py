@@ -20,6 +20,7 @@ from hashtag_core.beyond.usage import (
     MOMENT_ALIKE,
     MOMENT_PICTURED,
     PICTURED,
+    SHOWN,
     USED,
     UserPast,
     Vote,
@@ -157,7 +158,7 @@ def test_attention_by_what_pictures_show_is_that_of_loops(photos):
     rng, (past, _) = np.random.default_rng(photos), random_past(photos, photos, 0, names=9)
     shown = []
     for t in range(photos + 1):
-        ids = np.sort(rng.choice(40, int(rng.integers(1, 30)), replace=False))
+        ids = np.sort(rng.choice(60, int(rng.integers(1, 50)), replace=False))
         shares = rng.dirichlet(np.full(len(ids), 0.3))
         shown.append(Vote(ids, shares) if t % 5 != 3 else Vote(ids[:0], shares[:0]))
     own = grown(past, 0, shown[:photos])
@@ -165,7 +166,7 @@ def test_attention_by_what_pictures_show_is_that_of_loops(photos):
     assert described.used.shape == (len(own.ids), len(USED) + len(ALIKE))
     alike, asked = [], dict(zip(*map(list, shown[photos]), strict=True))
     for ids, shares in shown[:photos]:
-        kept = sorted(zip(-shares, ids, strict=True))[:12]
+        kept = sorted(zip(-shares, ids, strict=True))[:SHOWN]
         alike.append(sum(math.sqrt(-p * asked.get(i, 0)) for p, i in kept))
     soft, sharp = softmax([x / 0.1 for x in alike]), softmax([x / 0.03 for x in alike])
     recent = softmax([x / 0.1 - 0.8 * math.log(photos - t) for t, x in enumerate(alike)])

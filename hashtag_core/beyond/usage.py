@@ -56,7 +56,7 @@ def _grown(array: np.ndarray, size: int) -> np.ndarray:
     """The same array with room for `size` along its last axis; where short, for some more."""
     if array.shape[-1] >= size:
         return array
-    more = np.zeros((*array.shape[:-1], max(size + 15, size * 5 // 4)), dtype=array.dtype)
+    more = np.zeros((*array.shape[:-1], max(size + 15, size * 17 // 16)), dtype=array.dtype)
     more[..., : array.shape[-1]] = array
     return more
 
@@ -187,9 +187,9 @@ class UserPast:
         ids, roots = self._shown[:, : self.photos], self._roots[:, : self.photos]  # (SHOWN, T)
         if shown is None or not len(shown.ids):
             return np.zeros(self.photos)
-        place = np.searchsorted(shown.ids, ids).clip(max=len(shown.ids) - 1)
-        same = shown.ids[place] == ids
-        return (np.sqrt(shown.shares)[place] * same * roots).sum(axis=0)
+        asked = np.zeros(1 + max(int(shown.ids[-1]), int(ids.max(initial=0))))
+        asked[shown.ids] = np.sqrt(shown.shares)
+        return (asked[ids] * roots).sum(axis=0)
 
     def describe(self, picture: np.ndarray | None = None, shown: Vote | None = None) -> Described:
         """The used hashtags before a photo with this picture vector, (d_z,), that shows this."""
