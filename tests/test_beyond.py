@@ -9,8 +9,8 @@ import torch
 from helpers import D_I, WORDS, batch_of, collection, tiny_model, tiny_vectors
 
 from hashtag_core.beyond import plus_training
-from hashtag_core.beyond import scorer as scorer_module
 from hashtag_core.beyond.evidence import Parts, each_user
+from hashtag_core.beyond.looks import ENOUGH
 from hashtag_core.beyond.plus import NOTHING, PlusRanker
 from hashtag_core.beyond.plus_training import TEMPERATURES_OF_F, TRUST, _choose_trust, train_plus
 from hashtag_core.beyond.scorer import ScorerConfig, split_loss
@@ -572,8 +572,8 @@ def test_training_photos_without_any_candidate_leave_no_weight_that_is_not_a_num
 
 
 def test_s_is_larger_where_there_are_many_photos(monkeypatch):
-    assert ScorerConfig.for_photos(scorer_module.MANY - 1) == ScorerConfig()
-    large = ScorerConfig.for_photos(scorer_module.MANY)
+    assert ScorerConfig.for_photos(ENOUGH - 1) == ScorerConfig()
+    large = ScorerConfig.for_photos(ENOUGH)
     assert large.width > ScorerConfig().width and large.dropout < ScorerConfig().dropout
     asked = []
     monkeypatch.setattr(

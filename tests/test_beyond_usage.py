@@ -311,9 +311,6 @@ class Photos:
         }
         found = {}
         for name in self.memory.votes:
-            if name == "looks":
-                found[name] = self.shown(z, allowed)
-                continue
             kind, temperature = name.split()[0], float(name.split()[1])
             order = sorted(asked[kind], key=lambda p, by=asked[kind]: -by[p])
             top, after = order[:neighbours], order[neighbours : neighbours + 1]
@@ -381,7 +378,7 @@ def test_votes_are_those_of_dense_vectors(d_z, without, neighbours, monkeypatch)
     bags = [photos.memory.bag(own) for own in recent]
     votes, best = photos.memory.ask(z, bags, without)
     assert len(votes) == len(best) == len(recent)
-    kinds = ["pictures 0.07", "pictures 0.15", "hashtags 0.1", "both 0.12", "looks"]
+    kinds = ["pictures 0.07", "pictures 0.15", "hashtags 0.1", "both 0.12"]
     assert photos.memory.votes == (kinds if d_z else kinds[2:3])
     compared = 0
     for t, own in enumerate(recent):
@@ -408,30 +405,62 @@ def test_a_users_own_photos_never_vote():
     plain, _ = others.memory.ask(z, bags)
     everyone, _ = photos.memory.ask(z, bags)
     for mine, same, all_of_them in zip(alone, plain, everyone, strict=True):
-        assert any(V - 2 in vote.ids for vote in all_of_them[:-1])
-        assert V - 2 not in all_of_them[-1].ids  # one user alone has it
+        assert any(V - 2 in vote.ids for vote in all_of_them)
         for vote, expected, name in zip(mine, same, photos.memory.votes, strict=True):
             assert V - 2 not in vote.ids
             np.testing.assert_array_equal(vote.ids, expected.ids)
-            if name.startswith(
-                ("pictures", "looks")
-            ):  # rarity is everyone's, so cosines of hashtags may differ
-                np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-4)
+            if name.startswith("pictures"):  # rarity is everyone's, so cosines may differ
+                np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-5)
 
 
 def test_a_memory_of_nobody_else_says_nothing():
     photos = Photos(photos=8)
     alone = Memory(photos.z, np.arange(8), np.arange(9), np.full(8, 4), V)
     votes, best = alone.ask(photos.z[:2], [{}, {1: 1.0}], without=4)
-    assert [[len(vote.ids) for vote in own] for own in votes] == [[0] * 5] * 2
+    assert [[len(vote.ids) for vote in own] for own in votes] == [[0] * 4] * 2
     assert not best.any()
     _, highest = alone.ask(photos.z[:1], [{1: 1.0}])
     assert highest[0] == pytest.approx([1, 1], abs=1e-5)
 
 
+@pytest.fixture
+def looks_of_few(monkeypatch):
+    """A memory of few photos has looks, too."""
+    monkeypatch.setattr(memory_module, "ENOUGH", 0)
+
+
+def test_few_photos_have_no_looks():
+    assert Photos().memory.looks is None
+    assert reader_of(Photos(), Parts()).look(np.ones((1, D_Z), np.float32))[0].shown is None
+
+
+@pytest.mark.parametrize("without", [None, 5, 99])
+def test_what_a_picture_shows_is_that_of_loops(without, looks_of_few):
+    photos = Photos()
+    z = np.random.default_rng(7).normal(size=(9, D_Z)).astype(np.float32)
+    z[4] = 0  # no picture
+    allowed = [p for p in range(len(photos.tags)) if photos.owners[p] != without]
+    for picture, vote in zip(z, photos.memory.looks.shown(z, without), strict=True):
+        np.testing.assert_allclose(
+            dense(vote), photos.shown(picture, allowed), rtol=1e-3, atol=1e-6
+        )
+
+
+def test_a_users_own_photos_never_show_anything(looks_of_few):
+    photos, others = Photos(), Photos(without=5)
+    z = photos.z[photos.owners == 5][:3]
+    mine, same = photos.memory.looks.shown(z, 5), others.memory.looks.shown(z)
+    for vote, expected in zip(mine, same, strict=True):
+        assert V - 2 not in vote.ids  # that user alone has it
+        np.testing.assert_array_equal(vote.ids, expected.ids)
+        np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-4)
+    alone = Memory(photos.z[:8], np.arange(8), np.arange(9), np.full(8, 4), V)
+    assert [len(vote.ids) for vote in alone.looks.shown(z)] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("without", [None, 5])
 def test_what_a_picture_shows_is_the_same_in_parts_and_of_the_most_probable_hashtags(
-    without, monkeypatch
+    without, monkeypatch, looks_of_few
 ):
     photos = Photos(photos=60)
     z = np.random.default_rng(7).normal(size=(9, D_Z)).astype(np.float32)
@@ -474,10 +503,17 @@ def reader_of(photos, parts):
 
 @pytest.mark.parametrize("most", [2, 1000])
 @pytest.mark.parametrize(
-    "parts", [Parts(), Parts(usage=False), Parts(pictures=False), Parts(memory=False)]
+    "parts",
+    [
+        Parts(),
+        Parts(usage=False),
+        Parts(pictures=False),
+        Parts(memory=False),
+        Parts(looks=False),
+    ],
 )
 def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
-    parts, most, monkeypatch
+    parts, most, monkeypatch, looks_of_few
 ):
     monkeypatch.setattr(evidence, "MOST_USED", most)
     monkeypatch.setattr(evidence, "MOST_VOTED", most)
@@ -492,10 +528,11 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
     assert found.moments.shape == (12, len(reader.moments))
     for t in range(12):
         photos_so_far = [(tags, z[i]) for i, (tags, _) in enumerate(history[:t])]
-        past = grown(photos_so_far, reader.d_z, shown if reader.looks else None)
+        past = grown(photos_so_far, reader.d_z, shown if reader.looks and reader.d_z else None)
         described = past.describe(z[t], shown[t])
         bag = photos.memory.bag(past.recent(12))
         votes = photos.memory.ask(z[t : t + 1], [bag])[0][0] if parts.memory else []
+        votes += [shown[t]] if reader.looks else []
         by_promise = np.argsort(-described.promise, kind="stable")[:most]
         expected = {past.ids[i] for i in by_promise}
         for vote in votes:
@@ -509,7 +546,11 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
             used = i in past.ids and past.ids.index(i) in by_promise
             assert given["is used"] == used
             named = [name for name in (*USED, *PICTURED, *ALIKE) if name in given]
-            columns = [*USED, *(PICTURED if reader.d_z else ()), *(ALIKE if reader.looks else ())]
+            columns = [
+                *USED,
+                *(PICTURED if reader.d_z else ()),
+                *(ALIKE if "alike" in given else ()),
+            ]
             for name in named:
                 of = described.used[past.ids.index(i), columns.index(name)] if used else 0
                 assert given[name] == pytest.approx(of, abs=1e-6)
@@ -517,7 +558,8 @@ def test_candidates_are_used_and_voted_ones_and_each_input_is_what_it_is_called(
             assert given["photos of others"] == pytest.approx(math.log(1 + len(having)))
             owners = {photos.owners[p] for p in having}
             assert given["others"] == pytest.approx(math.log(1 + len(owners)))
-            for name, vote in zip(photos.memory.votes, votes, strict=False):
+            assert ("alike" in given) == (parts == Parts() or not parts.usage)
+            for name, vote in zip([*photos.memory.votes, "looks"], votes, strict=False):
                 share = math.log(dense(vote)[i] + 1e-3 if i < V else 1e-3)
                 assert given[name] == pytest.approx(share, abs=1e-4)
             assert {name: given[name] for name in of_moment} == of_moment
@@ -539,8 +581,10 @@ def test_of_very_many_used_hashtags_the_most_promising_remain():
     assert found.photo_of().tolist() == np.repeat(np.arange(12), np.diff(found.offsets)).tolist()
 
 
+@pytest.mark.parametrize("enough", [0, 1000])
 @pytest.mark.parametrize("parts", [Parts(), Parts(memory=False), Parts(pictures=False)])
-def test_reading_photo_by_photo_equals_reading_the_whole_history(parts):
+def test_reading_photo_by_photo_equals_reading_the_whole_history(parts, enough, monkeypatch):
+    monkeypatch.setattr(memory_module, "ENOUGH", enough)
     reader = reader_of(Photos(), parts)
     history = random_past(5, 40, D_Z, names=V + 4)[0]
     images = np.random.default_rng(6).normal(size=(40, D_Z)).astype(np.float32)
@@ -582,7 +626,7 @@ def test_without_a_picture_the_memory_is_asked_by_hashtags_alone():
     bag = photos.memory.bag(photos.tags[:3])
     votes, best = photos.memory.ask(np.zeros((1, photos.z.shape[1]), np.float32), [bag])
     of = dict(zip(photos.memory.votes, (vote.ids.tolist() for vote in votes[0]), strict=True))
-    assert of["pictures 0.07"] == of["pictures 0.15"] == of["looks"] == []
+    assert of["pictures 0.07"] == of["pictures 0.15"] == []
     assert of["hashtags 0.1"] and best[0, 0] == 0
     assert of["both 0.12"] == of["hashtags 0.1"]
 

@@ -42,11 +42,13 @@ class Parts:
         pictures: attention of the picture to predict over the user's past pictures.
         memory: like photos of other users. Off, no training photo is asked; how many others have
             each hashtag still counts.
+        looks: the mean pictures of hashtags, where the memory is large enough to have them.
     """
 
     usage: bool = True
     pictures: bool = True
     memory: bool = True
+    looks: bool = True
 
 
 @dataclass
@@ -123,10 +125,10 @@ class Candidates:
 
 
 class Seen(NamedTuple):
-    """A picture: its vector (d_z,) of unit length, and what it shows."""
+    """A picture: its vector (d_z,) of unit length, and what it shows, where looks are known."""
 
     z: np.ndarray
-    shown: Vote
+    shown: Vote | None
 
 
 class Reader:
@@ -141,32 +143,33 @@ class Reader:
     def __init__(self, parts: Parts, space: PictureSpace, memory: Memory) -> None:
         self.parts, self.space, self.memory = parts, space, memory
         self.d_z = space.axes.shape[1] if parts.pictures else 0
-        self.looks = parts.memory and self.d_z > 0
+        self.looks = memory.looks if parts.memory and parts.looks else None
 
     @property
     def columns(self) -> list[str]:
         """The names of the F inputs of a candidate."""
         used = (USED if self.parts.usage else ()) + (PICTURED if self.d_z else ())
-        used += ALIKE if self.looks else ()
+        used += ALIKE if self.looks and self.d_z else ()
         voted = self.memory.votes if self.parts.memory else []
+        voted += ["looks"] if self.looks else []
         return [*used, "is used", "photos of others", "others", *voted, *self.moments]
 
     @property
     def moments(self) -> list[str]:
         """The names of the C inputs of the moment."""
         like = ["like picture", "like hashtags"] if self.parts.memory else []
-        pictured = (MOMENT_PICTURED if self.d_z else ()) + (MOMENT_ALIKE if self.looks else ())
+        pictured: tuple[str, ...] = MOMENT_PICTURED if self.d_z else ()
+        pictured += MOMENT_ALIKE if self.looks and self.d_z else ()
         return [*MOMENT, *pictured, *like]
 
     def new_user(self) -> UserPast:
         """A user without a history."""
-        return UserPast(self.d_z, self.looks)
+        return UserPast(self.d_z, looks=self.looks is not None and self.d_z > 0)
 
     def look(self, images: np.ndarray, without: int | None = None) -> list[Seen]:
         """What is seen in each of T pictures, (T, d_i), zeros where there is none."""
         z = self.space(images)
-        nothing = [Vote(np.zeros(0, np.int64), np.zeros(0))] * len(z)
-        shown = self.memory.looks.shown(z, without) if self.parts.memory else nothing
+        shown = self.looks.shown(z, without) if self.looks else [None] * len(z)
         return list(map(Seen, z, shown))
 
     def read(
@@ -220,8 +223,10 @@ class Reader:
         votes: list[list[Vote]] = [[]] * len(ids)
         best = np.zeros((len(ids), 0), dtype=np.float32)
         if self.parts.memory:
-            z, shown = np.stack([picture.z for picture in seen]), [p.shown for p in seen]
-            votes, best = self.memory.ask(z, bags, without, shown)
+            z = np.stack([picture.z for picture in seen])
+            votes, best = self.memory.ask(z, bags, without)
+            for of_photo, picture in zip(votes, seen, strict=True):
+                of_photo += [picture.shown] if picture.shown else []
         rows = [
             self._of_photo(described[t], ids[t], votes[t], best[t], counts) for t in range(len(ids))
         ]

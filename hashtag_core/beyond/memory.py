@@ -3,10 +3,10 @@
 It keeps the training users' photos: of each a short picture vector and its hashtags. A photo to
 predict asks in three ways: whose picture is like this one, whose hashtags are like those that the
 user has used lately, and both at once. The most like photos give their hashtags, each with a share.
-A fourth vote is of the hashtags themselves: whose mean picture is like this one (`looks.py`).
-All photos are compared with, exactly, up to a million; above that FAISS finds like pictures, where
-installed. A training user does not see photos of their own in it, as a test user does not; only how
-rare a hashtag is on the memory's photos, all say together.
+A large memory also knows how hashtags look (`looks.py`). All photos are compared with, exactly, up
+to a million; above that FAISS finds like pictures, where installed. A training user does not see
+photos of their own in it, as a test user does not; only how rare a hashtag is on the memory's
+photos, all say together.
 
 Shapes: P photos in memory, M hashtags of all of them, T photos that ask, k neighbours, d_z picture
 vector, V hashtags.
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hashtag_core.beyond.looks import Looks
+from hashtag_core.beyond.looks import ENOUGH, Looks
 from hashtag_core.beyond.usage import Vote
 
 NEIGHBOURS = 100
@@ -60,7 +60,9 @@ class Memory:
         self.rarity = self.rarity_of(self.users, self.everyone)
         squares = np.bincount(photo_of, self.rarity[hashtag_ids] ** 2, minlength=len(owners))
         weights = self.rarity[hashtag_ids] / np.sqrt(squares)[photo_of]  # (M,)
-        self.looks = Looks(pictures, hashtag_ids, photo_of, owners)
+        self.looks = None
+        if pictures.shape[1] and len(owners) >= ENOUGH:
+            self.looks = Looks(pictures, hashtag_ids, photo_of, owners)
         by_hashtag = np.argsort(hashtag_ids, kind="stable")
         self._photos, self._weights = photo_of[by_hashtag], weights[by_hashtag].astype(np.float32)
         self._starts = np.concatenate([[0], np.cumsum(self.count)])  # (V + 1,)
@@ -106,11 +108,7 @@ class Memory:
         return like
 
     def ask(
-        self,
-        pictures: np.ndarray,
-        bags: list[dict[int, float]],
-        without: int | None = None,
-        shown: list[Vote] | None = None,
+        self, pictures: np.ndarray, bags: list[dict[int, float]], without: int | None = None
     ) -> tuple[list[list[Vote]], np.ndarray]:
         """What like photos of others say of T photos of a user.
 
@@ -118,18 +116,14 @@ class Memory:
             pictures: (T, d_z) of the photos to predict.
             bags: T, of the hashtags before each.
             without: a user whose photos are left out; None for nobody.
-            shown: what the pictures show, where it is known already (`Looks.shown`).
 
         Returns:
             For each photo each of `votes`; and (T, 2), the highest likeness of a picture and of
             hashtags.
         """
         votes, best = [], np.zeros((len(bags), 2), dtype=np.float32)
-        if shown is None:
-            shown = self.looks.shown(pictures, without)
         for t, (allowed, near, like) in enumerate(self._likenesses(pictures, bags, without)):
             votes.append(self._votes(near, like, allowed, bool(pictures[t].any())))
-            votes[t] += [shown[t]] if self.pictures.shape[1] else []
             if len(allowed):
                 best[t] = near.max(), like.max()
         return votes, best
@@ -199,9 +193,8 @@ class Memory:
 
     @property
     def votes(self) -> list[str]:
-        """The names of the votes: what is asked for, and the temperature; and the looks."""
-        by_likeness = [f"{kind} {t}" for kind in self.kinds for t in TEMPERATURES[kind]]
-        return [*by_likeness, "looks"] if self.pictures.shape[1] else by_likeness
+        """The names of the votes: what is asked for, and the temperature."""
+        return [f"{kind} {t}" for kind in self.kinds for t in TEMPERATURES[kind]]
 
     def _shares(
         self, photos: np.ndarray, likeness: np.ndarray, temperatures: tuple[float, ...]

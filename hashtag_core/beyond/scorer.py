@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from hashtag_core.beyond.evidence import Candidates
+from hashtag_core.beyond.looks import ENOUGH
 from hashtag_core.printing import progress_bar
 
-MANY = 10_000  # training photos, from which on s is larger
 CLIP = 6.0  # inputs are at most so many standard deviations from their mean
 
 
@@ -56,7 +56,7 @@ class ScorerConfig:
     @classmethod
     def for_photos(cls, number: int) -> ScorerConfig:
         """The settings for so many training photos: where there are many, more is learned."""
-        return cls() if number < MANY else cls(width=160, dropout=0.15)
+        return cls() if number < ENOUGH else cls(width=160, dropout=0.15)
 
 
 class Dropout(nn.Module):

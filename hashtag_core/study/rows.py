@@ -71,7 +71,7 @@ TABLE_ENCODERS = {"open": ("mean pooling", "max pooling", "TCN", "GRU")}
 TABLE_WORDS = {"open": ("ours (image+hashtag)", "ours (unit psi)")}
 PLUS = {  # name -> which part it goes without
     "ours+": (), "ours+ w/o usage": ("usage",), "ours+ w/o own pictures": ("pictures",),
-    "ours+ w/o memory": ("memory",), "ours+ w/o f": ("f",),
+    "ours+ w/o memory": ("memory",), "ours+ w/o f": ("f",), "ours+ w/o looks": ("looks",),
 }  # fmt: skip
 RIVALS = {  # name -> the rule, of `evaluation.rivals`
     "tuned decay": "decayed", "base-level learning": "base_level", "TIFU-KNN": "tifu_knn",
@@ -82,16 +82,10 @@ COPYING = "repeat recent", "tuned decay", "base-level learning"  # the line to b
 UNGUARDED = "ours+ unguarded"  # trusted in any case
 TABLE_BEYOND = {
     "open": (
-        "frequency",
-        "user agnostic",
-        "hashtag sum",
-        *OURS,
-        "repeat recent",
-        *RIVALS,
-        IN_SECONDS,
-        *PLUS,
+        "frequency", "user agnostic", "hashtag sum", *OURS, "repeat recent", *RIVALS, IN_SECONDS,
+        *(name for name, without in PLUS.items() if "looks" not in without),  # by name alone
     )
-}
+}  # fmt: skip
 OWN_PICTURES = "own pictures with it"  # no model, as the next
 NEAREST_HASHTAG = "pictures of the nearest hashtag"
 TABLE_RETRIEVAL = {"open": ("user agnostic", *OURS, "ours+", NEAREST_HASHTAG, OWN_PICTURES)}
@@ -143,7 +137,7 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
     """A table's rows, or those of them that are named.
 
     Trained models of other tables are added, and the rivals where there is `repeat recent`, and
-    where there is `ours+` also it without its guard.
+    where there is `ours+` also it without its guard or a part.
 
     Raises:
         InputError: where there is no row of such a name.
@@ -156,7 +150,7 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
     if "repeat recent" in of_table:
         known |= {*RIVALS, IN_SECONDS}
     if "ours+" in of_table:
-        known |= {UNGUARDED}
+        known |= {UNGUARDED, *PLUS}
     for name in models:
         if name not in known:
             there = dict.fromkeys([*sorted(of_table), *MODELS])
