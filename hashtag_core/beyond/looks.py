@@ -7,10 +7,10 @@ Bayes' rule
 
     p(y | z) ∝ n_y exp(-|z - μ_y|² / 2 σ²),    μ_y = S_y / (n_y + 4)
 
-(the 4 draws the mean of few pictures to that of all, 0; σ² is the variance of one number within a
-hashtag, of all hashtags together). Only hashtags that at least two users have count. A training
-user's own pictures are taken out of every number. Means of few people's pictures mislead more than
-they help: on open_art they made `ours+` too sure. So a memory needs `ENOUGH` photos to have looks.
+(the 4 draws the mean of few pictures towards 0, near the mean of all; σ² is the variance of one
+number within a hashtag, of all hashtags together). Only hashtags that at least two users have
+count. A training user's own pictures are taken out of every number. Means of few photos mislead
+more than they help: on open_art they made `ours+` too sure. So a memory needs `ENOUGH` of them.
 
 Shapes: P training photos, M hashtags of all of them, T pictures that ask, K hashtags that count,
 L of them a user's, d_z picture vector.
@@ -79,7 +79,7 @@ class Sums:
         return means, (means**2).sum(axis=1)
 
     def log_p(self, z: np.ndarray, variance: float) -> np.ndarray:
-        """The log of p(y | z) of pictures z (T, d_z), but for a number of each picture: (T, K)."""
+        """The log of p(y | z) of pictures z (T, d_z), up to a constant of each picture: (T, K)."""
         means, squares = self.means
         prior = np.log(np.maximum(self.count, 1)) - squares / (2 * variance)
         prior[~self.known] = -np.inf

@@ -84,7 +84,8 @@ class UserPast:
     Args:
         d_z: numbers of a picture vector; 0 where pictures are not looked at.
         looks: whether it is also looked at what pictures show (`looks.py`). Two pictures, a and b,
-            are then alike by Σ_y √(p(y | a) p(y | b)), from 0 to 1 (Bhattacharyya's coefficient).
+            are then alike by Σ_y √(p(y | a) p(y | b)), from 0 to 1 (Bhattacharyya's coefficient),
+            over the `SHOWN` most probable hashtags of the past one.
     """
 
     d_z: int

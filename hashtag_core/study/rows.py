@@ -153,7 +153,7 @@ def choose(rows: Rows, models: Iterable[str] | None) -> Rows:
         known |= {UNGUARDED, *PLUS}
     for name in models:
         if name not in known:
-            there = dict.fromkeys([*sorted(of_table), *MODELS])
+            there = dict.fromkeys([*sorted(of_table), *MODELS, *sorted(known)])
             raise InputError(f"no row {name!r}. There are: {', '.join(there)}.")
     more = tuple(name for name in models if name not in of_table)
     chosen = {
