@@ -27,6 +27,7 @@ from hashtag_core.study.rows import (
     choose,
     rows_for,
 )
+from hashtag_core.study.study import Study
 from hashtag_core.study.tables import METRICS
 
 
@@ -385,3 +386,13 @@ def test_the_rule_in_seconds_goes_by_time_and_its_settings_are_the_validation_us
     torch.testing.assert_close(mine, best(batch, range(len(hashtags)), 10))
     in_steps = rival("base-level learning", One, timed_photos)(batch, range(len(hashtags)), 10)
     assert not torch.equal(mine, in_steps)
+
+
+def test_what_is_kept_depends_on_the_times_too(world, tmp_path):
+    photos, _, _, _ = world
+    hours = list(range(len(photos)))
+    one, same, later = (
+        Study(timed(photos, each), tmp_path, device="cpu").provenance
+        for each in (hours, hours, [h * h for h in hours])
+    )
+    assert one == same and one["sha256"] == later["sha256"] and one != later

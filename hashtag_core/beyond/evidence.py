@@ -144,12 +144,13 @@ class Reader:
         self.parts, self.space, self.memory = parts, space, memory
         self.d_z = space.axes.shape[1] if parts.pictures else 0
         self.looks = memory.looks if parts.memory and parts.looks else None
+        self.alike = self.looks is not None and self.d_z > 0  # past pictures, by what they show
 
     @property
     def columns(self) -> list[str]:
         """The names of the F inputs of a candidate."""
         used = (USED if self.parts.usage else ()) + (PICTURED if self.d_z else ())
-        used += ALIKE if self.looks and self.d_z else ()
+        used += ALIKE if self.alike else ()
         voted = self.memory.votes if self.parts.memory else []
         voted += ["looks"] if self.looks else []
         return [*used, "is used", "photos of others", "others", *voted, *self.moments]
@@ -159,12 +160,12 @@ class Reader:
         """The names of the C inputs of the moment."""
         like = ["like picture", "like hashtags"] if self.parts.memory else []
         pictured: tuple[str, ...] = MOMENT_PICTURED if self.d_z else ()
-        pictured += MOMENT_ALIKE if self.looks and self.d_z else ()
+        pictured += MOMENT_ALIKE if self.alike else ()
         return [*MOMENT, *pictured, *like]
 
     def new_user(self) -> UserPast:
         """A user without a history."""
-        return UserPast(self.d_z, looks=self.looks is not None and self.d_z > 0)
+        return UserPast(self.d_z, self.alike)
 
     def look(self, images: np.ndarray, without: int | None = None) -> list[Seen]:
         """What is seen in each of T pictures, (T, d_i), zeros where there is none."""

@@ -83,7 +83,7 @@ UNGUARDED = "ours+ unguarded"  # trusted in any case
 TABLE_BEYOND = {
     "open": (
         "frequency", "user agnostic", "hashtag sum", *OURS, "repeat recent", *RIVALS, IN_SECONDS,
-        *(name for name, without in PLUS.items() if "looks" not in without),  # by name alone
+        *(name for name in PLUS if name != "ours+ w/o looks"),  # that one by name: few have looks
     )
 }  # fmt: skip
 OWN_PICTURES = "own pictures with it"  # no model, as the next

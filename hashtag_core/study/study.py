@@ -41,7 +41,7 @@ from hashtag_core.files import locked, reading, write_whole
 from hashtag_core.formats import read_json, to_json
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
 from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_transductive_fold
-from hashtag_core.study.rival_rows import rival
+from hashtag_core.study.rival_rows import rival, seconds
 from hashtag_core.study.rows import IN_SECONDS, MODELS, PLUS, RIVALS, UNGUARDED, main_row
 from hashtag_core.training.loop import fit
 from hashtag_core.training.runs import Run, is_finished, load_run
@@ -139,6 +139,7 @@ class Study:
         return {
             "source": self.photos.meta.get("source"),
             "sha256": self.photos.checksum(),
+            "times sha256": self._digest_of_times(),
             "convnet": self.photos.convnet,
             "query_convnet": self.photos.query_convnet,
             "words": self.words and os.fsencode(self.words).decode(errors="backslashreplace"),
@@ -151,6 +152,10 @@ class Study:
             "sizes": self.sizes,
             "hashtag_core": __version__,
         }
+
+    def _digest_of_times(self) -> str:
+        """The collection's checksum is of the photos in their order; one row goes by seconds."""
+        return hashlib.sha256(seconds(self.photos).tobytes()).hexdigest()
 
     def _digest_of_words(self) -> str:
         path = vectors_file(self.words)
