@@ -13,6 +13,7 @@ from hashtag_core.beyond import evidence
 from hashtag_core.beyond import looks as looks_module
 from hashtag_core.beyond import memory as memory_module
 from hashtag_core.beyond.evidence import MOST_USED, Candidates, Parts, PictureSpace, Reader
+from hashtag_core.beyond.looks import Looks
 from hashtag_core.beyond.memory import Memory
 from hashtag_core.beyond.usage import (
     ALIKE,
@@ -343,7 +344,7 @@ class Photos:
             n, total = len(pictures[i]), np.sum([x for _, x in pictures[i]], axis=0)
             # |z|² is the same for all
             distance = ((total / (n + 4)) ** 2).sum() - 2 * z.astype(float) @ total / (n + 4)
-            logits.append(math.log(n) - distance / (2 * around / free))
+            logits.append(math.log(n) - distance / (2 * max(around / free, 1e-4)))
         shares = np.zeros(V)
         shares[known] = softmax(logits)
         return shares
@@ -456,6 +457,22 @@ def test_a_users_own_photos_never_show_anything(looks_of_few):
         np.testing.assert_allclose(vote.shares, expected.shares, rtol=1e-4)
     alone = Memory(photos.z[:8], np.arange(8), np.arange(9), np.full(8, 4), V)
     assert [len(vote.ids) for vote in alone.looks.shown(z)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("noise", [0, 0.01, 1])
+def test_what_a_picture_shows_is_exact_where_one_user_has_nearly_all_photos(noise):
+    """Little is left of large sums; without noise all pictures of a hashtag are the same."""
+    photos, rng = Photos(photos=20_000), np.random.default_rng(3)
+    photos.owners = np.where(rng.random(20_000) < 0.998, 5, photos.owners)
+    photos.tags = [tags[:1] for tags in photos.tags]
+    z = rng.normal(size=(V, D_Z))[[tags[0] for tags in photos.tags]]
+    z += noise * rng.normal(size=z.shape)
+    photos.z = (z / np.linalg.norm(z, axis=1, keepdims=True)).astype(np.float32)
+    looks = Looks(photos.z, np.concatenate(photos.tags), np.arange(20_000), photos.owners)
+    allowed = [p for p in range(20_000) if photos.owners[p] != 5]
+    asked = (photos.z[:20] + photos.z[20:40]) / 2  # between two hashtags
+    for picture, vote in zip(asked, looks.shown(asked, 5), strict=True):
+        np.testing.assert_allclose(dense(vote), photos.shown(picture, allowed), atol=1e-4)
 
 
 @pytest.mark.parametrize("without", [None, 5])

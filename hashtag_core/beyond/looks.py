@@ -27,6 +27,7 @@ from hashtag_core.beyond.usage import Vote
 
 ENOUGH = 10_000  # training photos
 SHRINK = 4.0  # pictures at 0 that every mean begins with
+LEAST_VARIANCE = 1e-4  # where all pictures of a hashtag are the same
 SCORES = 2**24  # numbers at a time
 MOST = 200  # hashtags that a picture shows, the most probable ones
 
@@ -36,7 +37,7 @@ class Sums:
     """What is known of the pictures of K hashtags.
 
     Attributes:
-        vectors: (K, d_z) float32, the sum S of the pictures.
+        vectors: (K, d_z) float64, the sum S of the pictures.
         squares: (K,) float64, the sum of their squared lengths.
         count: (K,) float64, n.
         users: (K,) float64, how many users have such a picture.
@@ -69,7 +70,7 @@ class Sums:
     def spread(self) -> np.ndarray:
         """(2,): the squared distances to the means, all together, and their degrees of freedom."""
         count = np.maximum(self.count, 1)
-        around = self.squares - (self.vectors.astype(np.float64) ** 2).sum(axis=1) / count
+        around = self.squares - (self.vectors**2).sum(axis=1) / count
         return np.array([around[self.known].sum(), (count - 1)[self.known].sum()])
 
     @cached_property
@@ -119,7 +120,7 @@ class Looks:
     def _sums_of(self, part: slice, rows: np.ndarray, users: np.ndarray) -> Sums:
         """The sums of some of the photos' hashtags, each added to the row that is given for it."""
         photos, size = self._photos[part], len(users)
-        vectors = np.zeros((size, self._pictures.shape[1]), np.float32)
+        vectors = np.zeros((size, self._pictures.shape[1]))
         squares, some = np.zeros(size), max(1, SCORES // max(vectors.shape[1], 1))
         for start in range(0, len(photos), some):
             z, to = self._pictures[photos[start : start + some]], rows[start : start + some]
@@ -146,7 +147,7 @@ class Looks:
         own, before = self._sums_of(part, rows, np.ones(len(which))), self.sums.of(which)
         rest = before.less(own)
         around, free = self.sums.spread - before.spread + rest.spread
-        variance = max(around / max(free * z.shape[1], 1), 1e-6)
+        variance = max(around / max(free * z.shape[1], 1), LEAST_VARIANCE)
         found, some = [], max(1, SCORES // max(len(self.ids), 1))
         for start in range(0, len(z), some):
             asked = z[start : start + some]
