@@ -10,6 +10,7 @@ import signal
 import sys
 from typing import NoReturn
 
+from hashtag_core import __version__
 from hashtag_core.commands import (
     benchmark,
     course,
@@ -24,6 +25,9 @@ from hashtag_core.commands.paths import Written, check_paths
 from hashtag_core.errors import InputError, printable
 from hashtag_core.printing import say
 from hashtag_core.stopping import NOBODY_READS, Stop, end_at_once, flush_output
+
+STOPPED, AGAIN = "stopped.", " Start the same command again: it goes on from here."
+GO_ON = "quickstart", "prepare", "table", "figure", "results", "train"  # so do these when stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _answer(arguments: list[str], stop: Stop) -> int:
     """Run one command, and tell in one line what went wrong; returns the exit code."""
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser().parse_args(arguments or ["--help"])
         options.line = shlex.join(arguments)
         for stream in (sys.stdout, sys.stderr):  # hashtags hold what some consoles cannot show
             if hasattr(stream, "reconfigure"):
@@ -65,16 +69,19 @@ def _answer(arguments: list[str], stop: Stop) -> int:
             sys.stdout.flush()  # a full disk is told now
         return code
     except (Exception, KeyboardInterrupt) as error:
-        code, message = _explain(error, stop)
+        code, message = _explain(error, stop, goes_on={*arguments[:1]} <= {*GO_ON})
     if message:
         say(*f"hashtag-core: {message}".split("\n"), file=sys.stderr)
     return code
 
 
-def _explain(error: BaseException, stop: Stop) -> tuple[int, str]:
-    """The exit code and the message of what ended a command; a fault of ours is raised again."""
+def _explain(error: BaseException, stop: Stop, goes_on: bool) -> tuple[int, str]:
+    """The exit code and the message of what ended a command; a fault of ours is raised again.
+
+    `goes_on` says whether the command, started again, goes on from where it was.
+    """
     if stop.signal or isinstance(error, KeyboardInterrupt):  # which many libraries turn into theirs
-        return 128 + (stop.signal or signal.SIGINT), "stopped."
+        return 128 + (stop.signal or signal.SIGINT), STOPPED + (AGAIN if goes_on else "")
     if isinstance(error, InputError):
         return 2, str(error)  # of several lines where `tutorial` shows a cell
     if isinstance(error, BrokenPipeError):
@@ -89,8 +96,11 @@ class Parser(argparse.ArgumentParser):
     """argparse's; the arguments that it complains of are printable."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with code 2."""
-        super().error(printable(message))
+        """Print the message after the usage, or where something is missing after the whole help."""
+        if "arguments are required" not in message:
+            super().error(printable(message))
+        self.print_help(sys.stderr)
+        self.exit(2, f"\n{self.prog}: error: {printable(message)}\n")
 
 
 def _parser() -> Parser:
@@ -98,7 +108,8 @@ def _parser() -> Parser:
         prog="hashtag-core",
         description="User-conditional, open-vocabulary image hashtag prediction.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--device", help="cpu, cuda or mps; the best there is where not given")
     common.add_argument(

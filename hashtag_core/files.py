@@ -22,7 +22,11 @@ def reading(path: Path) -> Iterator[Path]:
         yield path
     except InputError:
         raise
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
     except Exception as error:  # each format has exceptions of its own
+        if isinstance(error, OSError) and error.strerror:  # its text names the file again
+            error = OSError(error.strerror)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: damaged, or of another version ({reason}).") from None
 

@@ -16,19 +16,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hashtag_core.beyond.keeping import FILE, load_plus
+from hashtag_core.beyond.keeping import FILE, load_plus, save_plus
 from hashtag_core.beyond.plus import Plus
 from hashtag_core.beyond.retrieval import PICTURES
 from hashtag_core.beyond.usage import UserPast
+from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
+from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.prediction import HashtagPredictor, Picture, check_number, clean, finite
-from hashtag_core.training.runs import load_run
+from hashtag_core.training.runs import FILES
 
 
 @dataclass(eq=False)
@@ -61,23 +62,18 @@ class PlusPredictor(HashtagPredictor):
         parts: everything else, as in `HashtagPredictor`, its model being f.
     """
 
+    files = (*FILES, FILE)
+
     def __init__(self, plus: Plus, *parts, **more) -> None:
         super().__init__(*parts, **more)
         self.plus = plus
 
     @classmethod
-    def load(cls, run: str | Path, device: str | None = None) -> Self:
-        """Open the run folder of a trained model with plus.safetensors in it.
+    def _read_more(cls, run: str | Path, model: HashtagModel, hashtags: Hashtags) -> tuple:
+        return (load_plus(run, model, hashtags)[0],)
 
-        Raises:
-            InputError: where it is missing or incomplete.
-        """
-        model, hashtags, about = load_run(run)
-        data = about["data"]
-        plus, _ = load_plus(run, model, hashtags)
-        convnets = data.get("convnet"), data.get("query_convnet")
-        words = data.get("words")
-        return cls(plus, model, hashtags, convnets[0], words, device, convnets[1])
+    def _save_more(self, folder: Path) -> None:
+        save_plus(folder, self.plus, self.portable_data())
 
     @cached_property
     def by_f(self) -> HashtagPredictor:
@@ -141,8 +137,8 @@ class PlusPredictor(HashtagPredictor):
         """The k best hashtags for a picture, with their p, best first.
 
         Args:
-            picture: a path, encoded bytes, or a feature vector (d_v,). A model with a second
-                ConvNet needs a path or bytes, since it looks at the picture with both.
+            picture: a path, encoded bytes, a PIL image, or a feature vector (d_v,). A model with a
+                second ConvNet needs the picture itself, since it looks at it with both.
             user: from `new_user` and `add_photo`; None for nobody in particular.
             candidates: hashtags to choose from, seen in training or not; None for the vocabulary
                 and all that the user has used.

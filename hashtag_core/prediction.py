@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -28,17 +28,19 @@ from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
-from hashtag_core.model.user_encoders import stepwise
-from hashtag_core.repository import repository_folder
+from hashtag_core.model.user_encoders import UserEncoder, stepwise
+from hashtag_core.pretrained import Pretrained
 from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
+    from PIL.Image import Image
 
-Picture = str | Path | bytes | np.ndarray | Tensor  # the last two: its feature vector
+# a path, encoded bytes, an image of PIL; the last two are its feature vector
+Picture: TypeAlias = "str | Path | bytes | Image | np.ndarray | Tensor"
 
 
-class HashtagPredictor:
+class HashtagPredictor(Pretrained):
     """Hashtags for a picture, given who posts it.
 
     Args:
@@ -65,10 +67,15 @@ class HashtagPredictor:
         query_convnet: str | None = None,
     ) -> None:
         encoder = stepwise(model.user_encoder)
-        if encoder is None or model.learned_psi is not None:
+        if encoder is None:
             raise InputError(
-                "prediction needs a model that goes on from photo to photo (GRU) and reads word "
-                "vectors; this one is a baseline without one of them."
+                f"the user encoder {type(model.user_encoder).__name__} has no `update`: prediction "
+                "goes on from photo to photo, as the GRU does (`StepwiseUserEncoder`)."
+            )
+        if model.learned_psi is not None:
+            raise InputError(
+                "the model has learned a vector for each hashtag (learned_psi); prediction needs "
+                "one that reads word vectors."
             )
         self.user_encoder = encoder
         self.device = choose_device(device)
@@ -79,6 +86,7 @@ class HashtagPredictor:
         self.convnet_name = convnet
         self.query_convnet_name = convnet if query_convnet is None else query_convnet
         self._words_path = words
+        self.about: dict = {}
 
     def __repr__(self) -> str:
         encoder, convnet = type(self.user_encoder).__name__, printable(str(self.convnet_name))
@@ -87,29 +95,39 @@ class HashtagPredictor:
         return f"HashtagPredictor: {about}\n  {self.hashtags}"
 
     @classmethod
-    def load(cls, run: str | Path, device: str | None = None) -> Self:
+    def load(
+        cls,
+        run: str | Path,
+        device: str | None = None,
+        words: str | Path | None = None,
+        user_encoder: UserEncoder | None = None,
+    ) -> Self:
         """Open the run folder of a trained model.
 
+        Args:
+            run: the folder.
+            device: where to compute; chosen automatically where not given.
+            words: its word vectors, where they no longer lie where run.json says.
+            user_encoder: the encoder that it was trained with, where that is one of your own that
+                `ENCODERS` does not have; its weights are read.
+
         Raises:
-            InputError: where it is missing or incomplete.
+            InputError: where a file is missing or damaged, or the model cannot predict.
         """
-        model, hashtags, about = load_run(run)
+        model, hashtags, about = load_run(run, user_encoder)
         data = about["data"]
         convnets = data.get("convnet"), data.get("query_convnet")
-        return cls(model, hashtags, convnets[0], data.get("words"), device, convnets[1])
+        words = data.get("words") if words is None else words
+        given: list[Any] = [*cls._read_more(run, model, hashtags), model, hashtags]
+        given += [convnets[0], words, device, convnets[1]]
+        predictor = cls(*given)
+        predictor.about = about
+        return predictor
 
     @classmethod
-    def from_pretrained(cls, name: str = "open-art", device: str | None = None) -> Self:
-        """A trained model that comes with the repository, of data/models.
-
-        Raises:
-            InputError: where there is none of that name.
-        """
-        models = repository_folder("data/models")
-        names = sorted(path.name for path in models.iterdir() if path.is_dir())
-        if name not in names:
-            raise InputError(f"no model {printable(name)!r}. There are: {', '.join(names)}.")
-        return cls.load(models / name, device)
+    def _read_more(cls, run: str | Path, model: HashtagModel, hashtags: Hashtags) -> tuple:
+        """The arguments that come before the model."""
+        return ()
 
     @cached_property
     def convnet(self) -> ConvNet:
@@ -132,7 +150,7 @@ class HashtagPredictor:
         return load_word_vectors(self._words_path)
 
     def feature(self, picture: Picture, past: bool = False) -> Tensor:
-        """(1, d_v): a picture's feature, from a path, encoded bytes or a feature vector itself.
+        """(1, d_v): a picture's feature, of a `Picture`: a file, an image, or the vector itself.
 
         A vector of NaN, of a picture that could not be read, becomes zeros, as in training. A
         picture of the past, of a history, has the feature of the other ConvNet, where there are
@@ -247,7 +265,7 @@ class HashtagPredictor:
         """The k best hashtags for a picture, with their scores f (Equation 7), best first.
 
         Args:
-            picture: a path, encoded bytes, or a feature vector (d_v,).
+            picture: a path, encoded bytes, a PIL image, or a feature vector (d_v,).
             user: (d_u,), from `new_user` and `add_photo`; None for nobody in particular.
             candidates: hashtags to choose from, seen in training or not; None for the vocabulary.
             k: how many at most.
@@ -355,7 +373,7 @@ class HashtagPredictor:
         Raises:
             InputError: where one is none.
         """
-        vectors = [self._represent_one(name)[1] for name in hashtags]
+        vectors = [self._represent_one(name)[1] for name in no_text(hashtags)]
         return self._unit_tags(torch.cat(vectors)) if vectors else self._unit_tags(self.psi[:0])
 
     def _unit_tags(self, psi: Tensor) -> Tensor:
@@ -385,5 +403,17 @@ def finite(scores: Tensor) -> Tensor:
 
 
 def clean(hashtags: Iterable[str]) -> list[str]:
-    """Lower case, without blanks and `#` around them, each once, none empty."""
-    return list(dict.fromkeys(clean for h in hashtags if (clean := h.strip(" \t\n\r#").lower())))
+    """Lower case, without blanks and `#` around them, each once, none empty.
+
+    Raises:
+        InputError: where it is a single text.
+    """
+    several = no_text(hashtags)
+    return list(dict.fromkeys(clean for h in several if (clean := h.strip(" \t\n\r#").lower())))
+
+
+def no_text(hashtags: Iterable[str]) -> Iterable[str]:
+    """The same hashtags, if they are not a single text, whose letters would be taken for them."""
+    if isinstance(hashtags, str | bytes):
+        raise InputError(f"hashtags are a list: [{hashtags!r}], not {hashtags!r}.")
+    return hashtags

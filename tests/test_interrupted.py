@@ -299,6 +299,10 @@ def unkilled(inputs, tmp_path_factory):
     return get
 
 
+def said_when_stopped(command: list[str]) -> str:
+    return cli.STOPPED + (cli.AGAIN if command[0] in cli.GO_ON else "")
+
+
 def stops(name) -> list[signal.Signals]:
     """By which signals a command is stopped."""
     if not KILLS:
@@ -320,13 +324,13 @@ def test_stopped_at_any_moment_and_started_again_it_makes_the_same(
         shutil.copytree(start, here)
         program = Program(COMMANDS[name], here, inputs, anew=number % 4 == 3)
         program.stop(signal_, rng.uniform(0, seconds), times=1 + number % 2)
-        code = program.wait()
+        code, stopped = program.wait(), said_when_stopped(COMMANDS[name])
         about = f"{number}: {signal_!r}, exit code {code}\n{program.printed()}"
         if code == 128 + signal_:
-            assert program.errors() == ["stopped."], about
+            assert program.errors() == [stopped], about
         else:  # at its very end, or when it comes again, a signal just ends it
             assert code in (0, -signal_), about
-            assert signal_ == signal.SIGKILL or program.errors() in ([], ["stopped."]), about
+            assert signal_ == signal.SIGKILL or program.errors() in ([], [stopped]), about
         if name in OLDER and (here / "out").exists():
             out = {(n, data) for n, data in contents(here).items() if n.startswith("out/")}
             assert out <= contents(start).items() or out <= whole.items(), about
@@ -448,7 +452,7 @@ def test_workers_end_with_the_one_that_started_them(signal_, inputs, tmp_path):
     processes_of(program, "spawn_main")
     program.stop(signal_, 1)
     assert program.wait() in (-signal_, 128 + signal_)  # it waits for them
-    assert program.errors() in ([], ["stopped."])
+    assert program.errors() in ([], [said_when_stopped(LARGE)])
 
 
 # ---- two at a time

@@ -1,5 +1,6 @@
 """A model in use: pictures of one's own, users who grow photo by photo, hashtags never seen."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -7,12 +8,14 @@ import pytest
 import torch
 from helpers import D_I, tiny_config, tiny_fold, tiny_model, tiny_vectors
 from picture_files import encode, lying_on_its_side, noise, red_and_blue
+from PIL import Image
 
 from hashtag_core.data.hashtags import Hashtags, build_hashtags
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.data.words import approximate_psi, psi
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.plus_prediction import PlusPredictor
 from hashtag_core.prediction import HashtagPredictor
 
 TRAIN_USERS = np.arange(80)
@@ -71,6 +74,20 @@ def test_a_path_bytes_and_a_feature_give_the_same(predictor, tmp_path):
     from_path = predictor.predict(path)
     assert predictor.predict(str(path)) == predictor.predict(PICTURES["PNG"]) == from_path
     assert predictor.predict(predictor.feature(path).numpy()) == from_path
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_opened_image_is_the_picture_of_its_file(kind, predictor):
+    image = Image.open(io.BytesIO(PICTURES[kind]))
+    assert predictor.predict(image) == predictor.predict(PICTURES[kind])
+    image.load()
+    assert predictor.predict(image) == predictor.predict(PICTURES[kind])  # it is not changed
+
+
+def test_an_opened_image_is_within_the_bounds_of_pictures(predictor):
+    for size in [(8001, 8001), (1, 51)]:
+        with pytest.raises(InputError, match=f"picture: {size[0]} x {size[1]} pixels"):
+            predictor.predict(Image.new("1", size))
 
 
 def test_a_feature_is_rounded_to_float16_as_the_collections_are(predictor):
@@ -402,7 +419,46 @@ def test_the_models_encoder_is_the_one_that_was_given():
 def test_an_encoder_that_cannot_go_on_photo_by_photo_is_refused_and_one_that_can_is_taken():
     _, hashtags, _ = tiny_fold()
     model = HashtagModel(tiny_config(), user_encoder=Own())
-    with pytest.raises(InputError, match="from photo to photo"):
+    with pytest.raises(InputError, match="encoder Own has no `update`: prediction goes on from ph"):
         HashtagPredictor(model, hashtags, None, device="cpu")
     model.user_encoder.update = torch.nn.Identity()  # also where it is a module
     assert "Own, " in repr(HashtagPredictor(model, hashtags, None, device="cpu"))
+
+
+def test_a_model_that_has_learned_its_own_hashtags_is_refused():
+    _, hashtags, _ = tiny_fold()
+    model = HashtagModel(tiny_config(learned_psi=True, num_hashtags=hashtags.num_seen))
+    with pytest.raises(InputError, match="learned a vector for each hashtag"):
+        HashtagPredictor(model, hashtags, None, device="cpu")
+
+
+@pytest.mark.parametrize("kind", [HashtagPredictor, PlusPredictor])
+@pytest.mark.parametrize("text", ["cat", "", b"cat"])
+def test_a_text_is_no_list_of_hashtags(kind, text, feature):
+    """Its letters would be taken for hashtags."""
+    predictor = kind.from_pretrained("open-art", device="cpu")
+    user = predictor.new_user()
+    calls = [
+        lambda: predictor.predict(feature, candidates=text),
+        lambda: predictor.predict(feature, user, text),
+        lambda: predictor.probabilities(feature, more=text),
+        lambda: predictor.add_photo(user, feature, text),
+        lambda: predictor.user([(feature, ["cat"]), (feature, text)]),
+        lambda: predictor.tags(text),
+        lambda: predictor.approximated(text),
+        lambda: predictor.represent(text),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=r"hashtags are a list: \["):
+            call()
+
+
+def test_none_at_all_are_asked_for(predictor, feature):
+    for k in (0, -1):
+        for call in (
+            lambda k: predictor.predict(feature, k=k),
+            lambda k: predictor.similar("cat", k),
+            lambda k: predictor.pictures("cat", feature[None], k=k),
+        ):
+            with pytest.raises(InputError, match=f"k is {k}: ask for at least one."):
+                call(k)

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from hashtag_core.errors import InputError
+from hashtag_core.prediction import HashtagPredictor
 from hashtag_core.study.study import Study
 from hashtag_core.training.state import TrainConfig
 
@@ -103,8 +107,6 @@ def test_the_python_of_the_other_pages_runs(page, clone):
 
 
 def test_the_encoder_in_the_readme_weighs_each_older_photo_half(open_art, glove):
-    import torch
-
     from hashtag_core import UserHistories, batches, build_hashtags
 
     names: dict = {}
@@ -119,6 +121,39 @@ def test_the_encoder_in_the_readme_weighs_each_older_photo_half(open_art, glove)
         torch.testing.assert_close(users[0, t], expected)
         expected = expected / 2 + hashtags.psi[photos[t]].sum(dim=0)
     assert names["model"](batch, hashtags.psi).shape == (len(photos), names["config"].d)
+
+
+def test_parts_of_ones_own_are_rows_of_a_table_and_predict(open_art, tmp_path, monkeypatch):
+    from hashtag_core.model import ENCODERS, FUSIONS
+    from hashtag_core.study import MODELS, Trained, table_1
+
+    for registry in (FUSIONS, MODELS):
+        monkeypatch.setitem(registry, "gated product", None)  # what the page sets is undone
+    names: dict = {}
+    for block in python_blocks(read("hashtag_core/README.md")):
+        exec(block, names)
+    monkeypatch.setitem(ENCODERS, "recent hashtags", lambda c: names["RecentHashtags"](c.d_w))
+    row = Trained({"encoder": "recent hashtags"}, needs_pictures=False)
+    monkeypatch.setitem(MODELS, "recent hashtags", row)
+    how = TrainConfig(epochs=1, learning_rate=1e-3, users_per_batch=4)
+    study = Study(open_art, tmp_path, device="cpu", training=how)
+    rows = ["recent hashtags", "gated product", "repeat recent"]
+    table = table_1(study, rows).query("vocabulary == 'open'")
+    assert sorted(table["model"]) == sorted(rows) and table["A@1"].between(0.1, 100).all()
+    run = study.path(0, "open", "recent hashtags")
+    predictor = HashtagPredictor.load(run, "cpu")
+    monkeypatch.delitem(ENCODERS, "recent hashtags")
+    own = names["RecentHashtags"](50)
+    again = HashtagPredictor.load(run, "cpu", user_encoder=own)
+    photo = np.ones(1280, np.float32)
+    for opened in (predictor, again):
+        user = opened.add_photo(opened.new_user(), photo, ["cat", "dog"])
+        user = opened.add_photo(user, photo, ["house"])
+        cat, dog, house = opened.represent(["cat", "dog", "house"])[1]
+        torch.testing.assert_close(user, (cat + dog) / 2 + house)
+    assert predictor.predict(photo, user) == again.predict(photo, user)
+    with pytest.raises(InputError, match=r"'recent hashtags'\. Give it as `user_encoder`"):
+        HashtagPredictor.load(run, "cpu")
 
 
 # ---- links

@@ -21,7 +21,7 @@ from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
 from hashtag_core.evaluation.metrics import evaluate
 from hashtag_core.evaluation.ranking import model_ranker
-from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel
 from hashtag_core.model.user_encoders import hashtag_sums
 from hashtag_core.training import loop as training
 from hashtag_core.training.loop import fit
@@ -298,13 +298,19 @@ class LastHashtags(torch.nn.Module):
         return torch.nn.functional.pad(users, (0, 0, 1, 0))  # (B, T + 1, d_u)
 
 
-def test_a_user_encoder_of_ones_own_trains_and_comes_back(fold, tmp_path):
+def test_a_user_encoder_of_ones_own_trains_and_comes_back(fold, tmp_path, monkeypatch):
     hashtags, train, valid = fold
     config = tiny_config()
     model = HashtagModel(config, LastHashtags(config.d_w, config.d_u))
     model, _ = fit(model, train, valid, hashtags, SETTINGS, tmp_path, device="cpu")
     other = HashtagModel(config, LastHashtags(config.d_w, config.d_u))
-    assert same_weights(load_run(tmp_path, other)[0], model)
+    assert same_weights(load_run(tmp_path, other.user_encoder)[0], model)
+    assert json.loads((tmp_path / "run.json").read_text())["model"]["encoder"] == "LastHashtags"
+    with pytest.raises(InputError, match=r"somebody's own, 'LastHashtags'. Give it as `user_enc"):
+        load_run(tmp_path)
+    make = lambda c: LastHashtags(c.d_w, c.d_u)  # noqa: E731
+    monkeypatch.setitem(ENCODERS, "LastHashtags", make)
+    assert same_weights(load_run(tmp_path)[0], model)
 
 
 def test_a_training_that_keeps_nothing_asks_nothing_of_what_would_be_written(tmp_path):

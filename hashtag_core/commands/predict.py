@@ -45,6 +45,7 @@ def _predict(options: argparse.Namespace) -> None:
     user, without = predictor.user(progress_bar(history, "history", disable=not history))
     candidates = options.hashtags.split(",") if options.hashtags is not None else None
     best = predictor.predict(feature, user, candidates, options.k)
+    write_json(options, [{"hashtag": name, "score": score} for name, score in best])
     if without:
         say(f"{without} photo(s) of the history left out: no hashtag with a word vector.")
     form = "{:7.1%}" if isinstance(predictor, PlusPredictor) else "{:8.2f}"  # p, or the score f
@@ -52,4 +53,3 @@ def _predict(options: argparse.Namespace) -> None:
         say(f"{form.format(score)}  {name}")
     if unknown := predictor.approximated(candidates or []):
         say(f"Without a word vector, known by their letters alone: {', '.join(unknown)}")
-    write_json(options, [{"hashtag": name, "score": score} for name, score in best])

@@ -37,6 +37,10 @@ def _quickstart(options: argparse.Namespace) -> None:
     figure = result_path(study, "examples")
     table = quickstart(study)
     write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
+    try:
+        plot_examples(predictions(study), figure)
+    except InputError as error:  # a collection may come without pictures
+        figure = f"none ({error})"
     spread = " (mean ± std over folds)" if options.folds > 1 else ""
     say("", f"Test users, in per cent{spread}:", "")
     for which, block in table.groupby("candidates", sort=False):
@@ -60,10 +64,6 @@ def _quickstart(options: argparse.Namespace) -> None:
         f"ours+ knows what that rule knows, and looks at the picture: {best['ours+']:.1f}.",
         "",
     )
-    try:
-        plot_examples(predictions(study), figure)
-    except InputError as error:  # a collection may come without pictures
-        figure = f"none ({error})"
     run = study.path(0, "open", MODEL)
     say(f"Figure:      {figure}")
     say(f"Checkpoint:  {run}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,6 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
     elif name == "beyond":
         table = beyond.table_beyond(study, chosen_models(options))
         plot_differences(table, path)
-        say("", *beyond_lines(table), "")
     elif name in ("observations", "orders"):
         table = getattr(observations, name)(study, **history)
         path.unlink(missing_ok=True)
@@ -82,7 +82,7 @@ def make_table(options: argparse.Namespace) -> pd.DataFrame:
         metrics = [m for m in ("A@1", "A@10", "R@10", "MR") if m in table]
         readings = ", " + table["reading"] if name == "retrieval" else ""
         plots.plot_table(table.assign(model=table["model"] + readings), metrics, path)
-    return _finish(options, study, table, path, show=name != "beyond")
+    return _finish(options, study, table, path, beyond_lines if name == "beyond" else as_lines)
 
 
 def beyond_lines(table: pd.DataFrame) -> list[str]:
@@ -132,10 +132,6 @@ def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:
     elif name == "reliability":
         table = beyond.figure_reliability(study)
         plot_reliability(table, path)
-        say(
-            f"Expected calibration error: {table.attrs['ECE']:.1f} points, of "
-            f"{table.attrs['photos']:,} photos of validation users."
-        )
     elif name == "users":
         users = figures.user_map(study)
         plots.plot_users(users.points, users.groups, path)
@@ -154,25 +150,37 @@ def make_figure(options: argparse.Namespace) -> pd.DataFrame | None:
         write_json(options, [head | {k: getattr(x, k) for k in kept} for head, x in shown])
         say(f"Figure: {path}")
         return None
-    return _finish(options, study, table, path, show=name != "users")
+    return _finish(options, study, table, path, as_lines if name != "users" else None)
 
 
 def _finish(
-    options: argparse.Namespace, study: Study, table: pd.DataFrame, path: Path, show: bool = True
+    options: argparse.Namespace,
+    study: Study,
+    table: pd.DataFrame,
+    path: Path,
+    lines: Callable[[pd.DataFrame], list[str]] | None,
 ) -> pd.DataFrame:
-    """Print and write a table, and return it; `path` is its plot's, which some have."""
-    if show:
-        say("", *as_lines(table), "")
+    """Write a table, then print it by `lines`, and return it; `path` is its plot's, if it has one.
+
+    First of all it is written: who reads the beginning alone (`| head`) has the files all the same.
+    """
+    write_csv(table, study, path.with_suffix(".csv"), options.line)
+    write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
+    if lines:
+        say("", *lines(table), "")
         if any(column.endswith(" paper") for column in table):
             say(DIFFERENT)
         if study.order != "time":
             say("Each user's photos stood in random order.")
+    if "ECE" in table.attrs:
+        say(
+            f"Expected calibration error: {table.attrs['ECE']:.1f} points, of "
+            f"{table.attrs['photos']:,} photos of validation users."
+        )
     tell_failed(table)
     if others := [maker for maker in study.makers if maker != study.made_with]:
         say("Kept from earlier, made with:", *others)
-    write_csv(table, study, path.with_suffix(".csv"), options.line)
     say(f"Table:  {path.with_suffix('.csv')}")
     if path.exists():
         say(f"Figure: {path}")
-    write_json(options, json.loads(table.to_json(orient="records")))  # NaN becomes null
     return table

@@ -35,5 +35,5 @@ def _train(options: argparse.Namespace) -> None:
         about = {"fold": number + 1, "model": name}
         rows += [about | row for row in study.prediction(number, "open", name)]
         say(f"Trained: {study.path(number, 'open', name)}")
-    say("", *as_lines(pd.DataFrame(rows)), "")
     write_json(options, rows)
+    say("", *as_lines(pd.DataFrame(rows)), "")

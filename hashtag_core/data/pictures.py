@@ -52,11 +52,11 @@ class PictureError(InputError):
         self.reason = reason
 
 
-def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
+def load_picture(source: str | Path | bytes | Image, name: str | None = None) -> Image:
     """Decode one picture to RGB, its EXIF rotation applied and transparency laid on white.
 
     Args:
-        source: a path, or the encoded bytes themselves.
+        source: a path, the encoded bytes themselves, or an image that somebody has opened.
         name: what to call the picture in an error; the path where there is one.
 
     Returns:
@@ -66,7 +66,26 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
         PictureError: where it is missing, empty, broken, of another format, or over one of the
             bounds: `MAX_BYTES`, `MAX_PIXELS`, `MAX_ASPECT`, those of `picture_parts`.
     """
-    name = name or ("picture" if isinstance(source, bytes) else str(source))
+    from PIL.Image import Image
+
+    name = name or (str(source) if isinstance(source, str | Path) else "picture")
+    if isinstance(source, Image):
+        check_size(source, name)
+        opened = source
+    else:
+        opened = _open_bytes(source, name)
+    try:
+        opened.load()
+        picture = _upright(opened)
+        del opened  # the decoder holds memory
+        return _on_white(picture)
+    except Exception as error:  # decoders raise whatever a broken file makes them raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PictureError(f"{name}: the picture is broken ({reason}).") from None
+
+
+def _open_bytes(source: str | Path | bytes, name: str) -> ImageFile:
+    """The picture of a path or bytes whose header is read."""
     data = source if isinstance(source, bytes) else _read(Path(source), name)
     if not data:
         raise PictureError(f"{name}: the file is empty.")
@@ -78,14 +97,7 @@ def load_picture(source: str | Path | bytes, name: str | None = None) -> Image:
             f"{name}: a BMP packed by run lengths, of more than {MAX_RUNS:,} pixels or bytes.",
             TOO_LARGE,
         )
-    try:
-        opened.load()
-        picture = _upright(opened)
-        del opened  # the decoder holds memory
-        return _on_white(picture)
-    except Exception as error:  # decoders raise whatever a broken file makes them raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PictureError(f"{name}: the picture is broken ({reason}).") from None
+    return opened
 
 
 def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFile:
@@ -107,6 +119,12 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
         raise PictureError(f"{name}: {error}, so it is not decoded.", TOO_LARGE) from None
     except Exception:  # a broken header makes them raise what it likes
         raise PictureError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
+    check_size(image, name)
+    return image
+
+
+def check_size(image: Image, name: str) -> None:
+    """Refuse a picture of too many pixels, or a strip."""
     width, height = image.size
     if _area(image) > MAX_PIXELS:
         raise PictureError(
@@ -118,7 +136,6 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
             f"{name}: {width} x {height} pixels: more than {MAX_ASPECT} times as long as wide.",
             TOO_LARGE,
         )
-    return image
 
 
 def _area(image: Image) -> int:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hashtag_core.errors import InputError
+
 
 class Fusion(nn.Module):
     """What all of them are: a module with forward(a, b) -> c.
@@ -153,5 +155,7 @@ FUSIONS: dict[str, Callable[[int, int], Fusion | None]] = {  # d, rank ->
 def build_fusion(name: str, d: int, rank: int) -> Fusion | None:
     """A row of Table 4 by its name, for two branches of size d; rank is for "bilinear"."""
     if name not in FUSIONS:
-        raise ValueError(f"fusion {name!r}: choose one of {', '.join(FUSIONS)}.")
+        raise InputError(
+            f"fusion {name!r}: choose one of {', '.join(FUSIONS)}, or make it a key of FUSIONS."
+        )
     return FUSIONS[name](d, rank)

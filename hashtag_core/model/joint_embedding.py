@@ -7,7 +7,7 @@ vector, d_u user, d_c user conditional image, d joint space.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -103,7 +103,10 @@ def _fusion(c: ModelConfig) -> Fusion | None:
 def build_user_encoder(config: ModelConfig) -> UserEncoder:
     """The user encoder that a config names."""
     if config.encoder not in ENCODERS:
-        raise ValueError(f"encoder {config.encoder!r}: choose one of {', '.join(ENCODERS)}.")
+        raise InputError(
+            f"encoder {config.encoder!r}: choose one of {', '.join(ENCODERS)}, or give your own "
+            "(`user_encoder`, or a further key of ENCODERS)."
+        )
     return ENCODERS[config.encoder](config)
 
 
@@ -115,14 +118,16 @@ class HashtagModel(nn.Module):
 
     Args:
         config: its sizes and parts.
-        user_encoder: another one than the config's, of your own.
+        user_encoder: another one than the config's, of your own; `config.encoder` is then the name
+            of its class.
     """
 
     def __init__(self, config: ModelConfig, user_encoder: UserEncoder | None = None) -> None:
         super().__init__()
-        c = config
-        self.config = config
-        self.user_encoder = build_user_encoder(config) if user_encoder is None else user_encoder
+        if user_encoder is not None:
+            config = replace(config, encoder=type(user_encoder).__name__)
+        self.config = c = config
+        self.user_encoder = build_user_encoder(c) if user_encoder is None else user_encoder
         self.learned_psi = nn.Embedding(c.num_hashtags, c.d_w) if c.learned_psi else None
         if self.learned_psi is not None:
             nn.init.normal_(self.learned_psi.weight, std=0.4)  # about as large as word vectors

@@ -23,6 +23,7 @@ from hashtag_core.plots.style import (
     drawing,
     legend,
 )
+from hashtag_core.study.rows import RULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DIAMOND = {"ls": "", "marker": "D", "mfc": "none", "mec": "black", "mew": 1.6, "markersize": 7}
-GREY_ROWS = {"oracle": LIGHT_GREY, "repeat recent": GREY}  # rows that the paper does not have
+GREY_ROWS = {"oracle": LIGHT_GREY} | dict.fromkeys(RULES, GREY)  # the paper does not have them
 
 
 def plot_table(

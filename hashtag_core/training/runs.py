@@ -15,7 +15,8 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading, whole_file
 from hashtag_core.formats import read_json, to_json
-from hashtag_core.model.joint_embedding import HashtagModel, ModelConfig
+from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel, ModelConfig
+from hashtag_core.model.user_encoders import UserEncoder
 from hashtag_core.training.checkpoints import CHECKPOINT, kept_beside
 from hashtag_core.training.state import TrainConfig
 
@@ -121,14 +122,14 @@ def is_finished(folder: Path) -> bool:
 
 
 def load_run(
-    folder: str | Path, model: HashtagModel | None = None
+    folder: str | Path, user_encoder: UserEncoder | None = None
 ) -> tuple[HashtagModel, Hashtags, dict]:
     """Read what `save_run` wrote: (model in evaluation mode, hashtags, run.json).
 
     Args:
         folder: the run folder.
-        model: whose weights to read; made from run.json where not given. A model with a part of
-            one's own has to be made by oneself.
+        user_encoder: one of your own that the model was trained with, and whose weights are read;
+            not needed where it is of `ENCODERS`.
 
     Raises:
         InputError: where the folder or a file in it is missing or does not fit.
@@ -142,11 +143,14 @@ def load_run(
     run = read_json(folder / "run.json", Run, AGAIN)
     with reading(folder / "run.json"):
         config = ModelConfig(**run["model"])
-        if model is None:
-            with torch.device("meta"):  # sizes without memory
-                wanted = HashtagModel(config).state_dict()
-        else:
-            wanted = model.state_dict()
+        if user_encoder is None and config.encoder not in ENCODERS:
+            raise InputError(
+                f"{folder}: trained with a user encoder of somebody's own, {config.encoder!r}. "
+                "Give it as `user_encoder`, or make it known first: "
+                f"ENCODERS[{config.encoder!r}] = lambda config: …"
+            )
+        with torch.device("meta"):  # sizes without memory
+            wanted = HashtagModel(config, user_encoder).state_dict()
     hashtags = Hashtags.load(folder / "hashtags.parquet")
     with reading(folder / "model.safetensors") as path:
         _check_weights(path, wanted)
@@ -158,7 +162,7 @@ def load_run(
                 raise InputError(f"{path}: {name} is {w.dtype}, not {wanted[name].dtype}. {AGAIN}")
             if not w.isfinite().all():
                 raise InputError(f"{path}: {name} has numbers that are not finite. {AGAIN}")
-        model = model or HashtagModel(config)
+        model = HashtagModel(config, user_encoder)
         model.load_state_dict(weights)
     _check_vocabulary(folder, model, hashtags)
     return model.eval(), hashtags, run
