@@ -92,7 +92,7 @@ class HashtagPredictor(Pretrained):
         encoder, convnet = type(self.user_encoder).__name__, printable(str(self.convnet_name))
         fusion = self.model.config.fusion
         about = f"{encoder}, {fusion}, features of {convnet}, on {self.device}"
-        return f"HashtagPredictor: {about}\n  {self.hashtags}"
+        return f"{type(self).__name__}: {about}\n  {self.hashtags}"
 
     @classmethod
     def load(

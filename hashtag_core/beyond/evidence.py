@@ -64,6 +64,9 @@ class PictureSpace:
     mean: np.ndarray
     axes: np.ndarray
 
+    def __repr__(self) -> str:
+        return "PictureSpace: {} numbers of a picture's {}".format(*self.axes.shape[::-1])
+
     @classmethod
     def of(cls, images: np.ndarray, size: int = 128) -> PictureSpace:
         """The space of some pictures, (N, d_i); those of zeros could not be read."""
@@ -145,6 +148,10 @@ class Reader:
         self.d_z = space.axes.shape[1] if parts.pictures else 0
         self.looks = memory.looks if parts.memory and parts.looks else None
         self.alike = self.looks is not None and self.d_z > 0  # past pictures, by what they show
+
+    def __repr__(self) -> str:
+        looks_at = ", ".join(name for name, on in vars(self.parts).items() if on) or "nothing"
+        return f"Reader: looks at {looks_at}\n  {self.space}\n  {self.memory}"
 
     @property
     def columns(self) -> list[str]:

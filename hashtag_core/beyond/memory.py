@@ -70,6 +70,9 @@ class Memory:
     def __len__(self) -> int:
         return len(self.owners)
 
+    def __repr__(self) -> str:
+        return f"Memory: {len(self):,} photos of {self.everyone:,} users"
+
     def bag(self, recent: list[np.ndarray], rarity: np.ndarray | None = None) -> dict[int, float]:
         """A user's recent hashtags, each weighted by rarity and age.
 

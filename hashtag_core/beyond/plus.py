@@ -73,6 +73,11 @@ class Plus:
     temperature: float = 1.0
     f_temperature: float = 1.0
 
+    def __repr__(self) -> str:
+        f = "no f" if self.model is None else type(self.model.user_encoder).__name__
+        numbers = f"trust {self.trust:g}, temperature {self.temperature:.2f}"
+        return f"Plus: {f} and s of {self.scorer.config.width} numbers, {numbers}\n  {self.reader}"
+
     @torch.inference_mode()
     def score(self, candidates: Candidates) -> Scored:
         """The log p of the candidates: a softmax of s, c and nothing else."""

@@ -110,6 +110,9 @@ class UserPast:
     def __len__(self) -> int:
         return self.photos
 
+    def __repr__(self) -> str:
+        return f"UserPast: {self.photos:,} photos, {len(self.ids):,} hashtags"
+
     @property
     def nbytes(self) -> int:
         """What the past takes, in bytes."""

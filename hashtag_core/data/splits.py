@@ -17,6 +17,10 @@ class Split(NamedTuple):
     valid: np.ndarray
     test: np.ndarray
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{len(users):,} {name}" for name, users in self._asdict().items())
+        return f"Split of users: {parts}"
+
 
 def user_folds(users: PhotoCollection | int, folds: int = 5, seed: int = 0) -> list[Split]:
     """`folds` splits in which every user is a test user exactly once.

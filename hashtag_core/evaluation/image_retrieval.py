@@ -47,6 +47,10 @@ class Pool:
     halves: UserHistories
     asks: list[list[int]]
 
+    def __repr__(self) -> str:
+        asked = sum(map(len, self.asks))
+        return f"Pool: {len(self.images):,} pictures of {len(self.asks):,} users, {asked:,} asked"
+
 
 def make_pool(histories: UserHistories, max_users: int = 100, seed: int = 0) -> Pool:
     """Cut the users' histories in the middle; at most `max_users` users, drawn with the seed."""

@@ -32,6 +32,9 @@ class HashtagMetrics:
         self.photos = 0
         self.left_out = 0
 
+    def __repr__(self) -> str:
+        return f"HashtagMetrics: {self.photos:,} photos counted, {self.left_out:,} left out"
+
     def update(
         self,
         ranked: Tensor,

@@ -43,6 +43,9 @@ class ConvNet:
     network: nn.Module
     transform: Callable[[Image], Tensor]
 
+    def __repr__(self) -> str:
+        return f"ConvNet {self.name}, weights {self.weights}, on {self.device}"
+
     @property
     def device(self) -> torch.device:
         """Where it computes."""

@@ -16,7 +16,7 @@ import torch
 
 from hashtag_core.data.histories import UserHistories
 from hashtag_core.data.loading import batches
-from hashtag_core.errors import InputError
+from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.image_retrieval import make_pool
 from hashtag_core.plus_prediction import PlusPredictor
 from hashtag_core.prediction import HashtagPredictor
@@ -46,6 +46,13 @@ class Example:
     true: list[str]
     predicted: list[str]
 
+    def __repr__(self) -> str:
+        text = (
+            f"Example: after {self.history_length:,} photos of {self.user}, tagged "
+            f"{' '.join(self.true) or 'by somebody else'}; predicted {' '.join(self.predicted)}"
+        )
+        return printable(text)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -64,6 +71,14 @@ class Found:
     pictures: list[bytes]
     has_it: list[bool]
     own: list[bool]
+
+    def __repr__(self) -> str:
+        who = "everyone" if self.user is None else printable(self.user)
+        number = len(self.pictures)
+        return (
+            f"Found: {number:,} pictures for {printable(self.hashtag)} as {who} means it, "
+            f"{sum(self.has_it):,} posted with it, {sum(self.own):,} by this user"
+        )
 
 
 def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, list[Example]]:
@@ -181,6 +196,10 @@ class UserMap:
     groups: list[str]
     users: list[str]
     paths: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:
+        groups = len(set(self.groups))
+        return f"UserMap: {len(self.users):,} users in {groups:,} groups, {len(self.paths):,} paths"
 
 
 def user_map(
