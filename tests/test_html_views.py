@@ -9,7 +9,14 @@ from picture_files import BLUE, RED, claims_to_be, encode, lying_on_its_side, no
 
 from hashtag_core.errors import InputError
 from hashtag_core.plots import numbers as plots
-from hashtag_core.plots.html_views import hover_map, photo_cards, picture_uri, ranked_hashtags
+from hashtag_core.plots.html_views import (
+    BAR,
+    MARKED,
+    hover_map,
+    photo_cards,
+    picture_uri,
+    ranked_hashtags,
+)
 
 PLAIN = ["one", "two", "three", "four"]  # as many as ODD
 PNG = encode(red_and_blue(), "PNG")
@@ -82,6 +89,21 @@ def test_hashtags_of_cards_stay_text():
     assert Page(odd).structure == Page(plain).structure
 
 
+@pytest.mark.parametrize(
+    "html",
+    [
+        photo_cards([(PNG, ["a", "b", "c"])], most=2),
+        ranked_hashtags([("sea", 0.5), ("sun", 0.25)], ["sun"]),
+    ],
+)
+def test_text_has_the_colours_of_the_theme(html):
+    """A colour of our own cannot be read on every background; on a bar there is no text."""
+    for colour in re.findall(r"(?<!-)color: ([^;\"]+)", html):
+        assert re.match(r"var\(--jp-(content-font-color[12]|brand-color1), ", colour), colour
+    for colour in re.findall(r"background: ([^;\"]+)", html):
+        assert colour in (BAR, MARKED)
+
+
 # ---- ranked hashtags
 
 
@@ -90,10 +112,10 @@ def test_ranked_hashtags_have_place_name_bar_and_per_cent():
     assert page.texts == ["1", "sea", "50.0 %", "2", "✓ sun", "25.0 %", "3", "sky", "0.1 %"]
     assert [style(bar, "width") for bar in page.all("div")] == ["111px", "56px", "1px"]
     names = page.all("td")[1::4]
-    bold = [("color: " + plots.BLUE in name["style"], "bold" in name["style"]) for name in names]
+    bold = [("color: " + MARKED in name["style"], "bold" in name["style"]) for name in names]
     assert bold == [(False, False), (True, True), (False, False)]
     colours = [style(bar, "background") for bar in page.all("div")]
-    assert colours == ["#bbb", plots.BLUE, "#bbb"]
+    assert colours == [BAR, MARKED, BAR]
 
 
 def test_hashtags_without_any_probability_have_bars_of_nothing():

@@ -16,6 +16,7 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.plots.html_views import (
+    QUIET,
     TEXT,
     html_text,
     percent,
@@ -23,13 +24,13 @@ from hashtag_core.plots.html_views import (
     picture_uri,
     ranked_hashtags,
 )
-from hashtag_core.plots.style import GREY, ORANGE
+from hashtag_core.plots.style import ORANGE
 from hashtag_core.prediction import HashtagPredictor
 
 NOBODY = "nobody in particular"
 OWNER = "the user who posted it"
 HISTORY = 6  # photos of the history to show
-SMALL = f"{TEXT}; color: {GREY}"
+SMALL = f"{TEXT}; color: {QUIET}"
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,7 @@ def _as_html(look: Look) -> tuple[str, str, str]:
     picture = (
         f'<div style="{TEXT}; width: 230px; overflow-wrap: anywhere">'
         f'<img src="{picture_uri(look.picture, 200)}" width="200"><br>'
-        f'<span style="color: {GREY}">{own}</span><br>{tags}</div>'
+        f'<span style="color: {QUIET}">{own}</span><br>{tags}</div>'
     )
     ranking = f'<div style="{SMALL}">the best of {look.hashtags:,} hashtags</div>'
     ranking += ranked_hashtags(look.predicted, look.true)

@@ -14,7 +14,13 @@ from hashtag_core.data.pictures import load_picture
 from hashtag_core.errors import printable
 from hashtag_core.plots.style import BLUE, GREY, STYLES, check_groups
 
-TEXT = "font: 13px/1.45 sans-serif; color: #222"
+# colours are those of JupyterLab's theme, light or dark; outside of it what stands behind the comma
+TEXT = "font: 13px/1.45 sans-serif; color: var(--jp-content-font-color1, currentColor)"
+QUIET = f"var(--jp-content-font-color2, {GREY})"
+MARKED = f"var(--jp-brand-color1, {BLUE})"
+LINE = "var(--jp-border-color1, #ccc)"
+BAR = "#a0a0a0"
+ON_WHITE = "font: 13px/1.45 sans-serif; color: #222; background: white"
 
 
 def html_text(text: str) -> str:
@@ -53,7 +59,7 @@ def photo_cards(
         cards.append(
             f'<div style="width: {pixels + 24}px; overflow-wrap: anywhere">'
             f'<img src="{picture_uri(picture, pixels)}" width="{pixels}" '
-            f'style="border: 1px solid #ccc"><br>{"<br>".join(lines)}</div>'
+            f'style="border: 1px solid {LINE}"><br>{"<br>".join(lines)}</div>'
         )
     return (
         f'<div style="display: flex; flex-wrap: wrap; gap: 6px; {TEXT}; font-size: 12px">'
@@ -72,13 +78,13 @@ def ranked_hashtags(predicted: Sequence[tuple[str, float]], true: Sequence[str] 
     largest = max((p for _, p in predicted), default=1.0) or 1.0
     for place, (name, p) in enumerate(predicted, start=1):
         hit = name in true
-        look = f"color: {BLUE}; font-weight: bold" if hit else ""
+        look = f"color: {MARKED}; font-weight: bold" if hit else ""
         rows.append(
-            f'<tr><td style="text-align: right; color: {GREY}">{place}</td>'
+            f'<tr><td style="text-align: right; color: {QUIET}">{place}</td>'
             f'<td style="text-align: left; {look}">{"✓ " if hit else ""}{html_text(name)}</td>'
-            f'<td style="text-align: left"><div style="background: {BLUE if hit else "#bbb"}; '
+            f'<td style="text-align: left"><div style="background: {MARKED if hit else BAR}; '
             f'height: 9px; width: {1 + 110 * p / largest:.0f}px"></div></td>'
-            f'<td style="text-align: right; color: {GREY}">{percent(p)}</td></tr>'
+            f'<td style="text-align: right; color: {QUIET}">{percent(p)}</td></tr>'
         )
     return f'<table style="{TEXT}; border-spacing: 6px 1px">{"".join(rows)}</table>'
 
@@ -150,7 +156,7 @@ def hover_map(
     return (
         "<style>.hover-map .card {visibility: hidden; pointer-events: none} "
         ".hover-map .user:hover .card {visibility: visible}</style>"
-        f'<div class="hover-map" style="width: {width}px; background: white; {TEXT}">'
+        f'<div class="hover-map" style="width: {width}px; {ON_WHITE}">'
         f'<svg width="{width}" height="{height}" style="border: 1px solid #ddd" '
         f'font-family="sans-serif" font-size="12">{"".join(dots + cards)}</svg>'
         f"<div>{legend}</div></div>"
