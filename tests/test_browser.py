@@ -21,6 +21,38 @@ SCREENSHOTS = ROOT / "runs" / "browser"
 NASTY = "<img src=x onerror=alert(1)>"
 TOKEN = "a-token-for-this-test"
 MINUTES = 60_000  # milliseconds
+# every text in sight within outputs: how much lighter or darker it is than what is behind it (WCAG)
+CONTRASTS = """() => {
+  const numbers = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
+    return [r, g, b, a];
+  };
+  const over = (top, below) => [0, 1, 2].map(i => top[i] * top[3] + below[i] * (1 - top[3]));
+  const behind = (element) => {
+    if (!element) return [255, 255, 255];
+    const own = numbers(getComputedStyle(element).backgroundColor);
+    return own[3] === 1 ? own : over(own, behind(element.parentElement));
+  };
+  const light = (colour) => {
+    const [r, g, b] = colour.map(x => x / 255).map(
+      x => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  for (const output of document.querySelectorAll(".jp-OutputArea-output")) {
+    const walker = document.createTreeWalker(output, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const element = walker.currentNode.parentElement;
+      if (!walker.currentNode.data.trim() || !element.checkVisibility()) continue;
+      if (["STYLE", "OPTION", "SCRIPT"].includes(element.tagName)) continue;
+      const below = behind(element);
+      const above = over(numbers(getComputedStyle(element).color), below);
+      const [dark, bright] = [light(above), light(below)].sort((a, b) => a - b);
+      found.push([(bright + 0.05) / (dark + 0.05), walker.currentNode.data.trim().slice(0, 40)]);
+    }
+  }
+  return found;
+}"""
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 
@@ -72,7 +104,7 @@ def page(lab):
     """The notebook, opened and run from top to bottom; `page.dialogs` holds what popped up."""
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
         page.dialogs = []
         page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
         page.goto(lab, timeout=2 * MINUTES)
@@ -198,3 +230,19 @@ def test_a_picture_of_ones_own_is_read_and_given_back(page, tmp_path):
     until(page, lambda: upload(tmp_path / "ball.png"), "your own picture")
     back = page.get_by_role("button", name="back to the photos")
     assert "not a picture" not in until(page, back.click, "posted with")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])
+def test_every_word_can_be_read_in_both_themes(page, theme):
+    """4.5 is what WCAG asks of text (AA)."""
+    page.get_by_role("menuitem", name="Settings", exact=True).click()
+    page.get_by_text("Theme", exact=True).first.hover()
+    page.get_by_role("menuitem", name=theme, exact=True).click()
+    light = str(theme.endswith("Light")).lower()
+    page.locator(f"body[data-jp-theme-light='{light}']").wait_for(state="attached")
+    page.wait_for_timeout(1000)
+    contrasts = page.evaluate(CONTRASTS)
+    keep(page, f"explorer-{theme.split()[1].lower()}")
+    texts = " ".join(text for _, text in contrasts)
+    assert "of the history" in texts and "%" in texts and "#" in texts
+    assert [(round(c, 1), text) for c, text in contrasts if c < 4.5] == []
