@@ -240,6 +240,7 @@ def test_every_word_can_be_read_in_both_themes(page, theme):
     page.get_by_role("menuitem", name=theme, exact=True).click()
     light = str(theme.endswith("Light")).lower()
     page.locator(f"body[data-jp-theme-light='{light}']").wait_for(state="attached")
+    page.locator(".widget-dropdown").first.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
     contrasts = page.evaluate(CONTRASTS)
     keep(page, f"explorer-{theme.split()[1].lower()}")

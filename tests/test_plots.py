@@ -69,6 +69,8 @@ def test_a_table_has_a_bar_for_each_number_and_a_text_at_it(tmp_path):
     ]
     assert first.get_ylim()[0] > first.get_ylim()[1]  # the first model is on top
     assert labels(first.get_yticklabels()) == SEEN["model"].tolist()
+    assert first.get_xticks().tolist() == [0, 25, 50, 75, 100]  # to the end of the longest bar
+    assert first.spines["bottom"].get_bounds() == (0, 100) and rank.get_xticks()[-1] == 30
     assert labels(first.texts) == ["8.0", "42.5", "74.8", "95.0"]
     assert labels(rank.texts) == ["30.0", "3.0", "–", "1.0"]
     assert [width for _, width, _ in bars(rank)] == [30.0, 3.0, 1.0]
@@ -111,6 +113,7 @@ def test_numbers_are_in_their_panel_and_not_under_a_diamond(tmp_path):
         for text in ax.texts:
             box = text.get_window_extent()
             assert box.x1 < ax.bbox.x1
+            box = box.padded(2)  # pixels of air
             assert not any(box.overlaps(d.get_window_extent()) for d in diamonds(ax))
 
 

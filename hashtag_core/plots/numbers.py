@@ -251,7 +251,9 @@ def _largest(table: pd.DataFrame, metric: str) -> float:
 def _draw_bars(ax: Axes, block: pd.DataFrame, metric: str, largest: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    width = 1.4 * largest  # with room for the numbers
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, largest)
+    ticks = ticks[: 1 + np.searchsorted(ticks, largest)]  # the last one is beyond all bars
+    width = max(ticks[-1], 1.4 * largest)  # with room for the numbers
     rows = block[["model", metric, f"{metric} std", f"{metric} paper"]]
     for y, (model, value, std, paper) in enumerate(rows.itertuples(index=False)):
         end, number = 0.0, "–"
@@ -263,11 +265,12 @@ def _draw_bars(ax: Axes, block: pd.DataFrame, metric: str, largest: float) -> No
                 end += std
                 ax.errorbar(value, y, xerr=std, color="black", lw=1.5, capsize=3)
         if not np.isnan(paper):
-            ax.plot(paper, y + 0.36, **DIAMOND)  # below the error bar and the number
-        ax.text(end + 0.02 * width, y, number, va="center", fontsize=12)
-    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, largest)
+            ax.plot(paper, y + 0.38, **DIAMOND)  # below the error bar and the number
+        near = -0.05 * width < paper - end < 0.2 * width
+        ax.text(end + 0.02 * width, y - 0.14 * near, number, va="center", fontsize=12)
+    ax.spines["bottom"].set_bounds(0, ticks[-1])
     ax.set(xlim=(0, width), ylim=(len(block) - 0.4, -0.5))
-    ax.set_xticks(ticks[(ticks >= 0) & (ticks <= largest)])
+    ax.set_xticks(ticks)
     ax.set_yticks([])
     ax.grid(axis="x", color="#e4e4e4")
     ax.tick_params(axis="y", length=0)
