@@ -1,6 +1,7 @@
 """`hashtag-core notebooks | tutorial`: which notebooks run, how, and what stops them."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -273,6 +274,37 @@ def test_notebooks_opens_jupyterlab_with_this_python_in_their_folder(run, monkey
     assert line[:3] == [sys.executable, "-m", "jupyterlab"]
     assert cwd == Path(__file__).parents[1] / "notebooks"
     assert len(line) == 4 and line[3].startswith("01_") and (cwd / line[3]).is_file()
+    run("notebooks", "--no-browser", "--port", "9999")
+    assert calls[1][0] == [*line[:3], "--no-browser", "--port=9999", line[3]]
+
+
+def test_copies_for_students_have_no_solution_and_all_else(run, tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    monkeypatch.setattr(subprocess, "call", None)  # nothing is opened
+    code, printed, _ = run("notebooks", "--for-students", str(tmp_path / "class"))
+    assert code == 0 and printed == [f"10 notebooks without solutions: {tmp_path / 'class'}"]
+    originals = tutorial.notebooks()
+    assert sorted(path.name for path in (tmp_path / "class").iterdir()) == [
+        path.name for path in originals
+    ]
+    for path in originals:
+        original, copy = nbformat.read(path, 4), nbformat.read(tmp_path / "class" / path.name, 4)
+        solutions = [c for c in original.cells if "solution" in c.metadata.get("tags", ())]
+        assert len(solutions) == 3
+        assert copy.cells == [cell for cell in original.cells if cell not in solutions]
+        assert copy.metadata == original.metadata
+        text = (tmp_path / "class" / path.name).read_text(encoding="utf-8")
+        for cell in solutions:
+            longest = max(cell.source.splitlines(), key=len).strip()
+            assert json.dumps(longest, ensure_ascii=False)[1:-1] not in text
+
+
+def test_a_students_work_is_not_written_over(run, tmp_path):
+    mine = tmp_path / tutorial.notebooks()[3].name
+    mine.write_text("my answers")
+    code, _, errors = run("notebooks", "--for-students", str(tmp_path))
+    assert code == 2 and f"{mine} is there: somebody may have worked in it." in errors
+    assert mine.read_text() == "my answers" and [*tmp_path.iterdir()] == [mine]
 
 
 def test_without_jupyterlab_the_error_says_what_to_install(run, monkeypatch):

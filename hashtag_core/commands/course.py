@@ -14,6 +14,14 @@ from hashtag_core.printing import say
 def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the three commands to the command line."""
     lab = commands.add_parser("notebooks", help="open the course in JupyterLab")
+    lab.add_argument("--no-browser", action="store_true", help="print the address alone")
+    lab.add_argument("--port", type=int, help="of the server; default: JupyterLab's own, 8888")
+    lab.add_argument(
+        "--for-students",
+        metavar="DIR",
+        type=WrittenFolder,
+        help="open nothing: write copies without the solutions into this folder",
+    )
     lab.set_defaults(command=_notebooks)
 
     tutorial = commands.add_parser("tutorial", help="run the whole course, write HTML pages")
@@ -35,11 +43,19 @@ def _notebooks(options: argparse.Namespace) -> int:
 
     from hashtag_core.repository import repository_folder
 
+    if options.for_students:
+        from hashtag_core.course.students import write_copies
+
+        copies = write_copies(options.for_students)
+        say(f"{len(copies)} notebooks without solutions: {options.for_students}")
+        return 0
     folder = repository_folder("notebooks")
     if find_spec("jupyterlab") is None:
         raise InputError('jupyterlab is not there: `pip install -e ".[notebooks]"`.')
     first = sorted(path.name for path in folder.glob("[0-9]*.ipynb"))[:1]
-    return subprocess.call([sys.executable, "-m", "jupyterlab", *first], cwd=folder)
+    how = ["--no-browser"] if options.no_browser else []
+    how += [] if options.port is None else [f"--port={options.port}"]
+    return subprocess.call([sys.executable, "-m", "jupyterlab", *how, *first], cwd=folder)
 
 
 def _tutorial(options: argparse.Namespace) -> None:
