@@ -34,7 +34,7 @@ def examined(monkeypatch, capsys):
         assert printed.err == ""
         lines = printed.out.splitlines()
         assert len(lines) == (3 if code else 2)
-        assert lines[-1] == ("1 to mend first." if code else "This machine can run the course.")
+        assert lines[-1] == ("1 to fix first." if code else "This machine can run the course.")
         if code:
             return code, lines[0], lines[1].removeprefix("       what to do: ")
         return code, lines[0], ""
@@ -84,7 +84,7 @@ def test_every_check_that_breaks_is_counted_and_the_others_go_on(monkeypatch, ca
     lines = printed.out.splitlines()
     assert lines[0:-1:2] == [f"[FAIL] {name}: RuntimeError: <broken>" for name in NAMES]
     assert lines[1:-1:2] == [f"       what to do: {mend}" for mend in mends.values()]
-    assert lines[-1] == "9 to mend first." and printed.err == ""
+    assert lines[-1] == "9 to fix first." and printed.err == ""
 
 
 def test_checks_are_made_one_by_one(monkeypatch):

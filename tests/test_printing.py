@@ -286,7 +286,7 @@ def test_a_check_of_the_doctor_is_two_lines(run, monkeypatch):
     lines = run("doctor", code=1).splitlines()
     assert lines == [
         f"[FAIL] one: OSError: {SAFE}", f"       what to do: {SAFE}",
-        f"[FAIL] two: {SAFE}", "       what to do: mend", "2 to mend first.",
+        f"[FAIL] two: {SAFE}", "       what to do: mend", "2 to fix first.",
     ]  # fmt: skip
 
 

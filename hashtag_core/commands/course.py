@@ -76,5 +76,5 @@ def _doctor(options: argparse.Namespace) -> int:
         if not check.ok:
             failed += 1
             say(f"       what to do: {check.mend}", flush=True)
-    say(f"{failed} to mend first." if failed else "This machine can run the course.")
+    say(f"{failed} to fix first." if failed else "This machine can run the course.")
     return 1 if failed else 0
