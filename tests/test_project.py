@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "hashtag_core").rglob("*.py"))
@@ -71,10 +72,11 @@ def test_pyproject_and_environment_name_the_same_requirements():
     assert in_environment() == in_pyproject()
 
 
-def test_pyproject_and_environment_name_the_same_python():
+def test_the_environment_has_a_python_that_pyproject_allows():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    assert f"python{project['requires-python']}" in environment["dependencies"]
+    (python,) = (x for x in environment["dependencies"] if str(x).startswith("python"))
+    assert python == "python=3.12" and "3.12" in SpecifierSet(project["requires-python"])
 
 
 # ---- safe loading
