@@ -87,16 +87,15 @@ class Pretrained:
         Raises:
             InputError: where there is none of that name, or it cannot be had.
         """
-        models = repository_folder("data/models")
-        names = sorted(path.name for path in models.iterdir() if path.is_dir())
-        if str(name) in names:
-            return cls.load(models / name, device, words, user_encoder)
+        shipped = _shipped()
+        if str(name) in shipped:
+            return cls.load(shipped[str(name)], device, words, user_encoder)
         if name and Path(name).is_dir():
             return cls.load(name, device, words, user_encoder)
         if str(name).count("/") != 1 or isinstance(name, Path):
             raise InputError(
-                f"no model {printable(str(name))!r}. There are: {', '.join(names)}; else name a "
-                "run folder, or a model of huggingface.co as owner/name."
+                f"no model {printable(str(name))!r}. There are: {', '.join(shipped) or 'none'}; "
+                "else name a run folder, or a model of huggingface.co as owner/name."
             )
         return cls.load(_download(str(name), revision, cls.files), device, words, user_encoder)
 
@@ -154,7 +153,7 @@ class Pretrained:
                         repo_id=name, folder_path=folder, commit_message=message
                     ).repo_url
                 )
-            except (OSError, ValueError) as error:
+            except Exception as error:  # of the network, of the hub, of a name that cannot be
                 raise _refused(name, error) from None
 
     def portable_data(self) -> dict:
@@ -166,6 +165,15 @@ class Pretrained:
 
     def _save_more(self, folder: Path) -> None:
         """Write the files that a run of the paper's model does not have."""
+
+
+def _shipped() -> dict[str, Path]:
+    """The models of data/models; none where the library was installed without the repository."""
+    try:
+        models = repository_folder("data/models")
+    except InputError:
+        return {}
+    return {path.name: path for path in sorted(models.iterdir()) if path.is_dir()}
 
 
 def _is_ours(folder: Path, names: tuple[str, ...]) -> bool:
@@ -186,7 +194,7 @@ def _download(name: str, revision: str | None, files: tuple[str, ...]) -> str:
     """The folder in the hub's cache where a model lies, downloaded where it does not."""
     try:
         return _hub().snapshot_download(name, revision=revision, allow_patterns=[*files])
-    except (OSError, ValueError) as error:  # no such model, no network, a name that cannot be
+    except Exception as error:  # of the network, of the hub, of a name that cannot be
         raise _refused(name, error) from None
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from helpers import tiny_fold, tiny_model
 from huggingface_hub import HfApi
-from huggingface_hub.errors import RepositoryNotFoundError
 
-from hashtag_core import HashtagPredictor, PlusPredictor, pretrained
+from hashtag_core import HashtagPredictor, PlusPredictor, pretrained, repository
 from hashtag_core.errors import InputError
 from hashtag_core.plus_prediction import open_predictor
 from hashtag_core.repository import repository_folder
@@ -124,12 +123,11 @@ def test_what_the_hub_does_not_have_is_one_line(hub):
 
 def test_a_push_that_the_hub_refuses_is_one_line(hub, monkeypatch, predictor):
     def refuse(self, *args, **options):
-        raise OSError("401 Client Error\nUnauthorized")
+        raise RuntimeError("401 Client Error\nUnauthorized")
 
     monkeypatch.setattr(HfApi, "create_repo", refuse)
     with pytest.raises(InputError, match=r"me/x on huggingface\.co: 401 Client Error Unauthorized"):
         predictor.push_to_hub("me/x")
-    assert issubclass(RepositoryNotFoundError, OSError)
 
 
 def test_without_the_hubs_package_the_rest_works(monkeypatch, tmp_path):
@@ -144,6 +142,23 @@ def test_without_the_hubs_package_the_rest_works(monkeypatch, tmp_path):
 def test_a_name_of_nothing_says_what_there_is(name):
     with pytest.raises(InputError, match="There are: open-art"):
         HashtagPredictor.from_pretrained(name)
+
+
+def test_without_the_repository_folders_open_all_the_same(tmp_path, monkeypatch):
+    HashtagPredictor.from_pretrained("open-art", device="cpu").save_pretrained(tmp_path / "mine")
+    nowhere = str(tmp_path / "site-packages" / "hashtag_core" / "repository.py")
+    monkeypatch.setattr(repository, "__file__", nowhere)
+    HashtagPredictor.from_pretrained(tmp_path / "mine", device="cpu")
+    with pytest.raises(InputError, match=r"no model 'open-art'\. There are: none; else name a run"):
+        HashtagPredictor.from_pretrained("open-art")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line(monkeypatch, predictor):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=r"me/x on huggingface\.co: "):
+        predictor.push_to_hub("me/x")
 
 
 def test_the_repositorys_own_model_comes_first(tmp_path, monkeypatch):
