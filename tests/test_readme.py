@@ -17,7 +17,7 @@ from hashtag_core.training.state import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", "data/README.md", "notebooks/README.md", "hashtag_core/README.md"]
-PAGES += [".github/CONTRIBUTING.md"]
+PAGES += ["notebooks/TEACHING.md", ".github/CONTRIBUTING.md"]
 CORE = ("data", "model", "training", "evaluation", "beyond")
 
 every_page = pytest.mark.parametrize("page", PAGES)
