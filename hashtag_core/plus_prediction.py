@@ -28,6 +28,7 @@ from hashtag_core.beyond.usage import UserPast
 from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel
+from hashtag_core.model.products import fold
 from hashtag_core.prediction import HashtagPredictor, Picture, check_number, clean, finite
 from hashtag_core.training.runs import FILES
 
@@ -188,7 +189,8 @@ class PlusPredictor(HashtagPredictor):
         (N, d) and their psi, (n, d_w) -> (N, V + own + n) float64; -inf where f knows nothing.
         """
         psi, V = torch.cat([self.psi, vectors]), len(self.hashtags)
-        known = finite(self.model.scores(queries, psi)).double().cpu()
+        queries, tags, offset = fold(queries, self.model.phi_tag, len(psi))
+        known = finite(queries @ tags(psi).T + offset).double().cpu()
         nothing = torch.full((len(queries), own), -torch.inf, dtype=torch.float64)
         return torch.cat([known[:, :V], nothing, known[:, V:]], dim=1)
 

@@ -197,7 +197,8 @@ class UserPast:
 
     def describe(self, picture: np.ndarray | None = None, shown: Vote | None = None) -> Described:
         """The used hashtags before a photo with this picture vector, (d_z,), that shows this."""
-        n, tags, photo = self.photos, self._tags[: self._size], self._photo[: self._size]
+        n, E = self.photos, self._size
+        tags, photo = self._tags[:E].astype(np.intp), self._photo[:E].astype(np.intp)  # once
         L = len(self.ids)
         count, first, last, run, went_on = self._of_tag[:5, :L]
         lag, age = n - last, n - first
@@ -249,7 +250,7 @@ class UserPast:
                 following[1:] = _softmax(Z[:, n - 1] @ Z[:, : n - 1] / 0.1)
             attention = [votes(weights) for weights in (*spread, following)]
             most = np.full(L, -1.0)
-            np.maximum.at(most, tags, likeness[photo])
+            np.maximum.at(most, tags, likeness[photo].astype(np.float64))
             order = np.argsort(-likeness, kind="stable")[:3]
             nearest = [np.zeros(n), np.zeros(n)]
             best = float(likeness[order[0]]) if n else 0.0
