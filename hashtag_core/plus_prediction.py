@@ -86,6 +86,13 @@ class PlusPredictor(HashtagPredictor):
         """A user without a history."""
         return PlusUser(super().new_user(), self.plus.reader.new_user())
 
+    def _known(self, user: PlusUser | None) -> PlusUser:
+        if user is None:
+            return self.new_user()
+        if not isinstance(user, PlusUser):
+            raise InputError("no user of `ours+`: make one by `new_user` or `user`.")
+        return user
+
     def add_photo(self, user: PlusUser, picture: Picture, hashtags: list[str]) -> PlusUser:
         """The user after one more photo; no older photo is read again.
 
@@ -108,8 +115,8 @@ class PlusPredictor(HashtagPredictor):
             InputError: where a picture cannot be used.
         """
         user, left_out = self.new_user(), 0
-        for picture, hashtags in history:
-            if clean(hashtags):
+        for picture, given in history:
+            if hashtags := clean(given):
                 self._add(user, picture, hashtags)
             else:
                 left_out += 1
@@ -173,7 +180,7 @@ class PlusPredictor(HashtagPredictor):
         Returns:
             The V hashtags, and their p, (V,) float64, which add up to 1.
         """
-        user = self.new_user() if user is None else user
+        user = self._known(user)
         vocabulary, own = self.hashtags.names, user.own_names
         others = [h for h in clean(more) if h not in self.hashtags.ids and h not in own]
         extra, vectors = self.represent(others)
@@ -203,7 +210,7 @@ class PlusPredictor(HashtagPredictor):
         By f alone where a second ConvNet made the features of pictures to predict, since s compares
         with past ones.
         """
-        user = self.new_user() if user is None else user
+        user = self._known(user)
         if self.query_convnet_name != self.convnet_name:
             return self.by_f.pictures(hashtag, features, user.vector, k)
         check_number(k)
@@ -214,7 +221,7 @@ class PlusPredictor(HashtagPredictor):
         place = places.get(name, len(places))
         rows, images = self._readable(features)
         log_p = []
-        for part in images.split(PICTURES):
+        for part in images.split(PICTURES) if len(images) else ():
             queries = self.model.queries(part, user.vector.expand(len(part), -1))
             f = self._scores(queries, vector, len(user.own_names))
             log_p.append(self.plus.log_p(user.past, part.cpu().numpy(), f)[:, place])

@@ -220,6 +220,14 @@ class HashtagPredictor(Pretrained):
         """The vector of a user without a history: zeros (d_u,)."""
         return torch.zeros(self.model.user_encoder.d_u, device=self.device)
 
+    def _known(self, user: Tensor | None) -> Tensor:
+        """The user that was given, if it is one; nobody in particular for None."""
+        if user is None:
+            return self.new_user()
+        if not isinstance(user, Tensor) or user.shape != self.new_user().shape:
+            raise InputError(f"no user of this predictor, but {user!r}. See `new_user`, `user`.")
+        return user
+
     @torch.inference_mode()
     def add_photo(self, user: Tensor, picture: Picture, hashtags: list[str]) -> Tensor:
         """The user after one more photo: (d_u,) -> (d_u,). Older photos are not read again.
@@ -247,7 +255,8 @@ class HashtagPredictor(Pretrained):
             InputError: where a picture cannot be used.
         """
         user, left_out = self.new_user(), 0
-        for picture, hashtags in history:
+        for picture, given in history:
+            hashtags = clean(given)
             if self.represent(hashtags, self.every_hashtag)[0]:
                 user = self.add_photo(user, picture, hashtags)
             else:
@@ -280,7 +289,7 @@ class HashtagPredictor(Pretrained):
             names, vectors = self.represent(candidates)
             if not names:
                 raise InputError(f"no candidates: {candidates}.")
-        user = self.new_user() if user is None else user
+        user = self._known(user)
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         k = min(k, len(names))
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
@@ -302,7 +311,7 @@ class HashtagPredictor(Pretrained):
             The V hashtags, and their p, (V,) float64, which add up to 1.
         """
         names, vectors = self.represent([h for h in clean(more) if h not in self.hashtags.ids])
-        user = self.new_user() if user is None else user
+        user = self._known(user)
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         scores = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
         return self.hashtags.names + names, scores.cpu().double().softmax(dim=0)
@@ -348,7 +357,7 @@ class HashtagPredictor(Pretrained):
         _, vector = self._represent_one(hashtag)
         psi = torch.cat([self.psi, vector])  # (V + 1, d_w)
         rows, images = self._readable(features)
-        user = self.new_user() if user is None else user
+        user = self._known(user)
         seen = self.hashtags.num_seen
         log_p = picture_scores(self.model, images, user, psi, seen, [len(psi) - 1])  # (P, 1)
         scores = finite(log_p)[:, 0]  # (P,)
@@ -408,12 +417,15 @@ def clean(hashtags: Iterable[str]) -> list[str]:
     Raises:
         InputError: where it is a single text.
     """
-    several = no_text(hashtags)
+    several = [*no_text(hashtags)]
+    for name in several:
+        if not isinstance(name, str):
+            raise InputError(f"hashtags are texts, and {name!r} is none.")
     return list(dict.fromkeys(clean for h in several if (clean := h.strip(" \t\n\r#").lower())))
 
 
 def no_text(hashtags: Iterable[str]) -> Iterable[str]:
     """The same hashtags, if they are not a single text, whose letters would be taken for them."""
-    if isinstance(hashtags, str | bytes):
-        raise InputError(f"hashtags are a list: [{hashtags!r}], not {hashtags!r}.")
+    if isinstance(hashtags, str | bytes) or not isinstance(hashtags, Iterable):
+        raise InputError(f"hashtags are a list of texts, as ['cat'], not {hashtags!r}.")
     return hashtags

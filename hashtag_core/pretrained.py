@@ -11,14 +11,15 @@ to be imported with this library; huggingface_hub is imported where the hub itse
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from hashtag_core.errors import InputError, printable
-from hashtag_core.files import write_whole
+from hashtag_core.files import OURS, write_whole
+from hashtag_core.formats import read_json
 from hashtag_core.repository import repository_folder
-from hashtag_core.training.runs import FILES, save_run
+from hashtag_core.training.runs import FILES, Run, save_run
 from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hashtag_core.model.joint_embedding import HashtagModel
     from hashtag_core.model.user_encoders import UserEncoder
 
+CARD_NAME = "README.md"  # where a hub looks for it
 CARD = """---
 library_name: hashtag_core
 tags: [hashtag-prediction, user-modelling]
@@ -37,7 +39,7 @@ A model of hashtag_core, user-conditional, open-vocabulary image hashtag predict
 ```python
 from hashtag_core import {kind}
 
-predictor = {kind}.from_pretrained("{where}")
+predictor = {kind}.from_pretrained({where!r})
 ```
 {memory}"""
 MEMORY = """
@@ -88,7 +90,7 @@ class Pretrained:
             InputError: where there is none of that name, or it cannot be had.
         """
         shipped = _shipped()
-        if str(name) in shipped:
+        if name in shipped:  # a Path is a folder in any case
             return cls.load(shipped[str(name)], device, words, user_encoder)
         if name and Path(name).is_dir():
             return cls.load(name, device, words, user_encoder)
@@ -105,7 +107,8 @@ class Pretrained:
         No path of this machine is written: of the file of word vectors the name alone.
 
         Args:
-            folder: made where it is not there.
+            folder: made where it is not there; an earlier model that was saved there is replaced,
+                its README.md stays.
             where: what README.md shall say to open it by; the folder where not given.
 
         Raises:
@@ -115,19 +118,22 @@ class Pretrained:
         if not self.about:
             raise InputError("made by hand, not opened from a run: write the model by `save_run`.")
         folder = Path(folder)
-        if folder.exists() and not _is_ours(folder, (*self.files, "README.md")):
-            raise InputError(f"{folder} is there, and is no saved model. Name another.")
+        where = where or folder.resolve().name
+        if where in _shipped():
+            raise InputError(f"{where} is the name of a model of data/models. Name another folder.")
+        _refuse_others(folder, self.files)
         settings, log = TrainConfig(**self.about["training"]), self.about["log"]
+        if not (folder / CARD_NAME).exists():  # later somebody may have written more in it
+            card = CARD.format(
+                hashtags=len(self.hashtags),
+                seen=self.hashtags.num_seen,
+                kind=type(self).__name__,
+                where=where,
+                memory=MEMORY if set(self.files) > set(FILES) else "",
+            )
+            write_whole(folder / CARD_NAME, card.encode())
         save_run(folder, self.model, self.hashtags, settings, log, self.portable_data())
         self._save_more(folder)
-        card = CARD.format(
-            hashtags=len(self.hashtags),
-            seen=self.hashtags.num_seen,
-            kind=type(self).__name__,
-            where=where or folder.name,
-            memory=MEMORY if set(self.files) > set(FILES) else "",
-        )
-        write_whole(folder / "README.md", card.encode())
 
     def push_to_hub(
         self, name: str, private: bool = False, token: str | None = None, message: str = "Model"
@@ -158,10 +164,10 @@ class Pretrained:
 
     def portable_data(self) -> dict:
         """What run.json shall say of the data, without a path of this machine."""
-        data = dict(self.about["data"])
-        if data.get("words"):
-            data["words"] = Path(data["words"]).name
-        return data
+        return {
+            name: _last_of_path(x) if isinstance(x, str) else x
+            for name, x in self.about["data"].items()
+        }
 
     def _save_more(self, folder: Path) -> None:
         """Write the files that a run of the paper's model does not have."""
@@ -176,10 +182,31 @@ def _shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(models.iterdir()) if path.is_dir()}
 
 
-def _is_ours(folder: Path, names: tuple[str, ...]) -> bool:
-    """Whether a folder is empty, or holds a saved model and nothing else."""
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
-    return there <= set(names) and (not there or "run.json" in there)
+def _refuse_others(folder: Path, files: tuple[str, ...]) -> None:
+    """Refuse a folder that holds anything but a model that `save_pretrained` wrote."""
+    mend = "Name another folder."
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is there, and is no folder. {mend}")
+    there = [path for path in folder.iterdir() if OURS not in path.name]
+    for path in there:
+        known = path.name in files or path.name in (CARD_NAME, ".gitattributes", ".git")
+        if not known or path.is_symlink():
+            raise InputError(f"{path} is there, and is not of such a model. {mend}")
+    card = folder / CARD_NAME
+    if there and (not card.is_file() or CARD.split("\n")[1].encode() not in card.read_bytes()):
+        raise InputError(f"{folder} holds files, and no {CARD_NAME} of a saved model. {mend}")
+    if (folder / "run.json").exists():
+        read_json(folder / "run.json", Run, mend)
+
+
+def _last_of_path(text: str) -> str:
+    """Of an absolute path, on whatever system, its last part; every other text as it is."""
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(text).is_absolute():
+            return kind(text).name
+    return text
 
 
 def _hub():

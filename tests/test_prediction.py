@@ -449,7 +449,7 @@ def test_a_text_is_no_list_of_hashtags(kind, text, feature):
         lambda: predictor.represent(text),
     ]
     for call in calls:
-        with pytest.raises(InputError, match=r"hashtags are a list: \["):
+        with pytest.raises(InputError, match="hashtags are a list of texts"):
             call()
 
 
@@ -462,3 +462,55 @@ def test_none_at_all_are_asked_for(predictor, feature):
         ):
             with pytest.raises(InputError, match=f"k is {k}: ask for at least one."):
                 call(k)
+
+
+@pytest.mark.parametrize("kind", [HashtagPredictor, PlusPredictor])
+def test_a_history_may_hold_any_kind_of_list(kind, feature):
+    predictor = kind.from_pretrained("open-art", device="cpu")
+    names = ["cat", "dog"]
+    expected = predictor.predict(feature, predictor.user([(feature, names)])[0])
+    for given in (
+        tuple(names),
+        iter(names),
+        map(str, names),
+        dict.fromkeys(names),
+        np.array(names),
+    ):
+        user, left_out = predictor.user([(feature, given)])
+        assert left_out == 0 and predictor.predict(feature, user) == expected
+
+
+@pytest.mark.parametrize("given", [None, 5, [1], ["cat", None], [float("nan")], [b"cat"]])
+def test_what_is_no_text_is_no_hashtag(given, predictor, feature):
+    for call in (predictor.approximated, lambda hashtags: predictor.user([(feature, hashtags)])):
+        with pytest.raises(InputError, match="hashtags are "):
+            call(given)
+
+
+def test_a_user_of_another_kind_is_refused(feature):
+    paper = HashtagPredictor.from_pretrained("open-art", device="cpu")
+    plus = PlusPredictor.from_pretrained("open-art", device="cpu")
+    for predictor, users in (
+        (paper, [plus.new_user(), torch.zeros(3), "me"]),
+        (plus, [paper.new_user(), "me"]),
+    ):
+        for user in users:
+            for call in (
+                lambda p, u: p.predict(feature, u),
+                lambda p, u: p.probabilities(feature, u),
+                lambda p, u: p.pictures("cat", feature[None], u),
+            ):
+                with pytest.raises(InputError, match="no user of "):
+                    call(predictor, user)
+
+
+def test_among_no_readable_pictures_none_is_found(feature):
+    for kind in (HashtagPredictor, PlusPredictor):
+        predictor = kind.from_pretrained("open-art", device="cpu")
+        for features in (np.full((2, 1280), np.nan), np.zeros((0, 1280))):
+            assert predictor.pictures("cat", features) == []
+
+
+def test_a_picture_of_nothing_is_refused(predictor):
+    with pytest.raises(InputError, match="0 x 0 pixels: there is nothing to see"):
+        predictor.predict(Image.new("RGB", (0, 0)))

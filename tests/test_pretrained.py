@@ -1,5 +1,6 @@
 """Trained models as folders that travel: saved, pushed to a hub, and opened again."""
 
+import ast
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from huggingface_hub import HfApi
 from hashtag_core import HashtagPredictor, PlusPredictor, pretrained, repository
 from hashtag_core.errors import InputError
 from hashtag_core.plus_prediction import open_predictor
+from hashtag_core.pretrained import CARD
 from hashtag_core.repository import repository_folder
 from hashtag_core.training.runs import FILES
 
@@ -37,35 +39,100 @@ def test_what_was_saved_answers_the_same(predictor, tmp_path):
     assert answers(opened) == answers(predictor) and opened.about == predictor.about
     opened.save_pretrained(tmp_path / "mine")  # over itself
     card = (tmp_path / "mine" / "README.md").read_text()
-    assert f'{type(predictor).__name__}.from_pretrained("mine")' in card
+    assert f"{type(predictor).__name__}.from_pretrained('mine')" in card
     assert ("Share it only" in card) == isinstance(predictor, PlusPredictor)
 
 
 def test_no_path_of_this_machine_is_saved(tmp_path, monkeypatch):
     predictor = PlusPredictor.from_pretrained("open-art", device="cpu")
     predictor.about["data"]["words"] = "/home/me/vectors/glove.txt"
+    predictor.about["data"] |= {"source": "/home/me/photos", "more": "C:\\home\\me\\x.txt"}
     predictor.save_pretrained(tmp_path / "mine")
     for path in (tmp_path / "mine").iterdir():
         assert b"/home/me" not in path.read_bytes()
     data = json.loads((tmp_path / "mine" / "run.json").read_text())["data"]
-    assert data["words"] == "glove.txt"
+    assert (data["words"], data["source"], data["more"]) == ("glove.txt", "photos", "x.txt")
     other = HashtagPredictor.from_pretrained(tmp_path / "mine", words="elsewhere/glove.txt")
     assert other._words_path == "elsewhere/glove.txt"
 
 
-def test_nothing_of_somebody_elses_is_written_over(predictor, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="is no saved model"):
-        predictor.save_pretrained(tmp_path)
-    (tmp_path / "a file").write_text("mine")
-    with pytest.raises(InputError, match="is no saved model"):
-        predictor.save_pretrained(tmp_path / "a file")
-    (tmp_path / "page").mkdir()
-    (tmp_path / "page" / "README.md").write_text("mine")
-    with pytest.raises(InputError, match="is no saved model"):
-        predictor.save_pretrained(tmp_path / "page")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a file", "notes.txt", "page"]
-    assert (tmp_path / "page" / "README.md").read_text() == "mine"
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"notes.txt": "mine"},
+        {"README.md": "mine"},
+        {"README.md": "mine", "run.json": '{"mine": 1}'},
+        {"README.md": CARD, "run.json": '{"mine": 1}'},
+        {"README.md": CARD, "weights.bin": "mine"},
+        {"model.safetensors": "mine"},
+        {"sub/model.safetensors": "mine"},
+    ],
+    ids=repr,
+)
+def test_nothing_of_somebody_elses_is_written_over(files, predictor, tmp_path):
+    for name, text in files.items():
+        (tmp_path / "there" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "there" / name).write_text(text)
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match="Name another folder"):
+        predictor.save_pretrained(tmp_path / "there")
+    assert contents(tmp_path) == before
+
+
+def test_links_and_files_are_not_written_through(predictor, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    predictor.save_pretrained(tmp_path / "a")
+    (tmp_path / "a" / "model.safetensors").unlink()
+    (tmp_path / "a" / "model.safetensors").symlink_to(tmp_path / "mine")
+    for place in ("a", "mine"):
+        with pytest.raises(InputError, match="Name another folder"):
+            predictor.save_pretrained(tmp_path / place)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_run_that_was_trained_there_stays(tmp_path):
+    run = shutil.copytree(repository_folder("data/models") / "open-art", tmp_path / "run")
+    before = contents(run)
+    with pytest.raises(InputError, match=r"no README\.md of a saved model"):
+        PlusPredictor.load(run, "cpu").save_pretrained(run)
+    assert contents(run) == before
+
+
+def test_a_card_that_somebody_has_written_on_stays(predictor, tmp_path):
+    predictor.save_pretrained(tmp_path / "mine")
+    card = tmp_path / "mine" / "README.md"
+    card.write_text(card.read_text() + "Two hours of work.")
+    (tmp_path / "mine" / ".run.json.hashtag-core.partial").touch()  # of a save that was killed
+    (tmp_path / "mine" / "model.safetensors").unlink()
+    predictor.save_pretrained(tmp_path / "mine")
+    assert card.read_text().endswith("Two hours of work.")
+    assert answers(type(predictor).load(tmp_path / "mine", "cpu")) == answers(predictor)
+
+
+def test_the_paper_s_model_does_not_take_the_place_of_ours_plus(tmp_path):
+    PlusPredictor.from_pretrained("open-art", device="cpu").save_pretrained(tmp_path / "mine")
+    paper = HashtagPredictor.from_pretrained("open-art", device="cpu")
+    with pytest.raises(InputError, match=r"plus\.safetensors is there, and is not of such a model"):
+        paper.save_pretrained(tmp_path / "mine")
+
+
+def test_the_name_of_a_shipped_model_is_not_taken(predictor, tmp_path):
+    with pytest.raises(InputError, match="open-art is the name of a model of data/models"):
+        predictor.save_pretrained(tmp_path / "open-art")
+    shutil.copytree(repository_folder("data/models") / "open-art", tmp_path / "open-art")
+    assert HashtagPredictor.from_pretrained(tmp_path / "open-art").about == predictor.about
+
+
+def test_no_name_makes_the_card_wrong(predictor, tmp_path, monkeypatch):
+    (tmp_path / 'q"q').mkdir()
+    monkeypatch.chdir(tmp_path / 'q"q')
+    predictor.save_pretrained(".")
+    line = next(x for x in (tmp_path / 'q"q' / "README.md").read_text().split("\n") if "= " in x)
+    assert ast.literal_eval(line.partition("from_pretrained(")[2][:-1]) == 'q"q'
 
 
 def test_a_model_made_by_hand_does_not_know_how_it_was_trained(tmp_path):

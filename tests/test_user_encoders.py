@@ -19,6 +19,7 @@ from helpers import (
 from test_formulas import close, dot, numbers
 
 from hashtag_core.data.histories import UserHistories
+from hashtag_core.errors import InputError
 from hashtag_core.evaluation.reduced_histories import users_of_last_photos
 from hashtag_core.model.baseline_encoders import HashtagCounts, UserVectors, first_uses
 from hashtag_core.model.fusion import FUSIONS, ElementwiseProduct
@@ -31,6 +32,8 @@ from hashtag_core.model.user_encoders import (
     TCNEncoder,
     hashtag_sums,
 )
+from hashtag_core.repository import repository_folder
+from hashtag_core.training.runs import load_run
 
 USER, T = 3, 6  # the user whose photos are changed has six of them
 WITH_PAIRS = ["GRU", "mean pooling", "max pooling", "TCN"]
@@ -521,3 +524,27 @@ def test_a_gru_goes_on_photo_by_photo_as_it_goes_all_at_once(fold):
     for t in range(4):  # both have that many photos
         users = encoder.update(users, batch.history_images[:, t], sums[:, t])
         torch.testing.assert_close(users, states[:, t + 1])
+
+
+def test_an_encoder_that_is_none_is_one_line():
+    class NoSize(torch.nn.Module):
+        pass
+
+    class Text(torch.nn.Module):
+        d_u = "7"
+
+    for wrong in (NoSize(), NoSize, object(), Text()):
+        with pytest.raises(InputError, match="must be a torch module"):
+            HashtagModel(tiny_config(), wrong)
+    taken = type("GRU", (NoSize,), {"d_u": 7})
+    with pytest.raises(InputError, match="a class 'GRU': ENCODERS has one of that name"):
+        HashtagModel(tiny_config(), taken())
+
+
+def test_a_run_of_a_known_encoder_takes_no_other_one():
+    class Own(torch.nn.Module):
+        d_u = 256
+
+    folder = repository_folder("data/models") / "open-art"
+    with pytest.raises(InputError, match="trained with 'GRU' of ENCODERS"):
+        load_run(folder, Own())

@@ -43,7 +43,7 @@ def _notebooks(options: argparse.Namespace) -> int:
 
     from hashtag_core.repository import repository_folder
 
-    if options.for_students:
+    if options.for_students is not None:
         from hashtag_core.course.students import write_copies
 
         copies = write_copies(options.for_students)

@@ -80,7 +80,7 @@ def _paths(options: Mapping[str, Any]) -> Iterator[tuple[str, Read | Written | W
     for name, value in options.items():
         for path in value if isinstance(value, list) else [value]:
             if isinstance(path, Read | Written | WrittenFolder):
-                yield name, path
+                yield name.replace("_", "-"), path
 
 
 def _check_writable(where: str, path: Written | WrittenFolder) -> None:

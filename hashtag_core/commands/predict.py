@@ -37,9 +37,9 @@ def _predict(options: argparse.Namespace) -> None:
         raise InputError(f"-k {options.k}: ask for at least one hashtag.")
     predictor = open_predictor(options.run, options.paper, options.device)
     history = []
-    if options.history and Path(options.history).is_dir():
+    if options.history is not None and Path(options.history).is_dir():
         history = collection_history(options.history, predictor.convnet_name)
-    elif options.history:
+    elif options.history is not None:
         history = read_history(options.history)
     feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
     user, without = predictor.user(progress_bar(history, "history", disable=not history))

@@ -30,10 +30,12 @@ def write_copies(folder: str | Path) -> list[Path]:
     except ImportError:
         raise InputError('nbformat is not there: `pip install -e ".[notebooks]"`.') from None
 
+    if not str(folder):
+        raise InputError("no folder for the copies: name one.")
     folder, originals = Path(folder), notebooks()
     copies = [folder / path.name for path in originals]
     for copy in copies:
-        if copy.exists():
+        if copy.exists() or copy.is_symlink():
             raise InputError(f"{copy} is there: somebody may have worked in it. Name a new folder.")
     for path, copy in zip(originals, copies, strict=True):
         with reading(path):
@@ -41,5 +43,6 @@ def write_copies(folder: str | Path) -> list[Path]:
         notebook.cells = [
             cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", ())
         ]
+        notebook.metadata.pop("hashtag_core", None)  # that is about all cells
         write_whole(copy, (nbformat.writes(notebook) + "\n").encode())
     return copies

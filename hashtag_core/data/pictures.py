@@ -126,6 +126,8 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
 def check_size(image: Image, name: str) -> None:
     """Refuse a picture of too many pixels, or a strip."""
     width, height = image.size
+    if not _area(image):
+        raise PictureError(f"{name}: {width} x {height} pixels: there is nothing to see.")
     if _area(image) > MAX_PIXELS:
         raise PictureError(
             f"{name}: {width} x {height} pixels, at most {MAX_PIXELS:,} in all are decoded.",

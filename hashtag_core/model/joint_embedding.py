@@ -110,6 +110,14 @@ def build_user_encoder(config: ModelConfig) -> UserEncoder:
     return ENCODERS[config.encoder](config)
 
 
+def _name_of_own(user_encoder: UserEncoder) -> str:
+    """By which run.json knows an encoder of somebody's own: its class."""
+    name = type(user_encoder).__name__
+    if name in ENCODERS:
+        raise InputError(f"a class {name!r}: ENCODERS has one of that name. Call it otherwise.")
+    return name
+
+
 class HashtagModel(nn.Module):
     """f(v, u, y) = phi_iu(g(v, u))^T phi_tag(psi(y)) (Equation 7).
 
@@ -125,9 +133,15 @@ class HashtagModel(nn.Module):
     def __init__(self, config: ModelConfig, user_encoder: UserEncoder | None = None) -> None:
         super().__init__()
         if user_encoder is not None:
-            config = replace(config, encoder=type(user_encoder).__name__)
+            config = replace(config, encoder=_name_of_own(user_encoder))
         self.config = c = config
         self.user_encoder = build_user_encoder(c) if user_encoder is None else user_encoder
+        d_u = getattr(self.user_encoder, "d_u", None)
+        if not isinstance(self.user_encoder, nn.Module) or not isinstance(d_u, int) or d_u < 1:
+            raise InputError(
+                f"user encoder {c.encoder!r}: it must be a torch module (not its class) with a "
+                f"whole number d_u, the size of a user; d_u is {d_u!r}."
+            )
         self.learned_psi = nn.Embedding(c.num_hashtags, c.d_w) if c.learned_psi else None
         if self.learned_psi is not None:
             nn.init.normal_(self.learned_psi.weight, std=0.4)  # about as large as word vectors

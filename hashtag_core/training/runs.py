@@ -143,6 +143,11 @@ def load_run(
     run = read_json(folder / "run.json", Run, AGAIN)
     with reading(folder / "run.json"):
         config = ModelConfig(**run["model"])
+        if user_encoder is not None and config.encoder in ENCODERS:
+            raise InputError(
+                f"{folder}: trained with {config.encoder!r} of ENCODERS, and so not with the "
+                "`user_encoder` that is given. Leave it out."
+            )
         if user_encoder is None and config.encoder not in ENCODERS:
             raise InputError(
                 f"{folder}: trained with a user encoder of somebody's own, {config.encoder!r}. "
