@@ -21,6 +21,7 @@ from hashtag_core.study.rows import (
     COPYING,
     IN_SECONDS,
     RIVALS,
+    RULES,
     TABLE_1,
     TABLE_3,
     TABLE_BEYOND,
@@ -361,7 +362,9 @@ def test_rivals_can_be_asked_for_wherever_repeat_recent_is_a_row():
     for rows in (TABLE_1, TABLE_3):
         names = ["repeat recent", *RIVALS, IN_SECONDS]
         for chosen in choose(rows, names).values():
-            assert [*chosen] == names
+            assert sorted(chosen) == sorted(names)
+        for chosen in rows.values():
+            assert set(RULES) < set(chosen)  # unasked
     with pytest.raises(InputError, match="no row 'TIFU-KNN'"):
         choose({"open": ("user agnostic",)}, ["TIFU-KNN"])
 

@@ -458,7 +458,11 @@ def test_weights_that_do_not_fit_are_named(what, run):
 
 def test_weights_are_also_checked_for_a_model_of_ones_own(run):
     changed_weights(run, lambda weights: weights["phi_iu.1.bias"].fill_(math.nan))
-    assert "phi_iu.1.bias has numbers" in refused(load_run, run, tiny_model())
+    about = json.loads((run / "run.json").read_text())
+    about["model"]["encoder"] = "somebody's"
+    (run / "run.json").write_text(json.dumps(about))
+    own = tiny_model().user_encoder
+    assert "phi_iu.1.bias has numbers" in refused(load_run, run, own)
 
 
 @pytest.mark.parametrize(

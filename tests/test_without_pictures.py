@@ -44,7 +44,7 @@ TABLES = {  # what is left of each
     },
 }
 for name in ("1", "2", "3"):
-    TABLES[name] = {part: [*of, "repeat recent"] for part, of in TABLES[name].items()}
+    TABLES[name] = {part: [*of, *rows.RULES] for part, of in TABLES[name].items()}
 
 
 def blind_folder(folder):

@@ -80,7 +80,9 @@ def ranked_hashtags(predicted: Sequence[tuple[str, float]], true: Sequence[str] 
         hit = name in true
         look = f"color: {MARKED}; font-weight: bold" if hit else ""
         rows.append(
-            f'<tr><td style="text-align: right; color: {QUIET}">{place}</td>'
+            # every second row of a table would be darker in JupyterLab, and hard to read
+            f'<tr style="background: transparent"><td style="text-align: right; color: {QUIET}">'
+            f"{place}</td>"
             f'<td style="text-align: left; {look}">{"✓ " if hit else ""}{html_text(name)}</td>'
             f'<td style="text-align: left"><div style="background: {MARKED if hit else BAR}; '
             f'height: 9px; width: {1 + 110 * p / largest:.0f}px"></div></td>'
