@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -28,9 +28,8 @@ from hashtag_core.errors import InputError, printable
 from hashtag_core.evaluation.ranking import top_hashtags
 from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
-from hashtag_core.model.user_encoders import UserEncoder, stepwise
+from hashtag_core.model.user_encoders import stepwise
 from hashtag_core.pretrained import Pretrained
-from hashtag_core.training.runs import load_run
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -93,41 +92,6 @@ class HashtagPredictor(Pretrained):
         fusion = self.model.config.fusion
         about = f"{encoder}, {fusion}, features of {convnet}, on {self.device}"
         return f"{type(self).__name__}: {about}\n  {self.hashtags}"
-
-    @classmethod
-    def load(
-        cls,
-        run: str | Path,
-        device: str | None = None,
-        words: str | Path | None = None,
-        user_encoder: UserEncoder | None = None,
-    ) -> Self:
-        """Open the run folder of a trained model.
-
-        Args:
-            run: the folder.
-            device: where to compute; chosen automatically where not given.
-            words: its word vectors, where they no longer lie where run.json says.
-            user_encoder: the encoder that it was trained with, where that is one of your own that
-                `ENCODERS` does not have; its weights are read.
-
-        Raises:
-            InputError: where a file is missing or damaged, or the model cannot predict.
-        """
-        model, hashtags, about = load_run(run, user_encoder)
-        data = about["data"]
-        convnets = data.get("convnet"), data.get("query_convnet")
-        words = data.get("words") if words is None else words
-        given: list[Any] = [*cls._read_more(run, model, hashtags), model, hashtags]
-        given += [convnets[0], words, device, convnets[1]]
-        predictor = cls(*given)
-        predictor.about = about
-        return predictor
-
-    @classmethod
-    def _read_more(cls, run: str | Path, model: HashtagModel, hashtags: Hashtags) -> tuple:
-        """The arguments that come before the model."""
-        return ()
 
     @cached_property
     def convnet(self) -> ConvNet:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import OURS, write_whole
 from hashtag_core.formats import read_json
 from hashtag_core.repository import repository_folder
-from hashtag_core.training.runs import FILES, Run, save_run
+from hashtag_core.training.runs import FILES, Run, load_run, save_run
 from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
@@ -64,8 +64,32 @@ class Pretrained:
         words: str | Path | None = None,
         user_encoder: UserEncoder | None = None,
     ) -> Self:
-        """Open a run folder."""
-        raise NotImplementedError
+        """Open the run folder of a trained model.
+
+        Args:
+            run: the folder.
+            device: where to compute; chosen automatically where not given.
+            words: its word vectors, where they no longer lie where run.json says.
+            user_encoder: the encoder that it was trained with, where that is one of your own that
+                `ENCODERS` does not have; its weights are read.
+
+        Raises:
+            InputError: where a file is missing or damaged, or the model cannot predict.
+        """
+        model, hashtags, about = load_run(run, user_encoder)
+        data = about["data"]
+        convnets = data.get("convnet"), data.get("query_convnet")
+        words = data.get("words") if words is None else words
+        given: list[Any] = [*cls._read_more(run, model, hashtags), model, hashtags]
+        given += [convnets[0], words, device, convnets[1]]
+        predictor = cls(*given)
+        predictor.about = about
+        return predictor
+
+    @classmethod
+    def _read_more(cls, run: str | Path, model: HashtagModel, hashtags: Hashtags) -> tuple:
+        """The arguments that come before the model."""
+        return ()
 
     @classmethod
     def from_pretrained(
