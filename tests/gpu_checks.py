@@ -23,7 +23,11 @@ from torch import nn
 from hashtag_core import cli
 from hashtag_core.benchmarks.batching import make_batches
 from hashtag_core.benchmarks.training import EPOCHS, PHOTOS, USERS, USERS_PER_BATCH
+from hashtag_core.beyond.plus import PlusRanker
+from hashtag_core.beyond.plus_training import train_plus
+from hashtag_core.beyond.scorer import ScorerConfig
 from hashtag_core.data.loading import batches, prefetched, resident
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import split_users
 from hashtag_core.data.words import load_word_vectors
 from hashtag_core.evaluation.image_retrieval import evaluate_retrieval, make_pool
@@ -35,7 +39,9 @@ from hashtag_core.formats import to_json
 from hashtag_core.model.convnet import DEFAULT_CONVNET, load_convnet
 from hashtag_core.model.joint_embedding import ENCODERS, HashtagModel, ModelConfig
 from hashtag_core.model.loss import softmax_loss
+from hashtag_core.plus_prediction import open_predictor
 from hashtag_core.prediction import HashtagPredictor
+from hashtag_core.repository import repository_folder
 from hashtag_core.sources.simulated import prepare_simulated
 from hashtag_core.study.folds import make_fold
 from hashtag_core.training import loop
@@ -243,6 +249,52 @@ def test_prediction_is_that_of_the_cpu(device, fold):
         assert len(names) == len(p) and float(p.sum()) == pytest.approx(1)
     assert [name for name, _ in found[0]] == [name for name, _ in found[1]]
     assert [s for _, s in found[0]] == pytest.approx([s for _, s in found[1]], rel=1e-4, abs=1e-5)
+
+
+def trained_plus(fold, device):
+    """f untrained, and s learned from six users, with two to choose its numbers."""
+    _, _, histories = fold
+    train, valid = histories.only(range(6)), histories.only(range(6, 8))
+    return train_plus(on(device, tiny_model()), train, valid, config=ScorerConfig(16, epochs=2))
+
+
+def test_what_is_learned_beyond_the_paper_is_that_of_the_cpu(device, fold):
+    """s is learned on the CPU; f says on the device what it is sure of."""
+    ours, wanted = trained_plus(fold, device), trained_plus(fold, CPU)
+    for found, exact in zip(ours.scorer.parameters(), wanted.scorer.parameters(), strict=True):
+        assert torch.equal(found, exact)
+    assert (ours.temperature, ours.trust) == (wanted.temperature, wanted.trust)
+    assert ours.f_temperature == pytest.approx(wanted.f_temperature)
+    assert {weights.device.type for weights in ours.model.parameters()} == {device.type}
+
+
+def test_ours_plus_ranks_as_on_the_cpu(device, fold):
+    _, hashtags, histories = fold
+    plus, batch = trained_plus(fold, CPU), batch_of(histories)
+    plus.trust = 1.0
+    sets = [hashtags.candidates(which) for which in ("seen", "unseen", "all")]
+    found, exact = (
+        PlusRanker(replace(plus, model=on(where, plus.model)), hashtags, where).best_of_each(
+            batch if where == CPU else batch.to(where), sets, 5
+        )
+        for where in (device, CPU)
+    )
+    for (log_p, ids), (wanted, wanted_ids) in zip(found, exact, strict=True):
+        torch.testing.assert_close(log_p, wanted, rtol=1e-4, atol=1e-4)
+        assert torch.equal(ids, wanted_ids)
+
+
+def test_the_shipped_predictor_says_what_it_says_on_the_cpu(device):
+    photos = PhotoCollection.load(repository_folder("data/open_art"))
+    rows = photos.rows_of(split_users(photos, seed=0).test[3])
+    *history, (picture, _) = photos.history(range(rows.start, rows.start + 20))
+    said = []
+    for where in (device, CPU):
+        predictor = open_predictor(device=where.type)
+        user, _ = predictor.user(history)
+        said.append(predictor.probabilities(picture, user))
+    assert said[0][0] == said[1][0]
+    torch.testing.assert_close(*(p.cpu() for _, p in said), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [DEFAULT_CONVNET, "resnet50"])

@@ -93,7 +93,7 @@ def train_plus(
     plus.temperature = _choose_temperature(plus, looked_at, of_valid)
     if model is not None:
         plus.f_temperature = _choose_f_temperature(
-            model.eval().cpu(), valid.hashtags, looked_at, of_valid
+            model.eval(), valid.hashtags, looked_at, of_valid
         )
     plus.trust = _choose_trust(plus, valid, of_valid)
     return plus
@@ -130,11 +130,12 @@ def _choose_f_temperature(
     model: HashtagModel, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
 ) -> float:
     """Under which the validation users' hashtags without evidence are most probable."""
-    psi, losses = model.psi(hashtags.psi), np.zeros(len(TEMPERATURES_OF_F))
-    for batch in valid:
+    device = next(model.parameters()).device
+    psi, losses = model.psi(hashtags.psi.to(device)), np.zeros(len(TEMPERATURES_OF_F))
+    for batch in (b.to(device) for b in valid):
         own = read[int(batch.rows[0])]
         ids, photo = batch.hashtag_ids, batch.photo_of_hashtags()  # (M,) both
-        pairs = torch.from_numpy(own.photo_of()), torch.from_numpy(own.ids)  # (P,) both
+        pairs = torch.from_numpy(own.photo_of()).to(device), torch.from_numpy(own.ids).to(device)
         other = ~torch.isin(photo * len(hashtags) + ids, pairs[0] * len(hashtags) + pairs[1])
         photo, queries = photo[other], model(batch, psi)
         weights = 1 / (batch.hashtag_offsets.diff()[photo] * len(batch.rows))
