@@ -117,11 +117,18 @@ class Plus:
         log_p[own] = torch.from_numpy(scored.log_p)
         return log_p
 
-    def ranker(self, hashtags: Hashtags, device: torch.device | str = "cpu") -> Ranker:
-        """A ranker for `evaluate`; with trust 0 it is `repeat_recent`."""
-        return (
-            repeat_recent if self.trust == 0 else PlusRanker(self, hashtags, torch.device(device))
-        )
+    @property
+    def device(self) -> torch.device:
+        """Where f is; s computes on the CPU."""
+        return torch.device("cpu") if self.model is None else next(self.model.parameters()).device
+
+    def ranker(self, hashtags: Hashtags, device: torch.device | str | None = None) -> Ranker:
+        """A ranker for `evaluate`, f computing where it is or on `device`; `repeat_recent` where
+        the trust is 0.
+        """
+        if self.trust == 0:
+            return repeat_recent
+        return PlusRanker(self, hashtags, self.device if device is None else torch.device(device))
 
 
 @dataclass(eq=False)

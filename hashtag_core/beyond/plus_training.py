@@ -92,9 +92,7 @@ def train_plus(
     of_valid = {int(batch.rows[0]): read_batch(reader, batch) for batch in looked_at}
     plus.temperature = _choose_temperature(plus, looked_at, of_valid)
     if model is not None:
-        plus.f_temperature = _choose_f_temperature(
-            model.eval(), valid.hashtags, looked_at, of_valid
-        )
+        plus.f_temperature = _choose_f_temperature(plus, valid.hashtags, looked_at, of_valid)
     plus.trust = _choose_trust(plus, valid, of_valid)
     return plus
 
@@ -127,12 +125,12 @@ def _choose_temperature(plus: Plus, valid: list[Batch], read: dict[int, Candidat
 
 @torch.inference_mode()
 def _choose_f_temperature(
-    model: HashtagModel, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
+    plus: Plus, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
 ) -> float:
     """Under which the validation users' hashtags without evidence are most probable."""
-    device = next(model.parameters()).device
+    model, device = plus.model.eval(), plus.device
     psi, losses = model.psi(hashtags.psi.to(device)), np.zeros(len(TEMPERATURES_OF_F))
-    for batch in (b.to(device) for b in valid):
+    for batch in (batch.to(device) for batch in valid):
         own = read[int(batch.rows[0])]
         ids, photo = batch.hashtag_ids, batch.photo_of_hashtags()  # (M,) both
         pairs = torch.from_numpy(own.photo_of()).to(device), torch.from_numpy(own.ids).to(device)
@@ -162,7 +160,7 @@ def _choose_trust(plus: Plus, valid: UserHistories, read: dict[int, Candidates])
     weights = rule[:, 1] / rule[:, 1].sum()
     for trust in TRUST:
         trusted = replace(plus, trust=trust)
-        ranker = PlusRanker(trusted, valid.hashtags, torch.device("cpu"), read)
+        ranker = PlusRanker(trusted, valid.hashtags, plus.device, read)
         gains = of_users(ranker)[:, 0] - rule[:, 0]
         mean = weights @ gains
         if len(gains) > 1 and mean > np.sqrt(weights**2 @ (gains - mean) ** 2):

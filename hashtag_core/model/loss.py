@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from hashtag_core.model.products import fold, product
 
-CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 96 * 2**20}  # what a chunk may take
+CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}  # what a chunk may take
 ONE_CHUNK = 4  # times as much, where all hashtags fit into it
 
 
@@ -75,10 +75,14 @@ class _ChunkedSoftmax(torch.autograd.Function):
     def forward(ctx, tag_side, chunk, targets, weights, queries, psi, *parameters):
         """The loss; its gradients to the queries, psi and the parameters are kept in `ctx`."""
         exact = torch.promote_types(queries.dtype, torch.float32)  # sums, also under autocast
-        pieces = []  # of the vocabulary: its ids, and which targets are among them
-        for start in range(0, len(psi), chunk):
-            ids = slice(start, min(start + chunk, len(psi)))
-            pieces.append((ids, ((targets >= ids.start) & (targets < ids.stop)).nonzero()[:, 0]))
+        starts = range(0, len(psi), chunk)
+        by_target = targets.argsort()  # (N,) photos; the GPU is waited for once, not in each chunk
+        ends = torch.tensor([start + chunk for start in starts], device=targets.device)
+        counts = torch.searchsorted(targets[by_target], ends).tolist()
+        pieces = [  # of the vocabulary: its ids, and which photos' targets are among them
+            (slice(start, min(start + chunk, len(psi))), by_target[first:last])
+            for start, first, last in zip(starts, [0, *counts], counts, strict=False)
+        ]
         learns = any(ctx.needs_input_grad)
         once = len(pieces) == 1
 

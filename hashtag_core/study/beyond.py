@@ -77,7 +77,7 @@ def figure_reliability(study: Study) -> pd.DataFrame:
     for number in study.numbers:
         fold = study.fold(number, "open")
         plus, vocabulary = study.plus(number, "open", "ours+"), fold.valid.hashtags
-        ranker = PlusRanker(plus, vocabulary, torch.device("cpu"))
+        ranker = PlusRanker(plus, vocabulary, plus.device)
         for item in range(len(fold.valid)):
             batch = collate([fold.valid[item]])
             log_p, first = ranker.best(batch, range(len(vocabulary)), 1)  # (N, 1) both
