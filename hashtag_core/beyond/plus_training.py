@@ -92,7 +92,8 @@ def train_plus(
     of_valid = {int(batch.rows[0]): read_batch(reader, batch) for batch in looked_at}
     plus.temperature = _choose_temperature(plus, looked_at, of_valid)
     if model is not None:
-        plus.f_temperature = _choose_f_temperature(plus, valid.hashtags, looked_at, of_valid)
+        model.eval()
+        plus.f_temperature = _choose_f_temperature(model, valid.hashtags, looked_at, of_valid)
     plus.trust = _choose_trust(plus, valid, of_valid)
     return plus
 
@@ -125,10 +126,10 @@ def _choose_temperature(plus: Plus, valid: list[Batch], read: dict[int, Candidat
 
 @torch.inference_mode()
 def _choose_f_temperature(
-    plus: Plus, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
+    model: HashtagModel, hashtags: Hashtags, valid: list[Batch], read: dict[int, Candidates]
 ) -> float:
     """Under which the validation users' hashtags without evidence are most probable."""
-    model, device = plus.model.eval(), plus.device
+    device = next(model.parameters()).device
     psi, losses = model.psi(hashtags.psi.to(device)), np.zeros(len(TEMPERATURES_OF_F))
     for batch in (batch.to(device) for batch in valid):
         own = read[int(batch.rows[0])]
