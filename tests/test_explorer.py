@@ -8,6 +8,7 @@ from html_reading import ODD, ODD_USERS, assert_harmless
 from picture_files import NO_PICTURES, encode, noise
 
 from hashtag_core.course.explorer import NOBODY, OWNER, Explorer, Look, _as_html
+from hashtag_core.data.pictures import grey_picture
 from hashtag_core.errors import InputError
 
 NEVER_USED = ["tiny", "huge"]  # hashtags with a word vector that no photo has
@@ -177,15 +178,17 @@ def test_a_photo_that_the_user_does_not_have_is_an_input_error(explorer, user):
     assert explorer.look(user, last).picture
 
 
-def test_looking_at_a_photo_without_a_picture_is_an_input_error(explorer, photos, without_pictures):
+def test_a_photo_without_a_picture_is_shown_grey(explorer, photos, without_pictures):
     rows = rows_of(photos, "long")
+    before = explorer.look("long", 4)
     without_pictures(rows[4])
-    for t in (4, 5, 10):  # the photo itself, and the first and the last time it is shown before
-        with pytest.raises(InputError, match=f"row {rows[4]} has no picture"):
-            explorer.look("long", t)
-    for t in (3, 11):
-        assert len(explorer.look("long", t).predicted) == 10
-    assert explorer.look("long", 5, NOBODY).history == []
+    look = explorer.look("long", 4)
+    assert look.picture == grey_picture() and look.true == photos.hashtags_of(rows[4])
+    assert look.predicted == before.predicted  # its features are there
+    for t in (5, 10):  # the first and the last time it is shown before
+        shown = [picture for picture, _ in explorer.look("long", t).history]
+        assert shown.count(grey_picture()) == 1 and shown[4 - t] == grey_picture()
+    assert "<img" in _as_html(look)[1]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from photo_tables import GOOD, IMAGE, IN_ORDER, SHUFFLED, fake_features, table_of
 
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.pictures import load_picture
+from hashtag_core.data.pictures import grey_picture, load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.prepare import writing as writing_module
 from hashtag_core.prepare.places import workplace
@@ -91,7 +91,7 @@ def test_a_picture_may_be_a_file_in_the_folder(tmp_path):
     written = write_collection(tmp_path / "c", table, {}, lambda p, path: np.save(path, [[1.0]]))
     (tmp_path / "c" / "pictures").mkdir()
     (tmp_path / "c" / "pictures" / "one.webp").write_bytes(b"one")
-    assert written.picture(0) == b"one"
+    assert written.picture(0) == b"one" and written.card(0) == (b"one", written.hashtags_of(0))
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "pictures/../../secret"])
@@ -100,8 +100,9 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path, path):
     images = pa.array([{"bytes": None, "path": path}], IMAGE)
     table = table_of([("p0", "ann", 1)], image=images)
     written = write_collection(tmp_path / "c", table, {}, lambda p, path: np.save(path, [[1.0]]))
-    with pytest.raises(InputError, match="leaves the folder"):
-        written.picture(0)
+    for reading in (written.picture, written.card):
+        with pytest.raises(InputError, match="leaves the folder"):
+            reading(0)
 
 
 @pytest.mark.parametrize("column", [["image"], []], ids=["null", "no column"])
@@ -109,8 +110,11 @@ def test_a_photo_without_a_picture_is_named(column, folder):
     table = table_of(SHUFFLED, image=pa.nulls(8, IMAGE)).sort_by(writing_module.SORT_KEYS)
     names = ["photo_id", "user", "time", "hashtags", *column]
     pq.write_table(table.select(names), folder / "photos.parquet")
+    photos = PhotoCollection.load(folder)
     with pytest.raises(InputError, match="row 2 has no picture"):
-        PhotoCollection.load(folder).picture(2)
+        photos.picture(2)
+    assert photos.card(2) == (grey_picture(), photos.hashtags_of(2))
+    assert load_picture(grey_picture()).size == (96, 96)
 
 
 # ---- a run that was killed

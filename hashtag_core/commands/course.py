@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from hashtag_core.commands.paths import WrittenFolder
 from hashtag_core.errors import InputError
@@ -32,6 +33,10 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     tutorial.add_argument(
         "--in-place", action="store_true", help="also write the outputs into the notebooks"
     )
+    tutorial.add_argument(
+        "--data", metavar="DIR", type=Path, help="another photo collection, where one is read"
+    )
+    tutorial.add_argument("--seed", type=int, help="another seed of splits and training")
     tutorial.set_defaults(command=_tutorial)
 
     doctor = commands.add_parser("doctor", help="can this machine run the course?")
@@ -60,8 +65,15 @@ def _notebooks(options: argparse.Namespace) -> int:
 
 def _tutorial(options: argparse.Namespace) -> None:
     from hashtag_core.course.tutorial import run_tutorial
+    from hashtag_core.data.photos import PhotoCollection
 
-    done = run_tutorial(options.out, options.names or None, options.in_place)
+    values: dict[str, object] = {}
+    if options.data is not None:
+        PhotoCollection.load(options.data)  # an error now, in one line, not in a notebook
+        values["data"] = str(options.data.resolve())
+    if options.seed is not None:
+        values["seed"] = options.seed
+    done = run_tutorial(options.out, options.names or None, options.in_place, values)
     for row in done:
         say(f"{row['seconds']:4d} s  {row['notebook']:32s} {row['page']}")
     say(f"{sum(row['seconds'] for row in done):4d} s  in all")

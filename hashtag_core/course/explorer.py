@@ -102,7 +102,7 @@ class Explorer:
             other = self.photos.rows_of(self._number(reader))
             past = range(other.start, other.stop)
         if self.own_picture is None:
-            picture, true = self.photos.picture(row), self.photos.hashtags_of(row)
+            picture, true = self.photos.card(row)
             feature = self.photos.to_predict[row]
         else:
             picture, true, feature = self.own_picture, [], self.own_picture
@@ -111,7 +111,7 @@ class Explorer:
         best = p.argsort(descending=True, stable=True)[:k].tolist()
         places = [(name, names.index(name)) for name in self.added]
         return Look(
-            history=[(self.photos.picture(r), self.photos.hashtags_of(r)) for r in past[-HISTORY:]],
+            history=[self.photos.card(r) for r in past[-HISTORY:]],
             history_length=len(past),
             picture=picture,
             true=true,

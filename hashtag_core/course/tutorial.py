@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import atexit
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -47,8 +48,33 @@ def code_digest(notebook: NotebookNode) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()
 
 
-def execute(path: Path) -> NotebookNode:
+def with_parameters(notebook: NotebookNode, values: Mapping[str, object]) -> NotebookNode:
+    """Add a cell behind the notebook's parameters that sets those of `values` that it has.
+
+    The notebook itself is changed, and returned.
+    """
+    from nbformat.v4 import new_code_cell
+
+    for place, cell in enumerate(notebook.cells):
+        if "parameters" in cell.metadata.get("tags", ()):
+            parts = [
+                part for part in ast.walk(ast.parse(cell.source)) if isinstance(part, ast.Name)
+            ]
+            known = {part.id for part in parts if isinstance(part.ctx, ast.Store)}
+            lines = [f"{name} = {value!r}" for name, value in values.items() if name in known]
+            if lines:
+                new = new_code_cell("\n".join(lines), metadata={"tags": ["injected"]})
+                notebook.cells.insert(place + 1, new)
+            break
+    return notebook
+
+
+def execute(path: Path, values: Mapping[str, object] | None = None) -> NotebookNode:
     """Run a notebook from a fresh kernel, with a progress bar over its cells.
+
+    Args:
+        path: the notebook.
+        values: of its parameters, where they are not to be those that stand in it.
 
     Returns:
         The notebook with its outputs; `metadata["hashtag_core"]` says what ran and how long.
@@ -62,7 +88,7 @@ def execute(path: Path) -> NotebookNode:
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     with reading(path):
-        notebook = nbformat.read(path, as_version=4)
+        notebook = with_parameters(nbformat.read(path, as_version=4), values or {})
     total = sum(cell.cell_type == "code" and bool(cell.source) for cell in notebook.cells)
     begun = [0]  # the numbers of cells; the last one is running
     start = time.perf_counter()
@@ -155,7 +181,10 @@ def write_page(notebook: NotebookNode, path: Path) -> None:
 
 
 def run_tutorial(
-    out: str | Path, names: Sequence[str] | None = None, in_place: bool = False
+    out: str | Path,
+    names: Sequence[str] | None = None,
+    in_place: bool = False,
+    values: Mapping[str, object] | None = None,
 ) -> list[dict]:
     """Run the course, or some notebooks of it, and stop at the first that fails.
 
@@ -163,12 +192,14 @@ def run_tutorial(
         out: the folder of the HTML pages.
         names: what the notebooks' names begin with, such as "03"; None for all.
         in_place: also write the outputs into the notebooks themselves.
+        values: of the notebooks' parameters, as in `execute`.
 
     Returns:
         For each notebook: name, seconds, page.
 
     Raises:
-        InputError: where a cell fails, with the cell, or where the notebook packages are missing.
+        InputError: where a cell fails, with the cell, or where the notebook packages are missing;
+            where outputs with other parameters should be written into the notebooks.
     """
     try:
         import nbclient  # noqa: F401
@@ -177,6 +208,8 @@ def run_tutorial(
     except ImportError as error:
         raise InputError(f'{error.name} is not there: `pip install -e ".[notebooks]"`.') from None
 
+    if in_place and values:
+        raise InputError("the notebooks themselves keep the outputs of their own parameters.")
     out = Path(out)
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not place.is_dir():
@@ -187,7 +220,7 @@ def run_tutorial(
     done = []
     for path in (bar := progress_bar(paths, desc="tutorial", unit="notebook")):
         bar.set_postfix_str(path.stem)
-        notebook = execute(path)
+        notebook = execute(path, values)
         page = out / f"{path.stem}.html"
         write_page(notebook, page)
         if in_place:

@@ -34,7 +34,7 @@ from hashtag_core.data.meta import (
     read_meta,
     words_path,
 )
-from hashtag_core.data.pictures import IMAGE, NO_PICTURE, PictureError, Pictures
+from hashtag_core.data.pictures import IMAGE, NO_PICTURE, PictureError, Pictures, grey_picture
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
 from hashtag_core.formats import check_columns, read_features, read_parquet
@@ -240,6 +240,20 @@ class PhotoCollection:
         if self._pictures is None:
             raise PictureError(f"collection: row {row} has no picture.", NO_PICTURE)
         return self._pictures[row]
+
+    def card(self, row: int) -> tuple[bytes, list[str]]:
+        """A photo to show: its picture, a grey one where the collection holds none, and hashtags.
+
+        Raises:
+            InputError: where there is a picture and it cannot be read.
+        """
+        try:
+            picture = self.picture(row)
+        except PictureError as error:
+            if error.reason != NO_PICTURE:
+                raise
+            picture = grey_picture()
+        return picture, self.hashtags_of(row)
 
     @cached_property
     def _pictures(self) -> Pictures | None:

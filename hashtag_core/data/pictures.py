@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -50,6 +50,16 @@ class PictureError(InputError):
     def __init__(self, message: str, reason: str = BROKEN) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+@cache
+def grey_picture() -> bytes:
+    """What is shown where a photo has no picture, encoded."""
+    from PIL import Image
+
+    packed = io.BytesIO()
+    Image.new("RGB", (96, 96), "#c8c8c8").save(packed, "PNG")
+    return packed.getvalue()
 
 
 def load_picture(source: str | Path | bytes | Image, name: str | None = None) -> Image:

@@ -6,6 +6,7 @@ Each function returns its figure, and writes it to a file where it is given a pa
 from __future__ import annotations
 
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -214,8 +215,8 @@ def plot_users(
             name: ax.scatter(*points[groups == name].T, color=colour, marker=marker, **look)
             for name, (colour, marker) in zip(by_size, STYLES, strict=False)
         }
-        for name, way in (paths or {}).items():
-            _draw_way(ax, name, way)
+        for (name, way), dashes in zip((paths or {}).items(), cycle(("-", "--", ":", "-."))):
+            _draw_way(ax, name, way, dashes)
         ax.set(xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
         ax.margins(0.06)
         legend(figure, entries, "outside center right")
@@ -295,8 +296,8 @@ def _draw_histogram(ax: Axes, values: np.ndarray, edges: np.ndarray) -> None:
     ax.text(median, 1.01, f"median {median:g}", **above)
 
 
-def _draw_way(ax: Axes, name: str, way: np.ndarray) -> None:
-    line = {"color": "black", "lw": 1.3}
+def _draw_way(ax: Axes, name: str, way: np.ndarray, dashes: str) -> None:
+    line = {"color": "black", "lw": 1.3, "ls": dashes}
     ax.plot(*way.T, **line)
     ax.plot(*way[0], marker="o", mfc="white", mec="black", markersize=9)
     if len(way) > 1:

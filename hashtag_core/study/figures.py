@@ -109,9 +109,9 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
         state, _ = predictor.user(photos.history(history))
         return Example(
             user=photos.users[fold.test.users[user]],
-            history=[(photos.picture(past), photos.hashtags_of(past)) for past in history[-6:]],
+            history=[photos.card(past) for past in history[-6:]],
             history_length=len(history),
-            picture=photos.picture(row),
+            picture=photos.card(row)[0],
             true=photos.hashtags_of(row) if user == picture_of else [],
             predicted=[name for name, _ in predictor.predict(photos.to_predict[row], state)],
         )
@@ -173,7 +173,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
                 Found(
                     hashtag=name,
                     user=None if user is None else photos.users[pool.halves.users[user]],
-                    pictures=[photos.picture(int(pool.rows[i])) for i in best],
+                    pictures=[photos.card(int(pool.rows[i]))[0] for i in best],
                     has_it=[hashtag in pool.hashtags_of[i] for i in best],
                     own=[int(pool.owner[i]) == user for i in best],
                 )
