@@ -152,7 +152,8 @@ def hover_map(
             f'y="{top + 33:.0f}" fill="{GREY}">{html_text(tags)}</text>{pictures}</g></g>'
         )
     legend = " &nbsp; ".join(
-        f'<span style="color: {colour}; font-size: 16px">●</span> {html_text(name)}'
+        f'<span style="white-space: nowrap"><span style="color: {colour}; font-size: 16px">'
+        f"●</span> {html_text(name)}</span>"
         for name, colour in colours.items()
     )
     return (
