@@ -88,7 +88,12 @@ def _work(writer: Connection, make: Callable[..., Iterable], job: tuple) -> None
 
 
 def end_with_parent(number: int = 0) -> None:
-    """End this process as soon as the one that started it has ended; a `worker_init_fn`, too."""
+    """End this process as soon as the one that started it has ended; a `worker_init_fn`, too.
+
+    From now on SIGTERM ends it as well, which `deaf_to_ctrl_c` has held back.
+    """
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     parent = multiprocessing.parent_process()
 
     def wait() -> None:
@@ -103,13 +108,14 @@ def end_with_parent(number: int = 0) -> None:
 def deaf_to_ctrl_c() -> Iterator[None]:
     """Processes that are started meanwhile do not hear ctrl-C, which a terminal sends to all.
 
-    Who started them ends them; else each would tell of it in a traceback.
+    Who started them ends them; else each would tell of it in a traceback. And nothing stops this
+    process between a start and what a new process is given to begin with: ctrl-C and SIGTERM wait.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     resource_tracker.ensure_running()  # begun by the first process, and would undo the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
