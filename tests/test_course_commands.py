@@ -13,6 +13,7 @@ from hashtag_core import cli
 from hashtag_core import repository as results
 from hashtag_core.course import tutorial
 from hashtag_core.errors import InputError
+from hashtag_core.sources.simulated import prepare_simulated
 
 
 @pytest.fixture
@@ -222,6 +223,27 @@ def test_a_file_in_the_place_of_the_folder_of_pages_is_refused_at_once(folder, r
     code, printed, errors = run("tutorial", "--out", str(tmp_path / "pages"))
     assert (code, printed) == (2, []) and f"{tmp_path / 'pages'} is a file" in errors
     assert (tmp_path / "pages").read_text() == "mine" and not log.exists()
+
+
+def test_other_data_and_another_seed_go_to_the_notebooks_that_have_them(folder, run, tmp_path):
+    nbformat = pytest.importorskip("nbformat")
+    told = "print('told', seed, str(data))"
+    path = write_notebook(
+        folder / "01_a.ipynb", "data = 'ours'  # any\nseed, more = 0, 1", told, "seed = 2\n" + told
+    )
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].metadata["tags"] = ["parameters"]
+    nbformat.write(notebook, path)
+    write_notebook(folder / "02_without.ipynb", "print('none')")
+    site = prepare_simulated(tmp_path / "site", 10, 10).folder
+    before = path.read_bytes()
+    line = ["tutorial", "--out", str(tmp_path / "pages"), "--data", str(site), "--seed", "5"]
+    assert run(*line)[0] == 0 and path.read_bytes() == before
+    page = (tmp_path / "pages" / "01_a.html").read_text(encoding="utf-8")
+    assert f"told 5 {site}" in page and f"told 2 {site}" in page
+    assert run(*line, "--in-place")[0] == 2 and path.read_bytes() == before
+    code, _, errors = run("tutorial", "--data", str(tmp_path / "nowhere"))
+    assert code == 2 and "nowhere" in errors and not errors.count("\n") > 2
 
 
 def test_in_place_a_notebook_is_replaced_only_when_it_is_written_whole(
