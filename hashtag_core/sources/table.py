@@ -13,16 +13,32 @@ from sys import getsizeof
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_NAME, MAX_TYPED, NO_TEXT, is_broken
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    MAX_NAME,
+    MAX_TYPED,
+    NO_TEXT,
+    is_broken,
+)
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.table_csv import MAX_TEXT, SAMPLE_ROWS, Cells, Found, Refused
-from hashtag_core.sources.table_guessing import guess_separator, guess_times, is_empty, text
+from hashtag_core.sources.table_cells import is_empty, text
+from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
+from hashtag_core.sources.table_decoding import (
+    ENTITIES,
+    decoded,
+    is_percent_encoded,
+    without_entities,
+)
 from hashtag_core.sources.table_parquet import parquet_rows
 from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table
+from hashtag_core.sources.table_separators import guess_separator
+from hashtag_core.sources.table_times import guess_times
 
 ROWS_OF_PIECE = 5000
+SAMPLE_ROWS = 20_000  # that guesses are made from; less where they fill a piece
 BYTES_OF_PIECE = 16 * 2**20  # in memory, about; a row has no more, and a piece is full with it
 MAX_PATH = 1000
 MOST_NAMES = 40  # of columns, in an error
@@ -37,6 +53,7 @@ LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
 LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
+CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
@@ -53,9 +70,10 @@ class Table:
         user, time, hashtags: the columns.
         photo_id, image: further columns, where there are any. Without the first, a photo's id is
             the number of its line.
-        separator: what stands between two hashtags; " ", "#" (before each) and "list" are meant
-            as such. Guessed where not given, like the following.
-        time_format: "iso", "exif", "epoch", "d/m/y" … (`table_guessing.TIMES`), or strptime's.
+        separator: what stands between two hashtags; " ", "#" (before each), "list", "caption" (a
+            text in which hashtags stand) and "row" (a row has one, and `photo_id` says of which
+            photo) are meant as such. Guessed where not given, like the following.
+        time_format: "iso", "exif", "epoch", "d/m/y" … (`table_times.TIMES`), or strptime's.
         encoding: of a text file.
         delimiter: of a CSV file.
 
@@ -98,7 +116,13 @@ class Table:
             self.opened.rows = lambda: parquet_rows(self.path, wanted)
         sample = self._sample()
         self.times = guess_times([row["time"] for row in sample], time, time_format)
-        self.separator = guess_separator([row["hashtags"] for row in sample], separator)
+        cells = [row["hashtags"] for row in sample]
+        whose = [(_name(row["user"]), _name(row["photo_id"])) for row in sample if photo_id]
+        self.separator = guess_separator(cells, separator, whose or None)
+        self.joins_rows = self.separator.name == "row"
+        if self.joins_rows and photo_id is None:
+            raise InputError("--separator row: tell the column of the photo's id (--photo-id).")
+        self.is_percent_encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
@@ -152,7 +176,7 @@ class Table:
             return NO_HASHTAGS
         if isinstance(row["hashtags"], str | bytes) and len(row["hashtags"]) > MAX_TYPED:
             return LONG_HASHTAGS
-        hashtags = report.hashtags_of(self.separator(row["hashtags"]))
+        hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
         image = row.get("image")
@@ -162,6 +186,19 @@ class Table:
             image = None
         photo = {"photo_id": photo_id, "user": user, "time": time}
         return {**photo, "hashtags": hashtags, "image": image}
+
+    def _hashtags(self, cell: Any, report: Report) -> list[str] | str:
+        """Those of a cell, or why there is none."""
+        typed, is_cut = self.separator(cell)
+        undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()
+        if len(typed) <= MAX_HASHTAGS:
+            typed = [decoded(piece, self.is_percent_encoded, undone.add) for piece in typed]
+        hashtags = report.hashtags_of(typed)
+        if not isinstance(hashtags, str):
+            for what in sorted(undone) + [CUT_LIST] * is_cut:
+                report.note(what, 1)
+            report.look_at(hashtags)
+        return hashtags
 
     def _sample(self) -> list[dict[str, Any]]:
         rows = _next(self.opened.rows(), SAMPLE_ROWS)

@@ -1,24 +1,22 @@
-"""What a cell means: times in the usual ways, and hashtags between separators.
+"""Times in the usual ways, found out from the first rows, and told.
 
-Both are found out from the first rows, and told; where two readings fit equally, one has to choose.
+Where two readings fit equally, the one who knows has to choose.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from hashtag_core.errors import InputError
+from hashtag_core.sources.table_cells import is_empty
 
 EPOCH = datetime(1970, 1, 1)
 ENOUGH = 0.5  # of the sample has to be understood
-OFTEN = 0.2  # of the cells have a separator in them, if it is one
-SEPARATORS = {";": "semicolons", "|": "bars", ",": "commas", "\t": "tabs"}
 MAX_TIME = 100  # characters
 
 DAYS = re.compile(
@@ -26,14 +24,6 @@ DAYS = re.compile(
     r"(?:[T ,]+(\d{1,2}):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp][Mm])?)?"
 )
 DOTS = re.compile(r"\d{1,2}\.\d{1,2}\.")  # the day comes first where people write dots
-ITEM = re.compile(
-    r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,\s][^,]*))\s*,?""", re.DOTALL
-)
-TEXTS = "text", "tag", "name", "_content"  # what a hashtag is called in an object
-MAX_DEPTH = 3  # of lists in lists
-
-
-# ---- times
 
 
 def _iso(text: str) -> datetime:
@@ -148,89 +138,3 @@ def guess_times(sample: Sequence[Any], column: str, given: str | None = None) ->
             "Say --time-format d/m/y or m/d/y."
         )
     return Times(best)
-
-
-# ---- hashtags
-
-
-class Separator:
-    """Cells -> hashtags as typed.
-
-    Args:
-        name: one of "list", "#" and " ", or the text between two hashtags.
-    """
-
-    def __init__(self, name: str) -> None:
-        if not name:
-            raise InputError("--separator: at least one character.")
-        self.name = name = "\t" if name == r"\t" else name
-        usual = {"list": "in a list", "#": "each after a #", " ": "separated by spaces"}
-        self.how = usual.get(name, f"separated by {SEPARATORS.get(name, repr(name))}")
-
-    def __call__(self, cell: Any) -> list[str]:
-        """The pieces; they are cleaned elsewhere."""
-        if isinstance(cell, list | tuple):
-            return list(_texts(cell))
-        typed = text(cell)
-        if self.name == "list":
-            return _items(typed)
-        if self.name == "#":
-            pieces = typed.split("#")[1:]  # in front of the first, there may be other text
-            return [piece.rstrip(",;| \t") for piece in pieces if piece.strip(",;| \t")]
-        pieces = typed.split() if self.name == " " else typed.split(self.name)
-        return [piece.strip().strip("\"'") if len(piece) < 1000 else piece for piece in pieces]
-
-
-def _items(typed: str) -> list[str]:
-    """Of `["a", "b"]`, `['a', 'b']`, `['a' 'b']`, `[a, b]`, `{a,b}` or `{a,"b c"}`."""
-    try:
-        items = json.loads(typed)
-    except (ValueError, RecursionError):
-        items = None
-    if isinstance(items, list):
-        return list(_texts(items))
-    matches = ITEM.findall(typed.strip().strip("[]{}()"))
-    return [re.sub(r"\\(.)", r"\1", one or two) or plain.strip() for one, two, plain in matches]
-
-
-def _texts(items: Sequence[Any], depth: int = 1) -> Iterator[str]:
-    """The hashtags of a list: texts, objects that hold one, and lists of them; "" for the rest."""
-    for item in items:
-        if isinstance(item, dict):
-            item = next((item[name] for name in TEXTS if isinstance(item.get(name), str)), "")
-        if isinstance(item, list | tuple):
-            yield from _texts(item, depth + 1) if depth < MAX_DEPTH else [""]
-        elif item is not None:
-            yield text(item)
-
-
-def guess_separator(sample: Sequence[Any], given: str | None = None) -> Separator:
-    """The given one, or what most probably stands between the hashtags of these cells."""
-    if given is not None:
-        return Separator(given)
-    cells = [text(cell).strip() for cell in sample if not is_empty(cell)]
-    brackets = sum(cell[:1] + cell[-1:] in ("[]", "{}") for cell in cells)
-    if any(isinstance(cell, list | tuple) for cell in sample) or brackets > ENOUGH * len(cells):
-        return Separator("list")
-    if sum(cell.startswith("#") for cell in cells) > ENOUGH * len(cells):
-        return Separator("#")
-    counts = {mark: sum(mark in cell for cell in cells) for mark in SEPARATORS}
-    best = max(counts, key=counts.get)
-    return Separator(best if counts[best] > OFTEN * len(cells) else " ")
-
-
-# ---- cells
-
-
-def is_empty(cell: Any) -> bool:
-    """Whether there is nothing in a cell."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return True
-    return (isinstance(cell, str) and not cell.strip()) or cell in ([], ())
-
-
-def text(cell: Any) -> str:
-    """A cell as text; whole numbers without a decimal point."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
