@@ -6,6 +6,7 @@ does not say itself is guessed from its first rows, and told in `Table.understoo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,7 +25,7 @@ from hashtag_core.prepare.cleaning import (
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.table_cells import is_empty, text
+from hashtag_core.sources.table_cells import is_empty, is_word_for_nothing, text
 from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
@@ -53,6 +54,12 @@ LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
 LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
+NOTHING = "cells that say NA, NULL, None … for nothing: taken as empty"
+SHORTENED = (
+    "users or ids like 9.06E+17: a spreadsheet cut their digits off, and different ones may have "
+    "become one. Export them as text"
+)
+SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
 CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
@@ -126,7 +133,7 @@ class Table:
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
-            f"times: {self.times.name}" + (", as told" if time_format else ""),
+            f"times: {self.times.how}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
         ]
         self.job = {"files": file_states([self.path]), "columns": columns}
@@ -158,6 +165,9 @@ class Table:
             return why
         report.note(why, int(why != ""))
         row = {what: _at(cells, key) for what, key in self.columns.items()}
+        nothing = [cell for cell in row.values() if is_word_for_nothing(cell)]
+        if nothing:
+            report.doubt(NOTHING, len(nothing), nothing)
         user = _name(row["user"])
         photo_id = _name(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
         for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
@@ -165,6 +175,8 @@ class Table:
                 return missing
             if len(name) > MAX_NAME:
                 return long
+            if SCIENTIFIC.fullmatch(name):
+                report.doubt(SHORTENED, 1, [name])
         if is_broken(user + photo_id):
             return BROKEN_NAME
         if is_empty(row["time"]):

@@ -1,16 +1,29 @@
-"""What a cell of a table holds: nothing, or a text."""
+"""What a cell of a table holds: nothing, or a text.
+
+R, pandas and databases have words for nothing; those are told from a person called Null by how they
+are written.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
+
 
 def is_empty(cell: Any) -> bool:
     """Whether there is nothing in a cell."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return True
-    return (isinstance(cell, str) and not cell.strip()) or cell in ([], ())
+    if isinstance(cell, str):
+        return not cell.strip() or is_word_for_nothing(cell)
+    return cell in ([], ())
+
+
+def is_word_for_nothing(cell: Any) -> bool:
+    """Whether a cell says in a word that there is nothing: NA, NULL, None."""
+    return isinstance(cell, str) and len(cell) < 20 and cell.strip() in MISSING
 
 
 def text(cell: Any) -> str:
