@@ -19,13 +19,18 @@ from hashtag_core.prepare.cleaning import (
     MAX_HASHTAGS,
     MAX_NAME,
     MAX_TYPED,
-    NO_TEXT,
     is_broken,
 )
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.table_cells import is_empty, is_word_for_nothing, text
+from hashtag_core.sources.table_cells import (
+    cell_at,
+    is_empty,
+    is_word_for_nothing,
+    name_in,
+    text,
+)
 from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
@@ -35,6 +40,7 @@ from hashtag_core.sources.table_decoding import (
 )
 from hashtag_core.sources.table_parquet import parquet_rows
 from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table
+from hashtag_core.sources.table_refused import rows_inside
 from hashtag_core.sources.table_separators import guess_separator
 from hashtag_core.sources.table_times import guess_times
 
@@ -124,7 +130,7 @@ class Table:
         sample = self._sample()
         self.times = guess_times([row["time"] for row in sample], time, time_format)
         cells = [row["hashtags"] for row in sample]
-        whose = [(_name(row["user"]), _name(row["photo_id"])) for row in sample if photo_id]
+        whose = [(name_in(row["user"]), name_in(row["photo_id"])) for row in sample if photo_id]
         self.separator = guess_separator(cells, separator, whose or None)
         self.joins_rows = self.separator.name == "row"
         if self.joins_rows and photo_id is None:
@@ -164,12 +170,12 @@ class Table:
         if isinstance(cells, Refused):
             return why
         report.note(why, int(why != ""))
-        row = {what: _at(cells, key) for what, key in self.columns.items()}
+        row = {what: cell_at(cells, key) for what, key in self.columns.items()}
         nothing = [cell for cell in row.values() if is_word_for_nothing(cell)]
         if nothing:
             report.doubt(NOTHING, len(nothing), nothing)
-        user = _name(row["user"])
-        photo_id = _name(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
+        user = name_in(row["user"])
+        photo_id = name_in(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
         for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
             if not name:
                 return missing
@@ -220,12 +226,16 @@ class Table:
         if not good:
             why = f" ({rows[-1] if isinstance(rows[-1], str) else rows[0][-1]})"
             raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
-        sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
+        sample = [{what: cell_at(c, key) for what, key in self.columns.items()} for c in good]
         for what, key in self.columns.items():
             sparse = what == "image" and self.opened.names is not None
             if not sparse and all(cells[what] is None for cells in sample):
                 names = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
-                names = f" There are: {names}" if isinstance(good[0], dict) else ""
+                names = (
+                    f" There are: {names}" + rows_inside(good[0])
+                    if isinstance(good[0], dict)
+                    else ""
+                )
                 column = key + 1 if isinstance(key, int) else key
                 raise InputError(f"{self.path}: nothing in column {column} for --{what}.{names}")
         return sample
@@ -273,26 +283,9 @@ def _size(value: Any) -> int:
     return size + sum(map(_size, value)) if isinstance(value, list | tuple) else size
 
 
-def _at(cells: Cells, key: str | int) -> Any:
-    """A cell by its number, its name, or names with dots between them, where objects are nested."""
-    if isinstance(key, int):
-        return cells[key] if key < len(cells) else None
-    if key in cells:
-        return cells[key]
-    for name in key.split("."):
-        cells = cells.get(name) if isinstance(cells, dict) else None
-    return cells
-
-
 def _listed(names: list[str]) -> str:
     more = ", …" if len(names) > MOST_NAMES else ""
     return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
-
-
-def _name(cell: Any) -> str:
-    if isinstance(cell, dict | list | tuple):
-        return ""
-    return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
 
 
 def _as_text(cells: Cells | Refused) -> str:

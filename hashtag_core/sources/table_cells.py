@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hashtag_core.prepare.cleaning import NO_TEXT
+from hashtag_core.sources.table_csv import Cells
+
 MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
 
 
@@ -31,3 +34,21 @@ def text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def cell_at(cells: Cells, key: str | int) -> Any:
+    """A cell by its number, its name, or names with dots between them, where objects are nested."""
+    if isinstance(key, int):
+        return cells[key] if key < len(cells) else None
+    if key in cells:
+        return cells[key]
+    for name in key.split("."):
+        cells = cells.get(name) if isinstance(cells, dict) else None
+    return cells
+
+
+def name_in(cell: Any) -> str:
+    """The name of a user or a photo in one line; "" where there is none."""
+    if isinstance(cell, dict | list | tuple):
+        return ""
+    return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
