@@ -65,6 +65,11 @@ FILES = {
     "jsonp": (f"jsonFlickrApi({json.dumps(SEARCH)})".encode(), "JavaScript.*jsonFlickrApi"),
     "object": (json.dumps(SEARCH, indent=1).encode(), r"one JSON object.*in `photo`.*jq"),
     "in a line": (json.dumps(SEARCH).encode(), r"in `photos.photo`.*jq"),
+    "ragged": (
+        b"user,time,tags\na,2014,x,y\nb,2014,x,y,z\n",
+        "needs quotes around it",
+    ),
+    "spark": (b'user,time,tags\na,"so \\"x, y\\"",2014,sea\nb,2014\n', "written as .*twice.*Spark"),
     "utf-16-le": ("user,time,tags\na,2014-01-01,b\n".encode("utf-16-le"), "--encoding: utf-16-le"),
     "utf-16-be": ("user,time,tags\na,2014-01-01,b\n".encode("utf-16-be"), "--encoding: utf-16-be"),
 }

@@ -181,7 +181,7 @@ class Table:
                 return missing
             if len(name) > MAX_NAME:
                 return long
-            if SCIENTIFIC.fullmatch(name):
+            if name[0].isdecimal() and SCIENTIFIC.fullmatch(name):
                 report.doubt(SHORTENED, 1, [name])
         if is_broken(user + photo_id):
             return BROKEN_NAME

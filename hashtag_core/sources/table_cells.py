@@ -26,7 +26,7 @@ def is_empty(cell: Any) -> bool:
 
 def is_word_for_nothing(cell: Any) -> bool:
     """Whether a cell says in a word that there is nothing: NA, NULL, None."""
-    return isinstance(cell, str) and len(cell) < 20 and cell.strip() in MISSING
+    return isinstance(cell, str) and len(cell) < 10 and cell.strip() in MISSING
 
 
 def text(cell: Any) -> str:

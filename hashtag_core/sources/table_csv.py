@@ -114,9 +114,15 @@ def guess_delimiter(path: Path, text: str) -> tuple[str, int]:
     if width < 2 or share < 0.5:
         raise InputError(
             f"{path}: no delimiter gives rows of equal length (commas, tabs, semicolons and bars "
-            "were tried). Tell the --delimiter."
+            f"were tried). {_why_unequal(text)}"
         )
     return best, width
+
+
+def _why_unequal(text: str) -> str:
+    if '\\"' in text:
+        return "Quotes in cells are written as \\\" here: write them twice (in Spark: escape='\"')."
+    return "Tell the --delimiter; a cell that holds it, of hashtags say, needs quotes around it."
 
 
 def usual_width(text: str, delimiter: str) -> tuple[float, int]:

@@ -14,6 +14,7 @@ from hashtag_core.sources.table_notations import unescaped
 
 TIMES = 2  # that a text may be encoded
 
+SIGNS = re.compile("[%&\\\\\xc2-\xf4]")  # one of them is in whatever is encoded
 PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 ESCAPED = re.compile(r"\\u[0-9a-fA-F]{4}")
@@ -52,7 +53,7 @@ def decoded(typed: str, plus: bool, note: Callable[[str], None]) -> str:
         plus: whether `+` stands for a space, as where others are percent-encoded.
         note: told what was undone, once each.
     """
-    if typed.isascii() and typed.isalnum():  # most are, and this is faster
+    if not SIGNS.search(typed) and not (plus and "+" in typed):  # most are fine
         return typed
     for undo, what in UNDO:
         spaced = typed.replace("+", " ") if plus and what == PERCENTS else typed
