@@ -79,7 +79,7 @@ def refuse_text(path: Path, text: str) -> None:
 def rows_inside(cells: Any) -> str:
     """What to do where a row is an object with the list of rows in it; else ""."""
     path = _path_of_list(cells, MAX_DEPTH)
-    return "" if path is None else " " + _inside(f", perhaps in `{path}`")
+    return "" if path is None else ". " + _inside(f", perhaps in `{path}`")
 
 
 def _inside(where: str) -> str:
