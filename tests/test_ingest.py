@@ -314,6 +314,20 @@ def test_what_came_from_data_does_no_harm_in_a_terminal():
         ("10:30", "10:30"),
         ("a=b", "a=b"),
         ("x" * 200, "x" * 200),
+        ("ｓｙｎｔｈ　ＷＡＶＥ", "synth wave"),
+        ("ｶﾞﾀｶﾅ", "ガタカナ"),
+        ("\u200fسفر", "سفر"),
+        ("se\u200ba", "sea"),
+        ("\ufeff#sea\u2060", "sea"),
+        ("\u202e#sea", "sea"),
+        ("İstanbul", "istanbul"),
+        ("STRAẞE", "straße"),
+        ("❤\ufe0f", "❤"),
+        ("hash\u00adtag", "hashtag"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("نرم\u200cافزار", "نرم\u200cافزار"),
+        ("\u200dsea\u200c", "sea"),
+        ("x²", "x²"),  # another hashtag than x2
     ],
 )
 def test_hashtags_are_cleaned(typed, hashtag):
@@ -322,7 +336,20 @@ def test_hashtags_are_cleaned(typed, hashtag):
 
 
 @pytest.mark.parametrize(
-    "typed", ["", " ", "#", "# #", "geo:lat=1", " Upload:By=me", "x" * 201, "a\ufffd", "\ud800"]
+    "typed",
+    [
+        "",
+        " ",
+        "#",
+        "# #",
+        "\u200b",
+        "#\ufe0f",
+        "geo:lat=1",
+        " Upload:By=me",
+        "x" * 201,
+        "a\ufffd",
+        "\ud800",
+    ],
 )
 def test_what_is_no_hashtag_has_a_reason(typed):
     hashtag, why = clean_hashtag(typed)

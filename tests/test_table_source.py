@@ -22,7 +22,8 @@ from hashtag_core.errors import InputError
 from hashtag_core.prepare.ingest import NothingKept, dry_run
 from hashtag_core.sources import table_json
 from hashtag_core.sources.table import Table
-from hashtag_core.sources.table_guessing import Times, guess_separator, guess_times
+from hashtag_core.sources.table_separators import guess_separator
+from hashtag_core.sources.table_times import Times, guess_times
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 150))
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
@@ -201,16 +202,15 @@ def test_pictures_beside_the_table_and_none_outside(tmp_path, capsys):
 
 
 def test_a_dry_run_shows_the_first_ten_photos_and_the_counts_and_writes_nothing(tmp_path, capsys):
-    rows = [f"ann,2001-01-{i % 28 + 1:02d},cat{i} \x1b[31mred\u202e" for i in range(30)] + [
-        "bob,x,y"
-    ]
+    rows = [f"ann\u202e,2001-01-{i % 28 + 1:02d},cat{i} \x1b[31mred" for i in range(30)]
+    rows.append("bob,x,y")
     path = text_file(tmp_path / "t.csv", "\n".join(["user,time,tags", *rows]))
     options = ["--user", "user", "--time", "time", "--hashtags", "tags", "--dry-run"]
     before = sorted(tmp_path.iterdir())
     assert cli.main(["prepare", "table", str(path), *options, "--out", str(tmp_path / "o")]) == 0
     shown = capsys.readouterr().out
     assert sorted(tmp_path.iterdir()) == before
-    assert shown.count("ann  2001-01-") == 10 and "31  rows read" in shown
+    assert shown.count("  2001-01-") == 10 and "31  rows read" in shown
     assert "a time that is not understood  (line 32)" in shown
     assert "\x1b" not in shown and "\u202e" not in shown and "\\u202e" in shown
 
@@ -393,7 +393,7 @@ def test_times_that_nobody_can_tell_are_asked_for():
 )
 def test_separators_are_found(cells, name, expected):
     separator = guess_separator([None, *cells])
-    assert (separator.name, separator(cells[0])) == (name, expected)
+    assert (separator.name, separator(cells[0])) == (name, (expected, False))
 
 
 def test_columns_that_are_not_there_are_named(tmp_path):

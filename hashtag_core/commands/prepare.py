@@ -83,7 +83,11 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
     table.add_argument(
         "--image-root", metavar="DIR", type=ReadSome, help="from here; default: FILE's folder"
     )
-    table.add_argument("--separator", metavar="S", help="between hashtags; default: guessed")
+    table.add_argument(
+        "--separator",
+        metavar="S",
+        help="between hashtags, or: list, '#', caption, row (one in each); default: guessed",
+    )
     table.add_argument(
         "--time-format",
         metavar="F",

@@ -1,7 +1,9 @@
 """From what people typed to hashtags: one rule for every way in.
 
-A hashtag is lower case, with one space between its words and without the `#` in front. Machine
-tags (`geo:lat=48.2`) are written by programs and left out; so is what is empty, broken or too long.
+A hashtag is lower case, with one space between its words and without the `#` in front. What looks
+the same is one hashtag: characters without a shape go, and full or half width is the usual one.
+Machine tags (`geo:lat=48.2`) are written by programs and left out; so is what is empty, broken or
+too long.
 """
 
 from __future__ import annotations
@@ -25,6 +27,12 @@ MAX_TYPED = 2**18  # characters of a photo's hashtags where they stand in one te
 MAX_ENCODED = 12 * MAX_CHARACTERS  # %F0%9F%90%88 is one
 MACHINE_TAG = re.compile(r"[a-z][a-z0-9_]*:[a-z][a-z0-9_]*=.*", re.IGNORECASE | re.DOTALL)
 NO_TEXT = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]+")
+SHAPELESS = re.compile(  # soft hyphens, zero width, direction marks, variants of one character
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufe00-\ufe0f"
+    "\U000e0100-\U000e01ef]+"
+)
+JOINERS = "\u200c\u200d"  # within a hashtag they have a meaning: in Persian, in emoji of several
+WIDTHS = re.compile("[\uff01-\uffee]+")  # full and half
 HALF = re.compile("[\ud800-\udfff]")
 
 NO_HASHTAG = "no hashtag among the tags"
@@ -44,13 +52,21 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
         return None, BROKEN
     if MACHINE_TAG.fullmatch(text.strip()):
         return None, MACHINE
-    text = unicodedata.normalize("NFC", NO_TEXT.sub(" ", text).lower())
+    text = NO_TEXT.sub(" ", text)
+    text = text.lower() if text.isascii() else _one_form(text)
     text = " ".join(text.split()).lstrip("#＃ ")
     if not text:
         return None, EMPTY
     if len(text) > MAX_CHARACTERS:
         return None, LONG
     return text, None
+
+
+def _one_form(text: str) -> str:
+    """Lower case, without what tells no two hashtags apart."""
+    text = WIDTHS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = SHAPELESS.sub("", text).lower().replace("i\u0307", "i")  # of the Turkish capital
+    return unicodedata.normalize("NFC", text).strip(JOINERS)
 
 
 def is_broken(text: str) -> bool:

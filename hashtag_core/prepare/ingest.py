@@ -158,7 +158,7 @@ def _prepare(
     with enough_disk(staging, KEPT):
         same_job(staging, job)
         report = Staging(source, staging, strict, rejected is not None).run()
-        with closing(Selected(staging, selection)) as selected:
+        with closing(Selected(staging, selection, _joins_rows(source))) as selected:
             selected.account(report)
             if rejected is not None:
                 selected.write_rejected(rejected, source.files)
@@ -193,9 +193,16 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
         with enough_disk(staging, "a dry run keeps nothing"):
             same_job(staging, {})
             report = Staging(source, staging).run()
-            with closing(Selected(staging, selection or Selection())) as selected:
+            with closing(
+                Selected(staging, selection or Selection(), _joins_rows(source))
+            ) as selected:
                 selected.account(report)
                 return report.as_dict(source.files, source.inputs), selected.first(PREVIEW)
+
+
+def _joins_rows(source: Source) -> bool:
+    """Whether several rows of a source can be one photo; most sources do not say."""
+    return getattr(source, "joins_rows", False)
 
 
 def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tuple[int, Counter]:

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from hashtag_core.errors import printable
 from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_HASHTAGS, NO_HASHTAG, clean_hashtags
+from hashtag_core.prepare.doubts import Doubt, doubt_about
 
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
@@ -54,6 +55,13 @@ class Counted(TypedDict):
     left_out: dict[str, int]
 
 
+class Doubtful(TypedDict):
+    """What looks misread, how often, and the first of it, in report.json."""
+
+    count: int
+    examples: list[str]
+
+
 class Problem(TypedDict):
     """What is wrong with a whole input, in report.json."""
 
@@ -67,6 +75,7 @@ class Account(TypedDict):
     rows: Rows
     hashtags: Counted
     notes: dict[str, int]
+    doubts: NotRequired[dict[str, Doubtful]]
     problems: list[Problem]
 
 
@@ -89,6 +98,7 @@ class Report:
     hashtags_kept: int = 0
     hashtags_left_out: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)  # what was done to rows that were kept
+    doubts: dict[str, Doubt] = field(default_factory=dict)  # what looks misread
     problems: list[tuple[int, str]] = field(default_factory=list)  # (input's number, what is wrong)
 
     def leave_out(self, reason: str, count: int, first: Iterable[Row]) -> None:
@@ -122,6 +132,16 @@ class Report:
         if count:
             self.notes[what] = self.notes.get(what, 0) + count
 
+    def doubt(self, what: str, count: int, examples: list[str]) -> None:
+        """Count what looks as if it was misread."""
+        self.doubts.setdefault(what, Doubt()).add(count, examples)
+
+    def look_at(self, hashtags: Iterable[str]) -> None:
+        """Count those of a photo that look as if they were misread."""
+        for hashtag in hashtags:
+            if (what := doubt_about(hashtag)) is not None:
+                self.doubt(what, 1, [hashtag])
+
     def add(self, other: Report) -> None:
         """Add the account of a later block."""
         self.rows_read += other.rows_read
@@ -134,6 +154,8 @@ class Report:
             self.leave_out_hashtags(reason, count)
         for what, count in other.notes.items():
             self.note(what, count)
+        for what, doubt in other.doubts.items():
+            self.doubt(what, doubt.count, doubt.examples)
         self.problems += [tuple(problem) for problem in other.problems]
 
     def check(self) -> None:
@@ -167,13 +189,15 @@ class Report:
                 "left_out": self.hashtags_left_out,
             },
             "notes": self.notes,
+            "doubts": {what: {**vars(doubt)} for what, doubt in self.doubts.items()},
             "problems": [{"file": inputs[file], "what": what} for file, what in self.problems],
         }
 
     def to_json(self) -> dict:
         """Everything as plain data, for `from_json`."""
         left_out = {r: [entry.count, entry.first] for r, entry in self.rows_left_out.items()}
-        return {**vars(self), "rows_left_out": left_out}
+        doubts = {what: [doubt.count, doubt.examples] for what, doubt in self.doubts.items()}
+        return {**vars(self), "rows_left_out": left_out, "doubts": doubts}
 
     @classmethod
     def from_json(cls, data: dict) -> Report:
@@ -183,7 +207,9 @@ class Report:
             for reason, (count, first) in data["rows_left_out"].items()
         }
         problems = [tuple(problem) for problem in data["problems"]]
-        return cls(**{**data, "rows_left_out": left_out, "problems": problems})
+        doubts = {what: Doubt(*doubt) for what, doubt in data.get("doubts", {}).items()}
+        read = {"rows_left_out": left_out, "doubts": doubts, "problems": problems}
+        return cls(**{**data, **read})
 
 
 def report_text(report: dict) -> str:
@@ -203,6 +229,10 @@ def report_text(report: dict) -> str:
         for reason, count in hashtags["left_out"].items()
     ]
     lines += [f"{count:12,d}  note: {_shown(what)}" for what, count in report["notes"].items()]
+    lines += [
+        f"{doubt['count']:12,d}  LOOK: {_shown(what)}  ({_shown(', '.join(doubt['examples']))})"
+        for what, doubt in report.get("doubts", {}).items()
+    ]
     lines += [f"{_shown(p['file'])}: {_shown(p['what'])}" for p in report["problems"]]
     return "\n".join(lines)
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashtag_core.errors import InputError
 from hashtag_core.files import whole_file
+from hashtag_core.prepare.cleaning import MAX_HASHTAGS
+from hashtag_core.prepare.cleaning import TWICE as SAME
 from hashtag_core.prepare.report import FIRST, Report
 from hashtag_core.prepare.staging import LINE_BITS, row_of
 from hashtag_core.printing import AS_TEXT, FORMULA
@@ -28,7 +30,22 @@ ROWS_AT_A_TIME = 4096
 PICTURES_AT_A_TIME = 256
 
 TWICE = "a photo whose id stood before"
+JOINED = "joined with the first row of its photo"
 NO_VECTOR = "no hashtag with a word vector"
+AS_READ = "CREATE VIEW staged AS SELECT *, false AS more FROM read"
+JOIN = f"""
+    CREATE TEMP TABLE tags AS
+        SELECT photo_id, "user", tag, min(ord) AS ord
+        FROM (SELECT photo_id, "user", ord, unnest(hashtags) AS tag FROM read) GROUP BY ALL;
+    CREATE TEMP TABLE photos AS
+        SELECT photo_id, "user", min(ord) AS first,
+            list(tag ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_tags
+        FROM tags GROUP BY ALL;
+    CREATE VIEW staged AS
+        SELECT read.* REPLACE (CASE WHEN ord = first THEN all_tags ELSE [] END AS hashtags),
+            ord <> first AS more
+        FROM read JOIN photos USING (photo_id, "user")
+"""  # a photo's hashtags stand in its first row
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,7 @@ class Selection:
             f"of a user with more than {self.max_photos} tagged photos",
             NO_VECTOR,
             f"of a user with fewer than {self.min_kept} photos left",
+            JOINED,
         ]
 
 
@@ -73,12 +91,13 @@ class Selected:
     Args:
         folder: with `blocks`, of `staging.Staging`.
         selection: which users are kept.
+        joins_rows: whether rows of the same user with the same id are one photo.
     """
 
-    def __init__(self, folder: Path, selection: Selection) -> None:
+    def __init__(self, folder: Path, selection: Selection, joins_rows: bool = False) -> None:
         import duckdb
 
-        self.folder, self.selection = folder, selection
+        self.folder, self.selection, self.joins_rows = folder, selection, joins_rows
         self.database: duckdb.DuckDBPyConnection = duckdb.connect(
             config={
                 "memory_limit": MEMORY,
@@ -89,14 +108,20 @@ class Selected:
             }
         )
         self.database.execute("SET enable_progress_bar = false")
-        self._judge()
+        try:
+            self._judge()
+        except duckdb.OutOfMemoryException:
+            self.close()
+            what = f"there are too many to be brought together within {MEMORY} of memory"
+            raise InputError(f"the photos: {what}. Read fewer photos.") from None
 
     def _judge(self) -> None:
         """Make `judged`: a number of `Selection.reasons`, or null, for each photo."""
         some = self.selection
         most = "false" if some.max_photos is None else f"photos > {some.max_photos:d}"
         self.database.execute(f"""
-            CREATE VIEW staged AS SELECT * FROM read_parquet({self._blocks("*.parquet")});
+            CREATE VIEW read AS SELECT * FROM read_parquet({self._blocks("*.parquet")});
+            {JOIN if self.joins_rows else AS_READ};
             CREATE TEMP TABLE once AS
                 SELECT photo_id, min(ord) AS first FROM staged
                 GROUP BY photo_id HAVING count(*) > 1;
@@ -114,6 +139,7 @@ class Selected:
                 END AS reason FROM users;
             CREATE TEMP VIEW judged AS
                 SELECT staged.*, CASE
+                    WHEN more THEN 5
                     WHEN first IS NOT NULL AND first <> ord THEN 0
                     WHEN reason IN (1, 2) THEN reason
                     WHEN len(hashtags) = 0 THEN 3
@@ -131,12 +157,14 @@ class Selected:
             f"SELECT why, count(*), min(ord, {FIRST}), sum(len(hashtags)) FROM judged GROUP BY why"
         ).fetchall()
         reasons = self.selection.reasons()
+        read = int(self._one("SELECT coalesce(sum(len(hashtags)), 0) FROM read"))
         kept = [row for row in rows if row[0] is None]
         report.rows_kept = sum(row[1] for row in kept)
         report.hashtags_kept = int(sum(row[3] for row in kept))
         for why, count, first, hashtags in sorted(row for row in rows if row[0] is not None):
             report.leave_out(reasons[why], count, map(row_of, first))
             report.leave_out_hashtags("of a photo left out", int(hashtags))
+        report.leave_out_hashtags(SAME, read - int(sum(row[3] for row in rows)))
         report.check()
 
     def has_pictures(self) -> bool:
@@ -194,7 +222,7 @@ class Selected:
             raise InputError(f"the photos' hashtags: {what}. Read fewer photos.") from None
 
     def _one(self, query: str) -> Any:
-        return self.database.execute(query).fetchone()[0]
+        return self.database.execute(query).fetchall()[0][0]
 
     def first(self, number: int) -> list[dict]:
         """The first kept photos, in the order of the files."""
@@ -217,7 +245,7 @@ class Selected:
         import pyarrow as pa
 
         names = pa.table({"number": range(len(files)), "file": files})
-        reasons = pa.table({"why": range(5), "reason": self.selection.reasons()})
+        reasons = pa.table({"why": range(5), "reason": self.selection.reasons()[:5]})
         self.database.register("names", names)
         self.database.register("reasons", reasons)
         texts = ""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LINE_BITS = 40  # a row's number is (number of the file << 40) + line
 WORKERS = 2
 AHEAD = 4  # blocks that wait for a worker
-FORMAT = 2  # of the blocks; another one is another job
+FORMAT = 3  # of the blocks; another one is another job
 
 
 @dataclass(frozen=True)

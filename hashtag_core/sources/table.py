@@ -6,6 +6,7 @@ does not say itself is guessed from its first rows, and told in `Table.understoo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,16 +14,38 @@ from sys import getsizeof
 from typing import Any
 
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_NAME, MAX_TYPED, NO_TEXT, is_broken
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    MAX_NAME,
+    MAX_TYPED,
+    is_broken,
+)
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.table_csv import MAX_TEXT, SAMPLE_ROWS, Cells, Found, Refused
-from hashtag_core.sources.table_guessing import guess_separator, guess_times, is_empty, text
+from hashtag_core.sources.table_cells import (
+    cell_at,
+    is_empty,
+    is_word_for_nothing,
+    name_in,
+    text,
+)
+from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
+from hashtag_core.sources.table_decoding import (
+    ENTITIES,
+    decoded,
+    is_percent_encoded,
+    without_entities,
+)
 from hashtag_core.sources.table_parquet import parquet_rows
 from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table
+from hashtag_core.sources.table_refused import rows_inside
+from hashtag_core.sources.table_separators import guess_separator
+from hashtag_core.sources.table_times import guess_times
 
 ROWS_OF_PIECE = 5000
+SAMPLE_ROWS = 20_000  # that guesses are made from; less where they fill a piece
 BYTES_OF_PIECE = 16 * 2**20  # in memory, about; a row has no more, and a piece is full with it
 MAX_PATH = 1000
 MOST_NAMES = 40  # of columns, in an error
@@ -37,6 +60,13 @@ LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
 LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
+NOTHING = "cells that say NA, NULL, None … for nothing: taken as empty"
+SHORTENED = (
+    "users or ids like 9.06E+17: a spreadsheet cut their digits off, and different ones may have "
+    "become one. Export them as text"
+)
+SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
+CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
@@ -53,9 +83,10 @@ class Table:
         user, time, hashtags: the columns.
         photo_id, image: further columns, where there are any. Without the first, a photo's id is
             the number of its line.
-        separator: what stands between two hashtags; " ", "#" (before each) and "list" are meant
-            as such. Guessed where not given, like the following.
-        time_format: "iso", "exif", "epoch", "d/m/y" … (`table_guessing.TIMES`), or strptime's.
+        separator: what stands between two hashtags; " ", "#" (before each), "list", "caption" (a
+            text in which hashtags stand) and "row" (a row has one, and `photo_id` says of which
+            photo) are meant as such. Guessed where not given, like the following.
+        time_format: "iso", "exif", "epoch", "d/m/y" … (`table_times.TIMES`), or strptime's.
         encoding: of a text file.
         delimiter: of a CSV file.
 
@@ -98,11 +129,17 @@ class Table:
             self.opened.rows = lambda: parquet_rows(self.path, wanted)
         sample = self._sample()
         self.times = guess_times([row["time"] for row in sample], time, time_format)
-        self.separator = guess_separator([row["hashtags"] for row in sample], separator)
+        cells = [row["hashtags"] for row in sample]
+        whose = [(name_in(row["user"]), name_in(row["photo_id"])) for row in sample if photo_id]
+        self.separator = guess_separator(cells, separator, whose or None)
+        self.joins_rows = self.separator.name == "row"
+        if self.joins_rows and photo_id is None:
+            raise InputError("--separator row: tell the column of the photo's id (--photo-id).")
+        self.is_percent_encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
-            f"times: {self.times.name}" + (", as told" if time_format else ""),
+            f"times: {self.times.how}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
         ]
         self.job = {"files": file_states([self.path]), "columns": columns}
@@ -133,14 +170,19 @@ class Table:
         if isinstance(cells, Refused):
             return why
         report.note(why, int(why != ""))
-        row = {what: _at(cells, key) for what, key in self.columns.items()}
-        user = _name(row["user"])
-        photo_id = _name(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
+        row = {what: cell_at(cells, key) for what, key in self.columns.items()}
+        nothing = [cell for cell in row.values() if is_word_for_nothing(cell)]
+        if nothing:
+            report.doubt(NOTHING, len(nothing), nothing)
+        user = name_in(row["user"])
+        photo_id = name_in(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
         for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
             if not name:
                 return missing
             if len(name) > MAX_NAME:
                 return long
+            if name[0].isdecimal() and SCIENTIFIC.fullmatch(name):
+                report.doubt(SHORTENED, 1, [name])
         if is_broken(user + photo_id):
             return BROKEN_NAME
         if is_empty(row["time"]):
@@ -152,7 +194,7 @@ class Table:
             return NO_HASHTAGS
         if isinstance(row["hashtags"], str | bytes) and len(row["hashtags"]) > MAX_TYPED:
             return LONG_HASHTAGS
-        hashtags = report.hashtags_of(self.separator(row["hashtags"]))
+        hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
         image = row.get("image")
@@ -163,6 +205,19 @@ class Table:
         photo = {"photo_id": photo_id, "user": user, "time": time}
         return {**photo, "hashtags": hashtags, "image": image}
 
+    def _hashtags(self, cell: Any, report: Report) -> list[str] | str:
+        """Those of a cell, or why there is none."""
+        typed, is_cut = self.separator(cell)
+        undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()
+        if len(typed) <= MAX_HASHTAGS:
+            typed = [decoded(piece, self.is_percent_encoded, undone.add) for piece in typed]
+        hashtags = report.hashtags_of(typed)
+        if not isinstance(hashtags, str):
+            for what in sorted(undone) + [CUT_LIST] * is_cut:
+                report.note(what, 1)
+            report.look_at(hashtags)
+        return hashtags
+
     def _sample(self) -> list[dict[str, Any]]:
         rows = _next(self.opened.rows(), SAMPLE_ROWS)
         good = [cells for _, _, cells, _ in filter(is_read, rows)]
@@ -171,12 +226,16 @@ class Table:
         if not good:
             why = f" ({rows[-1] if isinstance(rows[-1], str) else rows[0][-1]})"
             raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
-        sample = [{what: _at(c, key) for what, key in self.columns.items()} for c in good]
+        sample = [{what: cell_at(c, key) for what, key in self.columns.items()} for c in good]
         for what, key in self.columns.items():
             sparse = what == "image" and self.opened.names is not None
             if not sparse and all(cells[what] is None for cells in sample):
                 names = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
-                names = f" There are: {names}" if isinstance(good[0], dict) else ""
+                names = (
+                    f" There are: {names}" + rows_inside(good[0])
+                    if isinstance(good[0], dict)
+                    else ""
+                )
                 column = key + 1 if isinstance(key, int) else key
                 raise InputError(f"{self.path}: nothing in column {column} for --{what}.{names}")
         return sample
@@ -224,26 +283,9 @@ def _size(value: Any) -> int:
     return size + sum(map(_size, value)) if isinstance(value, list | tuple) else size
 
 
-def _at(cells: Cells, key: str | int) -> Any:
-    """A cell by its number, its name, or names with dots between them, where objects are nested."""
-    if isinstance(key, int):
-        return cells[key] if key < len(cells) else None
-    if key in cells:
-        return cells[key]
-    for name in key.split("."):
-        cells = cells.get(name) if isinstance(cells, dict) else None
-    return cells
-
-
 def _listed(names: list[str]) -> str:
     more = ", …" if len(names) > MOST_NAMES else ""
     return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
-
-
-def _name(cell: Any) -> str:
-    if isinstance(cell, dict | list | tuple):
-        return ""
-    return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
 
 
 def _as_text(cells: Cells | Refused) -> str:

@@ -73,7 +73,13 @@ def find_encoding(
     if not whole:
         del lines[-1:]  # it may be cut off
     broken = sum("\ufffd" in line.decode("utf-8", errors="replace") for line in lines)
-    if sample.count(b"\0") > len(sample) / 4 or broken > len(lines) / 2:
+    if sample.count(b"\0") > len(sample) / 4:
+        first = sample.index(b"\0") % 2 == 0
+        raise InputError(
+            f"{path}: UTF-16 that does not say so. Tell its --encoding: "
+            f"{'utf-16-be' if first else 'utf-16-le'} (or the other one)."
+        )
+    if broken > len(lines) / 2:
         raise InputError(
             f"{path}: not UTF-8. Tell its --encoding: cp1252, utf-16-le, gb18030, koi8-r …"
         )
@@ -108,9 +114,15 @@ def guess_delimiter(path: Path, text: str) -> tuple[str, int]:
     if width < 2 or share < 0.5:
         raise InputError(
             f"{path}: no delimiter gives rows of equal length (commas, tabs, semicolons and bars "
-            "were tried). Tell the --delimiter."
+            f"were tried). {_why_unequal(text)}"
         )
     return best, width
+
+
+def _why_unequal(text: str) -> str:
+    if '\\"' in text:
+        return "Quotes in cells are written as \\\" here: write them twice (in Spark: escape='\"')."
+    return "Tell the --delimiter; a cell that holds it, of hashtags say, needs quotes around it."
 
 
 def usual_width(text: str, delimiter: str) -> tuple[float, int]:

@@ -27,11 +27,11 @@ from hashtag_core.sources.table_csv import (
 )
 from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
 from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
+from hashtag_core.sources.table_refused import refuse, refuse_text
 
 SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
 BAD_ROWS = BAD_LINES | {NO_OBJECT, DEEP, UNREADABLE, LARGE}
-SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
 
 
@@ -78,8 +78,7 @@ def open_table(
         raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
     if sample.startswith(b"PAR1"):
         return _parquet(path)
-    if sample.startswith(SPREADSHEETS):
-        raise InputError(f"{path}: a spreadsheet, or a zip. Save it as CSV, or unpack it.")
+    refuse(path, sample)
     encoding, how = find_encoding(path, sample, encoding, len(sample) < SAMPLE)
     try:
         text = sample.decode(encoding, errors="replace")
@@ -90,6 +89,7 @@ def open_table(
         return Opened("geojson", lambda: json_items(path, encoding, "features"), None, [how])
     if start[:1] == "[" and start[1:].lstrip()[:1] == "{":
         return Opened("json", lambda: json_items(path, encoding), None, [how])
+    refuse_text(path, text)
     if start[:1] == "{":
         return Opened("json lines", lambda: json_lines(path, encoding), None, [how])
     return _csv(path, text, header, encoding, delimiter, how)

@@ -1,0 +1,54 @@
+"""What a cell of a table holds: nothing, or a text.
+
+R, pandas and databases have words for nothing; those are told from a person called Null by how they
+are written.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hashtag_core.prepare.cleaning import NO_TEXT
+from hashtag_core.sources.table_csv import Cells
+
+MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
+
+
+def is_empty(cell: Any) -> bool:
+    """Whether there is nothing in a cell."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return True
+    if isinstance(cell, str):
+        return not cell.strip() or is_word_for_nothing(cell)
+    return cell in ([], ())
+
+
+def is_word_for_nothing(cell: Any) -> bool:
+    """Whether a cell says in a word that there is nothing: NA, NULL, None."""
+    return isinstance(cell, str) and len(cell) < 10 and cell.strip() in MISSING
+
+
+def text(cell: Any) -> str:
+    """A cell as text; whole numbers without a decimal point."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def cell_at(cells: Cells, key: str | int) -> Any:
+    """A cell by its number, its name, or names with dots between them, where objects are nested."""
+    if isinstance(key, int):
+        return cells[key] if key < len(cells) else None
+    if key in cells:
+        return cells[key]
+    for name in key.split("."):
+        cells = cells.get(name) if isinstance(cells, dict) else None
+    return cells
+
+
+def name_in(cell: Any) -> str:
+    """The name of a user or a photo in one line; "" where there is none."""
+    if isinstance(cell, dict | list | tuple):
+        return ""
+    return "" if is_empty(cell) else NO_TEXT.sub(" ", text(cell)).strip()
