@@ -102,23 +102,27 @@ class Listing:
             if key not in lower and (whole := VERSION.sub("", key)) != key:
                 sidecars.setdefault(whole, []).extend(sidecars.pop(key))
         twins = self._twins(photos)
+        hidden = {raw for raws in twins.values() for raw in raws}
         used = set()
         for name in photos:
-            if name in twins:
+            if name in hidden:
                 continue
             stem = Path(name.lower()).stem
-            raws = [raw.lower() for raw in twins if Path(raw.lower()).stem == stem]
-            keys = (name.lower(), stem, *raws)
+            keys = (name.lower(), stem, *map(str.lower, twins.get(stem, ())))
             own = sorted(path for key in keys for path in sidecars.get(key, []))
             self.photos.append(PhotoFile((here / name).as_posix(), tuple(own)))
             used.update(own)
         self.skipped[LONE_SIDECAR] += sum(map(len, sidecars.values())) - len(used)
 
-    def _twins(self, photos: list[str]) -> set[str]:
-        """The raw files beside a picture that is read and has the same name."""
+    def _twins(self, photos: list[str]) -> dict[str, list[str]]:
+        """By the name before the suffix, the raw files beside a picture that is read."""
         read = {Path(name.lower()).stem for name in photos if suffix_of(name) in READ}
-        twins = {n for n in photos if suffix_of(n) in RAW and Path(n.lower()).stem in read}
-        self.skipped[TWIN] += len(twins)
+        twins: dict[str, list[str]] = {}
+        for name in photos:
+            stem = Path(name.lower()).stem
+            if suffix_of(name) in RAW and stem in read:
+                twins.setdefault(stem, []).append(name)
+                self.skipped[TWIN] += 1
         return twins
 
     def _leads_out(self, path: Path) -> bool:
