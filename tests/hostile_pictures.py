@@ -72,6 +72,31 @@ def turned(orientation: int, order: str = ">", kind: int = 3) -> bytes:
     return head + struct.pack(order + "HHI", 0x0112, kind, 1) + value + bytes(4)
 
 
+def tiff(entries: list[tuple[int, int, int, int]], data: bytes = b"") -> bytes:
+    """A TIFF of these (tag, kind, count, value), behind its first 8 bytes and some data."""
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    at = 8 + len(data)
+    return struct.pack("<2sHI", b"II", 42, at) + data + struct.pack("<H", len(entries)) + packed
+
+
+def tiff_of_grey(width: int, height: int, *more: tuple[int, int, int, int], data=b"") -> bytes:
+    """A TIFF that says it is grey and of this size, with further entries."""
+    size = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (262, 3, 1, 1)]
+    return tiff([*size, *more], data)
+
+
+def avif_of_many_items(number: int) -> bytes:
+    """An AVIF that describes so many items."""
+    data = encode(red_and_blue(), "AVIF")
+    at = data.index(b"iinf") - 4
+    entry = struct.pack(">I4sIHH4sB", 21, b"infe", 2 << 24, 7, 0, b"av01", 0)
+    size = int.from_bytes(data[at : at + 4], "big")
+    longer = struct.pack(">I", size + 21 * number) + data[at + 4 : at + size] + entry * number
+    meta = data.index(b"meta") - 4
+    whole = struct.pack(">I", int.from_bytes(data[meta : meta + 4], "big") + 21 * number)
+    return data[:meta] + whole + data[meta + 4 : at] + longer + data[at + size :]
+
+
 # name -> how it is made; each is refused as too large
 REFUSED = {
     "a progressive JPEG of 20,000 scans": lambda: scans(20_000, 7_900),
@@ -94,6 +119,28 @@ REFUSED = {
     ),
     "a BMP of 50,000,000 bytes of runs": lambda: bmp_of_runs(1_000, 1_000, bytes(50_000_000)),
     "a BMP that says it is huge": lambda: bmp_of_runs(60_000, 60_000, b""),
+    "a TIFF that says it is huge": lambda: tiff_of_grey(60_000, 60_000, (273, 4, 1, 8)),
+    "a TIFF of 100,000 strips, each the whole picture": lambda: tiff_of_grey(
+        7_000, 7_000, (273, 4, 100_000, 8), (278, 4, 1, 6_999), data=bytes(400_000)
+    ),
+    "a TIFF of one tile of 4,000,000,000 pixels": lambda: tiff_of_grey(
+        8,
+        8,
+        (259, 3, 1, 8),
+        (322, 4, 1, 65_000),
+        (323, 4, 1, 65_000),
+        (324, 4, 1, 8),
+        data=bytes(9),
+    ),
+    "a TIFF whose values lie over one another": lambda: tiff_of_grey(
+        8,
+        8,
+        (273, 4, 1, 8),
+        (700, 1, 50_000_000, 8),
+        (33723, 1, 50_000_000, 8),
+        data=bytes(50_000_000),
+    ),
+    "an AVIF of 1,000,000 items": lambda: avif_of_many_items(1_000_000),
 }
 
 RDF = b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
@@ -162,6 +209,9 @@ SEEDS = {
     "BMP": encode(red_and_blue(), "BMP"),
     "BMP of runs": bmp_of_runs(16, 16, b"\x10\1\0\0" * 15 + b"\0\2\1\1\0\1"),
     "TIFF": encode(red_and_blue(), "TIFF", compression="tiff_lzw"),
+    "TIFF of JPEG": encode(noise(48), "TIFF", compression="jpeg"),
+    "plain TIFF": encode(noise(48), "TIFF"),
+    "AVIF": encode(noise(48), "AVIF", exif=turned(6), xmp=b"<x/>"),
     "JPEG 2000": encode(red_and_blue(), "JPEG2000"),
     "ICO": encode(red_and_blue(), "ICO"),
 }

@@ -48,6 +48,33 @@ def claims_to_be(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels)
 
 
+def heif(brand: bytes = b"heic", exif: bytes = b"", xmp: bytes = b"") -> bytes:
+    """A HEIC without its pixels: the boxes that say where EXIF and XMP lie, and those."""
+
+    def box(kind: bytes, data: bytes, full: bool = False) -> bytes:
+        data = bytes(4) + data if full else data
+        return struct.pack(">I4s", len(data) + 8, kind) + data
+
+    exif = struct.pack(">I", 6) + b"Exif\0\0" + exif
+    head = box(b"ftyp", brand + bytes(4) + b"mif1" + brand)
+    infos = [(1, b"Exif", exif, b"\0"), (2, b"mime", xmp, b"\0application/rdf+xml\0")]
+    entries = b"".join(
+        box(b"infe", b"\2\0\0\0" + struct.pack(">HH", item, 0) + kind + name)
+        for item, kind, _, name in infos
+    )
+
+    def meta(at: int) -> bytes:
+        places = b"\x44\0" + struct.pack(">H", len(infos))
+        for item, _, data, _ in infos:
+            places += struct.pack(">HHHII", item, 0, 1, at, len(data))
+            at += len(data)
+        iinf = box(b"iinf", struct.pack(">H", len(infos)) + entries, full=True)
+        return box(b"meta", iinf + box(b"iloc", places, full=True), full=True)
+
+    start = len(head) + len(meta(0)) + 8
+    return head + meta(start) + box(b"mdat", exif + xmp)
+
+
 NO_PICTURES = {
     "empty": b"",
     "text": b"<svg onload='alert(1)'/>",

@@ -243,6 +243,7 @@ def awkward(tmp_path):
         (file("empty.png"), pictures.BROKEN),
         (file("broken.jpg"), pictures.BROKEN),
         (held(b"<svg/>"), pictures.BROKEN),
+        (held(b"8BPS" + bytes(99)), pictures.FOREIGN),
         (file("bomb.png"), pictures.TOO_LARGE),
         (file("heavy.png"), pictures.TOO_LARGE),
         (file("../secret.png"), pictures.OUTSIDE),

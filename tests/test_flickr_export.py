@@ -318,6 +318,68 @@ def test_no_photo_and_no_zip_are_one_clear_error(tmp_path):
             FlickrExport([zip_of(tmp_path / "c.zip", {NAME: description()})], user)
 
 
+# ---- unpacked
+
+
+def unpacked(folder, members):
+    for name, data in members.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
+def test_an_unpacked_archive_is_read_like_its_zips(tmp_path):
+    members = {f"meta/{NAME}": description(), f"media/título_{ID}_o.jpg": JPEG}
+    members |= {"meta/account_profile.json": b'{"nsid": "1@N00"}', "media/b_88888.mp4": b""}
+    members |= {"meta/photo_7.json": description("7"), "media/clip_7.mp4": b"x"}
+    folder = unpacked(tmp_path / "flickr", members)
+    photos, report = rows(folder)
+    assert (photos, report["rows"]["left_out"].keys()) == (
+        rows(zip_of(tmp_path / "a.zip", members))[0],
+        {flickr_export.VIDEO},
+    )
+    assert photos[0]["user"] == "1@N00" and photos[0]["picture"]
+    assert report["notes"] == {flickr_export.LONE_PICTURE: 1}
+    split = [unpacked(tmp_path / name, members) for name in ("meta", "media")]
+    with pytest.raises(InputError, match="twice"):
+        FlickrExport([*split, split[0]])
+
+
+def test_a_folder_of_zips_and_what_one_of_them_held(tmp_path):
+    folder = unpacked(tmp_path / "flickr", {f"media/x_{ID}_o.jpg": JPEG})
+    zip_of(folder / "part1.zip", {NAME: description()})
+    photos, report = rows(folder)
+    assert photos[0]["picture"] and report["notes"] == {}
+    job = FlickrExport([folder]).job
+    unpacked(folder, {"photo_7.json": description("7")})
+    assert FlickrExport([folder]).job != job
+
+
+def test_of_a_folder_only_plain_files_within_bounds_are_read(tmp_path):
+    long = description("3", name="x" * flickr_export.MAX_JSON)
+    folder = unpacked(tmp_path / "flickr", {NAME: description(), "photo_3.json": long})
+    (tmp_path / "outside.json").write_bytes(description("9"))
+    (folder / "photo_9.json").symlink_to(tmp_path / "outside.json")
+    (folder / "again").symlink_to(folder)
+    os.mkfifo(folder / "photo_4.json")
+    photos, report = rows(folder)
+    assert [photo["photo_id"] for photo in photos] == [ID]
+    left_out = {reason: entry["count"] for reason, entry in report["rows"]["left_out"].items()}
+    assert left_out == {flickr_zips.TOO_LARGE: 1, flickr_zips.UNREADABLE: 1}
+
+
+def test_files_of_the_archive_alone_are_sent_to_their_folder(tmp_path):
+    unpacked(tmp_path, {NAME: description()})
+    with pytest.raises(InputError, match="give the folder it lies in"):
+        FlickrExport([tmp_path / NAME])
+
+
+def test_what_was_typed_counts_before_what_flickr_made_of_it(tmp_path):
+    tags = [{"raw": "Grapes of Wrath", "_content": "grapesofwrath"}, {"_content": "sea"}]
+    assert only(tmp_path, description(tags=tags))["hashtags"] == ["grapes of wrath", "sea"]
+
+
 # ---- end to end
 
 

@@ -234,11 +234,11 @@ def test_odd_files_are_read_without_a_warning_whatever_the_filters(name, action)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter(action)
         for read in (load_picture, lambda data: read_metadata(io.BytesIO(data))):
-            if name.startswith("a GIF"):
+            if name.startswith("a GIF") and read is load_picture:
                 with pytest.raises(PictureError, match="pixels"):
                     read(ODD[name])
             else:
-                read(ODD[name])
+                assert bool(getattr(read(ODD[name]), "refused", None)) == name.startswith("a GIF")
     assert caught == []
 
 
@@ -433,8 +433,7 @@ for seed in range({mutations}):
         began = time.perf_counter()
         for read in (load_picture, lambda data: read_metadata(io.BytesIO(data), [data])):
             try:
-                read(data)
-                counts[name] += 1
+                counts[name] += getattr(read(data), "refused", None) is None
             except PictureError as error:
                 assert str(error) and "\\n" not in str(error)
         longest = max(longest, time.perf_counter() - began)
@@ -446,5 +445,5 @@ def test_broken_pictures_raise_picture_errors_alone():
     ran = bounded(program=FUZZ.format(mutations=MUTATIONS), imports=PILLOW, seconds=3600)
     counts, _ = json.loads(ran.out.strip().splitlines()[-1])
     for name in SEEDS:  # some are good still; of other formats none ever is
-        assert (counts[name] > 0) == (name not in ("TIFF", "JPEG 2000", "ICO")), name
+        assert (counts[name] > 0) == (name not in ("JPEG 2000", "ICO")), name
     assert ran.megabytes < 1500

@@ -94,6 +94,15 @@ def test_a_history_changes_the_scores(predict, tmp_path):
     assert out != predict()[1]
 
 
+def test_a_history_may_be_any_table_and_what_is_guessed_is_told(predict, tmp_path):
+    (tmp_path / "ours.csv").write_text("image,hashtags\nmine.jpg,sun;sea\n")
+    (tmp_path / "excel.csv").write_text("Image;Hashtags\nmine.jpg;sun, sea\n")
+    _, expected, _ = predict("--history", str(tmp_path / "ours.csv"))
+    code, out, _ = predict("--history", str(tmp_path / "excel.csv"))
+    assert code == 0 and "2 columns, separated by semicolons" in out
+    assert out.endswith(expected)
+
+
 def test_a_photo_of_the_history_without_a_known_hashtag_is_counted(predict, tmp_path):
     (tmp_path / "history.csv").write_text("image,hashtags\nmine.jpg,xyzzyq\n")
     code, out, _ = predict("--history", str(tmp_path / "history.csv"))
@@ -135,6 +144,11 @@ BAD_PICTURES = {
 def test_a_bad_picture_is_one_line(what, predict, tmp_path):
     (tmp_path / "bad.jpg").write_bytes(BAD_PICTURES[what])
     refused(predict(image=tmp_path / "bad.jpg"), "bad.jpg")
+
+
+def test_a_picture_of_another_format_is_named_with_what_to_do(predict, tmp_path):
+    (tmp_path / "a.psd").write_bytes(b"8BPS" + bytes(99))
+    refused(predict(image=tmp_path / "a.psd"), "a.psd: Photoshop is not read: export it as JPEG")
 
 
 def test_a_missing_picture_is_one_line(predict, tmp_path):

@@ -16,7 +16,10 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
     predict = commands.add_parser("predict", parents=[common], help="hashtags for a picture")
     predict.add_argument("--image", metavar="FILE", type=Read, required=True, help="the picture")
     predict.add_argument(
-        "--history", metavar="TABLE", type=Read, help="CSV (image, hashtags), or your collection"
+        "--history",
+        metavar="TABLE",
+        type=Read,
+        help="any table (image, hashtags), or your collection",
     )
     predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
     predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
@@ -30,8 +33,9 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from hashtag_core.data.history_reading import collection_history, read_history
+    from hashtag_core.data.history_reading import collection_history
     from hashtag_core.plus_prediction import PlusPredictor, open_predictor
+    from hashtag_core.sources.history import read_any_history
 
     if options.k < 1:
         raise InputError(f"-k {options.k}: ask for at least one hashtag.")
@@ -40,7 +44,9 @@ def _predict(options: argparse.Namespace) -> None:
     if options.history is not None and Path(options.history).is_dir():
         history = collection_history(options.history, predictor.convnet_name)
     elif options.history is not None:
-        history = read_history(options.history)
+        history, understood = read_any_history(options.history)
+        if understood:
+            say(*understood)
     feature = predictor.feature(options.image)  # first, so that a bad picture is known at once
     user, without = predictor.user(progress_bar(history, "history", disable=not history))
     candidates = options.hashtags.split(",") if options.hashtags is not None else None

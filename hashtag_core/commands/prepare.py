@@ -113,7 +113,9 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         parents=[_shared_options("data/flickr-export")],
         help="read the archive that Flickr gives its members",
     )
-    flickr.add_argument("zips", metavar="ZIP", type=Read, nargs="+", help="all that Flickr gave")
+    flickr.add_argument(
+        "zips", metavar="ZIP", type=Read, nargs="+", help="all that Flickr gave, or a folder of it"
+    )
     flickr.add_argument("--user", metavar="NAME", help="default: what the archive says")
     flickr.set_defaults(command=_prepare_flickr_export)
 

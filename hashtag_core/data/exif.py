@@ -24,12 +24,13 @@ TURNS = {  # by what EXIF says of the orientation
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+TIFF = "the whole TIFF"  # the name of one among its own `info`: at "exif" Pillow would look
 IN_XMP = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 
 
 def exif_of(info: dict) -> bytes:
     """The EXIF among what Pillow found in a file; empty: none."""
-    exif = info.get("exif", b"")
+    exif = info.get("exif") or info.get(TIFF, b"")
     profile = info.get("Raw profile type exif")  # as ImageMagick writes it: lines of hexadecimals
     if not exif and isinstance(profile, str):
         try:

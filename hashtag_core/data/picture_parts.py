@@ -13,10 +13,21 @@ import struct
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
+from hashtag_core.data.exif import ORDERS, TIFF, read_tags
+from hashtag_core.data.heif_parts import heif_texts
+from hashtag_core.data.picture_formats import (
+    LONGEST_START,
+    OtherFormatError,
+    TooMuch,
+    format_of,
+    reads_heic,
+)
+from hashtag_core.data.tiff_parts import XMP, tiff_of_first_picture
+
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 MAX_PARTS = 100_000  # of a file; a PNG of 100 MB has 12,000 chunks as most programs write it
 MAX_SCANS = 100  # passes over a JPEG's pixels; a progressive one has about ten
 MAX_PART = 2**27  # bytes that are asked for at once, whatever a part says of its size
@@ -31,10 +42,6 @@ ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})  # the chunks of a PNG beside
 CONTROL = b"\xf9"  # the extension of a GIF that says which colour is transparent
 
 
-class TooMuch(ValueError):
-    """A file that holds more than a picture needs."""
-
-
 def open_header(file: BinaryIO, with_pixels: bool) -> ImageFile:
     """Let Pillow read a picture's header, by its class for the format; nothing is decoded yet.
 
@@ -47,7 +54,8 @@ def open_header(file: BinaryIO, with_pixels: bool) -> ImageFile:
 
     Raises:
         TooMuch: more than a picture needs.
-        Exception: what Pillow raises at a broken header; ValueError at another format.
+        OtherFormatError: a format that is not read.
+        Exception: what Pillow raises at a broken header; ValueError where it is no picture.
     """
     from PIL.BmpImagePlugin import BmpImageFile
     from PIL.GifImagePlugin import GifImageFile
@@ -55,7 +63,7 @@ def open_header(file: BinaryIO, with_pixels: bool) -> ImageFile:
     from PIL.PngImagePlugin import PngImageFile
     from PIL.WebPImagePlugin import WebPImageFile
 
-    start = file.read(12)
+    start = file.read(LONGEST_START)
     file.seek(0)
     if start.startswith(b"\xff\xd8\xff"):
         file, exif = jpeg_without_exif(file, with_pixels)
@@ -66,11 +74,74 @@ def open_header(file: BinaryIO, with_pixels: bool) -> ImageFile:
         return PngImageFile(png_without(file, ANIMATION if with_pixels else ANIMATION | {b"IDAT"}))
     if start.startswith((b"GIF87a", b"GIF89a")):
         return GifImageFile(gif_of_first_picture(file))
-    if start.startswith(b"RIFF") and start.endswith(b"WEBP"):
+    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
         return WebPImageFile(file)
     if start.startswith(b"BM"):
         return BmpImageFile(file)
-    raise ValueError("another format")
+    name = format_of(start)
+    if name in ("AVIF", "HEIC"):
+        return _open_heif(file.read(), name, with_pixels)
+    if name is not None:
+        raise OtherFormatError(name)
+    if start[:4] in ORDERS:
+        return _open_tiff(file.read())
+    raise ValueError("no picture")
+
+
+def _open_tiff(data: bytes) -> ImageFile:
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    image = TiffImageFile(io.BytesIO(tiff_of_first_picture(data)))
+    if image.mode in ("F", "I"):  # heights and depths: no colours to look at
+        raise OtherFormatError("a TIFF of numbers that are no colours")
+    image.info.update(_texts_of_tiff(data))
+    return image
+
+
+def _open_heif(data: bytes, name: str, with_pixels: bool) -> ImageFile:
+    data, texts = heif_texts(data)
+    image = _heif_class(name)(io.BytesIO(data))
+    image.info.pop("xmp", None)  # how these are turned is said outside of EXIF and XMP
+    if not with_pixels:
+        image.info.update(texts)
+    return image
+
+
+def _heif_class(name: str) -> type[ImageFile]:
+    """What reads AVIF or HEIC, where there is something that does."""
+    from PIL import features
+
+    if name == "AVIF" and features.check("avif"):
+        from PIL.AvifImagePlugin import AvifImageFile
+
+        return AvifImageFile
+    if name == "HEIC" and reads_heic():
+        from pillow_heif import HeifImageFile
+
+        return HeifImageFile
+    raise OtherFormatError(name)
+
+
+def texts_without_pixels(file: BinaryIO) -> dict[str, bytes]:
+    """EXIF and XMP, as `open_header` names them, of a picture that is not decoded; empty: none.
+
+    Args:
+        file: a HEIC or AVIF, or a raw picture that is a TIFF, as most are.
+    """
+    file.seek(0)
+    start = file.read(LONGEST_START)
+    file.seek(0)
+    try:
+        if format_of(start) in ("AVIF", "HEIC"):
+            return heif_texts(file.read())[1]
+        return _texts_of_tiff(file.read()) if start[:4] in ORDERS else {}
+    except ValueError:
+        return {}
+
+
+def _texts_of_tiff(data: bytes) -> dict[str, bytes]:
+    xmp = read_tags(data, {XMP}).get(XMP)
+    return {TIFF: data} | ({"xmp": xmp} if isinstance(xmp, bytes) else {})
 
 
 def jpeg_without_exif(file: BinaryIO, with_pixels: bool) -> tuple[BinaryIO, bytes]:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from hashtag_core.data.exif import turn_of
-from hashtag_core.data.picture_parts import FORMATS, TooMuch, open_header
+from hashtag_core.data.picture_formats import OtherFormatError, TooMuch
+from hashtag_core.data.picture_parts import FORMATS, open_header
 from hashtag_core.errors import InputError
 from hashtag_core.files import reading
 from hashtag_core.formats import check_columns
@@ -41,7 +42,8 @@ NO_FILE = "not a plain file"
 UNREADABLE = "the file cannot be read"
 TOO_LARGE = "too large"
 BROKEN = "not a picture, or broken"
-REASONS = (NO_PICTURE, OUTSIDE, MISSING, NO_FILE, UNREADABLE, TOO_LARGE, BROKEN)
+FOREIGN = "a format that is not read: export it as JPEG (HEIC: or pip install pillow-heif)"
+REASONS = (NO_PICTURE, OUTSIDE, MISSING, NO_FILE, UNREADABLE, TOO_LARGE, BROKEN, FOREIGN)
 
 
 class PictureError(InputError):
@@ -127,6 +129,8 @@ def open_picture(file: BinaryIO, name: str, with_pixels: bool = True) -> ImageFi
         image = open_header(file, with_pixels)
     except (TooMuch, DecompressionBombError) as error:
         raise PictureError(f"{name}: {error}, so it is not decoded.", TOO_LARGE) from None
+    except OtherFormatError as error:
+        raise PictureError(f"{name}: {error}.", FOREIGN) from None
     except Exception:  # a broken header makes them raise what it likes
         raise PictureError(f"{name}: not a picture ({', '.join(FORMATS)} are read).") from None
     check_size(image, name)

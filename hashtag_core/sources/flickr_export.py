@@ -3,10 +3,10 @@
     72157…_part1.zip      photo_<id>.json: tags, dates; account_profile.json: whose they are
     data-download-1.zip   the pictures and videos: title_<id>_o.jpg, or <id>_<secret>_o.jpg
 
-A photo's description and its picture have the id in common, and may be in any of the zips. Small
-copies of the pictures go into the collection; nothing is extracted to disk. All photos are read,
-private ones, too: it is the member's own archive. Flickr does not publish the format: this follows
-what users of the archives wrote down.
+A photo's description and its picture have the id in common, and may be in any of the zips, or in a
+folder into which they were unpacked. Small copies of the pictures go into the collection; nothing
+is extracted to disk. All photos are read, private ones, too: it is the member's own archive. Flickr
+does not publish the format: this follows what users of the archives wrote down.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from typing import Any
 from hashtag_core.data.pictures import MAX_BYTES, PictureError, load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import MANY_HASHTAGS, clean_user, given_user
-from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
+from hashtag_core.sources.flickr_folder import expanded, states
 from hashtag_core.sources.flickr_zips import (
     PHOTO,
     REASONS,
@@ -64,7 +64,7 @@ class FlickrExport:
     """The zips of one member as a `Source`.
 
     Args:
-        zips: all that Flickr gave, in any order.
+        zips: all that Flickr gave, in any order, or folders with them, or with what was in them.
         user: whose photos they are; what the archive says where not given, or else "me".
 
     Raises:
@@ -76,17 +76,16 @@ class FlickrExport:
     malformed = MALFORMED
 
     def __init__(self, zips: Sequence[str | Path], user: str | None = None) -> None:
-        self.paths = [Path(path) for path in zips]
-        check_files(self.paths)
+        self.paths = expanded(map(Path, zips))
         self.zips, self.archives = Zips(self.paths), Archives(self.paths)
-        self.files, self.inputs = self.zips.names, [str(path) for path in zips]
+        self.files, self.inputs = self.zips.names, [str(path) for path in self.paths]
         self.sizes = [len(photos) for photos in self.zips.photos]  # described in each
         if not self.files:
             wrong = next((what for problems in self.zips.problems for what in problems), None)
             why = f"({wrong})" if wrong else "(is the zip with the account data there?)"
             raise InputError(f"{', '.join(self.inputs)}: no photo_….json in it {why}.")
         self.user = _user_of(self.zips.profile) or "me" if user is None else given_user(user)
-        self.job = {"files": file_states(self.paths), "user": self.user}
+        self.job = {"files": states(self.paths), "user": self.user}
         self.meta = {
             "source": "the archive of a member of Flickr",
             "licence": "each photo its own; see the archive",
@@ -183,12 +182,21 @@ def _as_text(description: bytes | str) -> str:
 
 
 def _hashtags(tags: list, report: Report) -> list[str] | str:
-    """`{"tag": "black &amp; white", …}`, or the text alone; as `Report.hashtags_of`."""
-    texts = [tag.get("tag") if isinstance(tag, dict) else tag for tag in tags]
+    """`{"tag": "black &amp; white", …}`, or the text alone; as `Report.hashtags_of`.
+
+    What was typed is `raw` in what Flickr's API answers, and `_content` is that without blanks.
+    """
+    texts = [_text(tag) for tag in tags]
     typed = [html.unescape(text) for text in texts if isinstance(text, str)]
     report.hashtags_read += len(tags) - len(typed)
     report.leave_out_hashtags(NO_TEXT_TAG, len(tags) - len(typed))
     return report.hashtags_of(typed)
+
+
+def _text(tag: Any) -> Any:
+    if not isinstance(tag, dict):
+        return tag
+    return next((tag[name] for name in ("raw", "tag", "_content") if name in tag), None)
 
 
 def _time(text: Any) -> datetime | None:

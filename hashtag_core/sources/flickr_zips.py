@@ -1,5 +1,7 @@
 """What lies where in the zips of a Flickr archive, and how a member of a zip is read within bounds.
 
+A folder into which they were unpacked stands for a zip (`flickr_folder.py`).
+
 A zip's directory is read once; then only numbers of members are kept. What a directory says of a
 member's size is not believed: no more is unpacked than the bound allows. Members that lie over one
 another, as thousands of large ones do in a small zip that was made to be one, are not read.
@@ -15,6 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
+from hashtag_core.data.pictures import TOO_LARGE as TOO_LARGE_FILE
+from hashtag_core.data.pictures import PictureError
+from hashtag_core.sources.flickr_folder import UnpackedFolder, UnpackedMember
+
 MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
 MAX_OPEN, MAX_MEMBERS = 100, 100_000  # zips that are kept open, and their members
 LOCAL_HEAD = 30  # bytes in front of a member, and its name
@@ -26,11 +32,14 @@ ENCRYPTED = "encrypted in the zip"
 OVERLAPPING = "lies over another one in the zip"
 COMPRESSION = "a compression that is not read"
 DAMAGED = "damaged in the zip"
-REASONS = (TOO_LARGE, ENCRYPTED, OVERLAPPING, COMPRESSION, DAMAGED)
+UNREADABLE = "the file cannot be read"
+REASONS = (TOO_LARGE, ENCRYPTED, OVERLAPPING, COMPRESSION, DAMAGED, UNREADABLE)
 
 PHOTO = re.compile(r"(?:.*/)?photo_(\d{1,20})\.json", re.ASCII | re.DOTALL)
 PROFILE = re.compile(r"(?:.*/)?account_profile\.json", re.DOTALL)
-MEDIUM = re.compile(r".*\.(?:(jpe?g|png|gif)|mp4|m4v|mov|avi|wmv|mpe?g|3gp|ogv|mkv)", re.I | re.S)
+MEDIUM = re.compile(
+    r".*\.(?:(jpe?g|png|gif|tiff?|webp|heic)|mp4|m4v|mov|avi|wmv|mpe?g|3gp|ogv|mkv)", re.I | re.S
+)
 ID_AT_END = re.compile(r"(?:^|[/_])(\d{1,20})(?:_o)?\.\w+$", re.ASCII)  # title_<id>_o.jpg
 ID_IN_FRONT = re.compile(r"(?:^|/)(\d{1,20})_[0-9a-f]+_o\.\w+$", re.ASCII)  # <id>_<secret>_o.jpg
 
@@ -121,7 +130,9 @@ class Archives:
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
-        self._open: dict[int, Archive] = {}  # by number, the one read last at the end
+        self._open: dict[
+            int, Archive | UnpackedFolder
+        ] = {}  # by number, the one read last at the end
         self._lock = Lock()
 
     def read(self, number: int, at: int, limit: int) -> bytes:
@@ -138,12 +149,14 @@ class Archives:
         return len(self._open) > MAX_OPEN or members > MAX_MEMBERS
 
 
-def open_zip(path: Path) -> Archive:
-    """Open a zip; its directory is in memory then.
+def open_zip(path: Path) -> Archive | UnpackedFolder:
+    """Open a zip, or what stands for one; its directory is in memory then.
 
     Raises:
         MemberError: where it is no zip, or damaged, or has too many members.
     """
+    if path.is_dir():
+        return UnpackedFolder(path)
     try:
         with path.open("rb") as file:
             file.seek(-min(path.stat().st_size, LONGEST_END), io.SEEK_END)
@@ -165,12 +178,23 @@ def _directory_size(end: bytes) -> int:
     return size
 
 
-def read_member(archive: Archive, member: zipfile.ZipInfo, limit: int) -> bytes:
+def read_member(
+    archive: Archive | UnpackedFolder, member: zipfile.ZipInfo | UnpackedMember, limit: int
+) -> bytes:
     """Unpack a member of at most `limit` bytes.
 
     Raises:
         MemberError: of `REASONS`.
     """
+    if isinstance(archive, UnpackedFolder):
+        try:
+            data = archive.read(member, limit)
+        except PictureError as error:
+            is_large = error.reason == TOO_LARGE_FILE
+            raise MemberError(TOO_LARGE if is_large else UNREADABLE) from None
+        if len(data) > limit:
+            raise MemberError(TOO_LARGE)
+        return data
     if member.flag_bits & 1:
         raise MemberError(ENCRYPTED)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -1,56 +1,44 @@
 """Somebody's own photos: a folder of pictures, with the keywords that photo programs write.
 
 The pictures stay where they are; a photo's id is its path from the folder. A photo without a
-keyword, or without a time in its metadata, is left out. GIF and BMP hold no keywords that Pillow
-finds, but they may have a sidecar.
+keyword, or without a time in its metadata, is left out. One whose picture cannot be read, as raw
+ones and those of many telephones, is kept for its hashtags where its file or a sidecar tells them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hashtag_core.data.pictures import NO_PICTURE, OUTSIDE, REASONS, PictureError, open_plain
+from hashtag_core.data.picture_formats import BY_SUFFIX, RAW, OtherFormatError, reads_heic
+from hashtag_core.data.pictures import (
+    BROKEN,
+    FOREIGN,
+    NO_PICTURE,
+    OUTSIDE,
+    REASONS,
+    PictureError,
+    open_plain,
+)
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import MANY_HASHTAGS, given_user
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
-from hashtag_core.sources.folder_metadata import read_metadata
+from hashtag_core.sources.folder_keywords import OF_PROGRAM
+from hashtag_core.sources.folder_listing import READ, Listing, PhotoFile, readable, suffix_of
+from hashtag_core.sources.folder_metadata import Metadata, read_metadata
 from hashtag_core.sources.folder_xmp import MAX_XMP
 
 PHOTOS_OF_PIECE = 256
-READ = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
-NOT_READ = {".heic", ".heif", ".avif", ".jxl", ".tif", ".tiff", ".psd", ".dng", ".cr2", ".cr3"} | {
-    ".nef", ".nrw", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw", ".x3f", ".raw",
-}  # fmt: skip
-SIDECAR = ".xmp"
-HIDDEN = {"@eadir", "__macosx", "lost+found", "$recycle.bin", "thumbs.db", "desktop.ini"}
-
 NO_KEYWORD = "no keyword"
 NO_TIME = "no time in the metadata"
 NO_HASHTAG = "no hashtag among the keywords"
 UNREAD = "no keyword or no time, but metadata that cannot be read"
 ODD_NAME = "the name of the file is not UTF-8"
-MALFORMED = frozenset({*REASONS, UNREAD, ODD_NAME, MANY_HASHTAGS} - {NO_PICTURE, OUTSIDE})
-
-# What is not looked at, counted
-OTHER = "a file that is no picture by its name: not read"
-HIDDEN_FILE = "a hidden file or folder, or one that a program keeps for itself: not read"
-LINK = "a link to a folder, or out of this one: not followed"
-LONE_SIDECAR = "a sidecar without its picture: not read"
-
-
-@dataclass(frozen=True)
-class PhotoFile:
-    """A file that is a photo by its name, and the sidecars beside it, as paths from the folder."""
-
-    path: str
-    sidecars: tuple[str, ...] = ()
+MALFORMED = frozenset({*REASONS, UNREAD, ODD_NAME, MANY_HASHTAGS} - {NO_PICTURE, OUTSIDE, FOREIGN})
 
 
 class PhotoFolder:
@@ -75,8 +63,8 @@ class PhotoFolder:
             raise InputError(f"{folder}: no such folder.")
         if readable(str(self.folder.resolve())) != str(self.folder.resolve()):
             raise InputError(f"{readable(str(folder))}: the folder's name is not UTF-8; rename it.")
-        listed = _Listed(self.folder)
-        self.photos = sorted(listed.photos, key=lambda photo: os.fsencode(photo.path))
+        listed = Listing(self.folder)
+        self.photos = listed.photos
         if not self.photos:
             why = (listed.problems or [", ".join(sorted(READ))])[0]
             raise InputError(f"{folder}: no picture in it ({why}).")
@@ -87,6 +75,7 @@ class PhotoFolder:
             "folder": str(self.folder.resolve()),
             "user": self.user,
             "files": _digest(self.folder, self.photos),
+            "HEIC": reads_heic(),
         }
         self.meta = {"source": "a folder of one's own photos", "licence": "one's own"}
 
@@ -108,9 +97,6 @@ class PhotoFolder:
 
     def _photo(self, file: PhotoFile, report: Report) -> dict | str:
         """The photo of a file, or why it is left out."""
-        suffix = _suffix(file.path)
-        if suffix in NOT_READ:
-            return f"a format that is not read: {suffix}"
         if readable(file.path) != file.path:
             return ODD_NAME
         sidecars, unread = [], []
@@ -126,82 +112,36 @@ class PhotoFolder:
         except PictureError as error:
             return error.reason
         keywords, time, unread = metadata.keywords, metadata.time, unread + metadata.unread
+        refused = _refused(metadata, suffix_of(file.path))
         if not keywords or time is None:
+            if refused and not metadata.has_texts:
+                return refused
             return UNREAD if unread else NO_TIME if keywords else NO_KEYWORD
+        report.hashtags_read += metadata.of_programs
+        report.leave_out_hashtags(OF_PROGRAM, metadata.of_programs)
         hashtags = report.hashtags_of(keywords, NO_HASHTAG)
         if isinstance(hashtags, str):
             return hashtags
+        for what, count in metadata.notes.items():
+            report.note(what, count)
         for place in unread:
             report.note(f"{place} cannot be read: kept with the other metadata", 1)
-        photo = {"photo_id": file.path, "user": self.user, "time": time, "image": file.path}
+        if refused:
+            report.note(f"kept without its picture: {refused}", 1)
+        image = None if refused else file.path
+        photo = {"photo_id": file.path, "user": self.user, "time": time, "image": image}
         return {**photo, "hashtags": hashtags}
 
 
-class _Listed:
-    """The photos of a folder, and how many files were not looked at, and why."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.real_root = root, root.resolve()
-        self.photos: list[PhotoFile] = []
-        self.skipped: Counter[str] = Counter()
-        self.problems: list[str] = []
-        waiting = [root]  # of the folders within one another there may be thousands
-        while waiting:
-            folder = waiting.pop()
-            _, folders, files = next(os.walk(folder, onerror=self._cannot_read), (None, [], []))
-            for name in folders:
-                hidden = _is_hidden(name)
-                if hidden or (folder / name).is_symlink():
-                    self.skipped[HIDDEN_FILE if hidden else LINK] += 1
-                else:
-                    waiting.append(folder / name)
-            self._add_files(folder, files)
-
-    def _add_files(self, folder: Path, names: list[str]) -> None:
-        here = folder.relative_to(self.root)
-        sidecars: dict[str, list[str]] = {}  # by the name before .xmp, in lower case
-        photos = []
-        for name in names:
-            if _is_hidden(name):
-                self.skipped[HIDDEN_FILE] += 1
-            elif _suffix(name) not in READ | NOT_READ | {SIDECAR}:
-                self.skipped[OTHER] += 1
-            elif self._leads_out(folder / name):
-                self.skipped[LINK] += 1
-            elif _suffix(name) == SIDECAR:
-                sidecars.setdefault(name.lower()[: -len(SIDECAR)], []).append(str(here / name))
-            else:
-                photos.append(name)
-        used = set()
-        for name in photos:
-            keys = (name.lower(), Path(name.lower()).stem)
-            own = sorted(path for key in keys for path in sidecars.get(key, []))
-            self.photos.append(PhotoFile((here / name).as_posix(), tuple(own)))
-            used.update(own)
-        self.skipped[LONE_SIDECAR] += sum(map(len, sidecars.values())) - len(used)
-
-    def _leads_out(self, path: Path) -> bool:
-        try:
-            return path.is_symlink() and not path.resolve().is_relative_to(self.real_root)
-        except (OSError, RuntimeError):  # links in a circle
-            return True
-
-    def _cannot_read(self, error: OSError) -> None:
-        path = os.path.relpath(error.filename, self.root)
-        self.problems.append(f"{readable(path)}: the folder cannot be read ({error.strerror})")
-
-
-def readable(name: str) -> str:
-    r"""A file's name as text that can be written: bytes that are not UTF-8 as \xff."""
-    return os.fsencode(name).decode("utf-8", errors="backslashreplace")
-
-
-def _suffix(name: str) -> str:
-    return Path(name).suffix.lower()
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in HIDDEN
+def _refused(metadata: Metadata, suffix: str) -> str | None:
+    """Why the picture is not read; None: it is."""
+    error, name = metadata.refused, BY_SUFFIX.get(suffix)
+    is_broken = error is not None and error.reason == BROKEN
+    if name is not None and (is_broken or (error is None and suffix in RAW)):
+        return str(OtherFormatError(name))  # whatever its preview may be
+    if error is not None and error.reason == FOREIGN:
+        return str(error).removeprefix("picture: ").removesuffix(".")
+    return error and error.reason
 
 
 def _digest(folder: Path, photos: list[PhotoFile]) -> str:

@@ -1,9 +1,10 @@
 """What photo programs write into a picture's file: its keywords, and when it was taken.
 
-    keywords   EXIF XPKeywords (Windows), XMP dc:subject, IPTC 2:25
+    keywords   EXIF XPKeywords (Windows), XMP (`folder_xmp.KEYWORDS`), IPTC 2:25
     time       EXIF, XMP, IPTC, in this order: the first one that can be
 
-XMP is read from the file itself and from sidecars. Pillow finds them in the file, and reads IPTC.
+XMP is read from the file itself and from sidecars, which may be JSON. Pillow finds all of them in
+the file; of a picture that is not decoded here, a HEIC or a raw one, EXIF and XMP are read too.
 Zones are dropped: the clock of the place is what orders one person's photos, and most cameras know
 no other. The date of the file itself is not asked: every copy changes it.
 """
@@ -11,14 +12,19 @@ no other. The date of the file itself is not asked: every copy changes it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hashtag_core.data.exif import exif_of, read_tags
-from hashtag_core.data.pictures import open_picture
+from hashtag_core.data.picture_parts import texts_without_pixels
+from hashtag_core.data.pictures import PictureError, open_picture
+from hashtag_core.sources.folder_iptc import read_iptc
+from hashtag_core.sources.folder_json import is_json, read_json
+from hashtag_core.sources.folder_keywords import keywords_of
 from hashtag_core.sources.folder_xmp import MAX_XMP, read_xmp
 
 if TYPE_CHECKING:
@@ -29,24 +35,33 @@ FIRST_YEAR = 1826  # of the first photograph; an older time is an error
 # EXIF, by the numbers of its tags
 TIME_OF_FILE, X_KEYWORDS, EXIF_PART = 0x0132, 0x9C9E, 0x8769
 TIMES_OF_PHOTO = (0x9003, 0x9004)  # when it was taken, and when it was scanned
-# IPTC, by its records
-KEYWORDS, DATE, CLOCK, CHARSET = (2, 25), (2, 55), (2, 60), (1, 90)
-UTF8 = b"\x1b%G"  # as an IPTC charset
 
 TIME = re.compile(
     r"(\d{4})[-:/](\d\d)[-:/](\d\d)(?!\d)(?:[ T](\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII
 )
 
-Found = tuple[list[str], list[datetime | None]]  # keywords, times
+
+@dataclass
+class Found:
+    """What one place tells."""
+
+    keywords: list[str]
+    times: list[datetime | None]
+    paths: list[tuple[str, str]] = field(default_factory=list)  # with what is between their levels
+    notes: list[str] = field(default_factory=list)  # what was guessed
 
 
 @dataclass(frozen=True)
 class Metadata:
     """What a picture's file tells."""
 
-    keywords: list[str]  # as they were typed, each once
+    keywords: list[str]  # each once
     time: datetime | None  # when it was taken, by the clock of the place; None: nothing tells
     unread: list[str]  # of "EXIF", "XMP", "IPTC", "a sidecar": those broken or too large
+    refused: PictureError | None = None  # why its pixels cannot be read
+    has_texts: bool = True  # whether EXIF or XMP was found in the file, or could have been
+    notes: Counter[str] = field(default_factory=Counter)  # what was guessed, or done to keywords
+    of_programs: int = 0  # keywords that a program wrote for itself, left out
 
 
 def read_metadata(file: BinaryIO, sidecars: Sequence[bytes] = ()) -> Metadata:
@@ -54,76 +69,69 @@ def read_metadata(file: BinaryIO, sidecars: Sequence[bytes] = ()) -> Metadata:
 
     Args:
         file: of the picture, from its beginning.
-        sidecars: what stands in its .xmp files.
+        sidecars: what stands in its .xmp and .json files.
 
-    Raises:
-        PictureError: where `load_picture` would refuse the picture for what its header says.
+    Returns:
+        What is told of it; `refused` where `load_picture` would refuse it for what its header says.
     """
-    image = open_picture(file, "picture", with_pixels=False)
+    image, refused = None, None
+    try:
+        image = open_picture(file, "picture", with_pixels=False)
+        info = image.info
+    except PictureError as error:
+        refused, info = error, texts_without_pixels(file)
     places: list[tuple[str, Callable[[], Found]]] = [
-        ("EXIF", partial(_exif, exif_of(image.info))),
-        ("XMP", partial(_xmp, image.info.get("xmp", b""))),
-        *(("a sidecar", partial(_xmp, sidecar)) for sidecar in sidecars),
-        ("IPTC", partial(_iptc, image)),
+        ("EXIF", partial(_exif, exif_of(info))),
+        ("XMP", partial(_xmp, info.get("xmp", b""))),
+        *(("a sidecar", partial(_sidecar, sidecar)) for sidecar in sidecars),
+        *([("IPTC", partial(_iptc, image))] if image else []),
     ]
-    keywords, times, unread = [], [], []
+    found, unread = [], []
     for place, read in places:
         try:
-            read_keywords, read_times = read()
+            found.append(read())
         except Exception:  # each of these parsers raises what it likes at broken data
             unread.append(place)
-        else:
-            keywords += read_keywords
-            times += read_times
-    time = next((time for time in times if time is not None), None)
-    keywords = [keyword for keyword in keywords if keyword.strip()]
-    return Metadata(list(dict.fromkeys(keywords)), time, unread)
+    time = next((time for one in found for time in one.times if time is not None), None)
+    keywords, notes, of_programs = keywords_of(
+        [keyword for one in found for keyword in one.keywords],
+        [path for one in found for path in one.paths],
+    )
+    notes.update(note for one in found for note in one.notes)
+    has_texts = bool(info) or refused is None
+    return Metadata(keywords, time, unread, refused, has_texts, notes, of_programs)
 
 
 def _exif(exif: bytes) -> Found:
     if not exif:
-        return [], []
+        return Found([], [])
     first = read_tags(exif, {TIME_OF_FILE, X_KEYWORDS})
     part = read_tags(exif, TIMES_OF_PHOTO, EXIF_PART)
     times = [*(part.get(tag) for tag in TIMES_OF_PHOTO), first.get(TIME_OF_FILE)]
     typed = first.get(X_KEYWORDS, b"")
     if not isinstance(typed, bytes):
-        return [], [_time(time) for time in times]
+        return Found([], [_time(time) for time in times])
     if len(typed) > MAX_XMP:
         raise ValueError("too large")
     keywords = typed.decode("utf-16-le", errors="replace").rstrip("\0").split(";")
-    return keywords, [_time(time) for time in times]
+    return Found(keywords, [_time(time) for time in times])
 
 
 def _xmp(packet: bytes) -> Found:
-    keywords, times = read_xmp(packet)
-    return keywords, [_time(time) for time in times]
+    keywords, paths, times = read_xmp(packet)
+    return Found(keywords, [_time(time) for time in times], paths)
+
+
+def _sidecar(sidecar: bytes) -> Found:
+    if not is_json(sidecar):
+        return _xmp(sidecar)
+    keywords, paths, times = read_json(sidecar)
+    return Found(keywords, [_time(time) for time in times], paths)
 
 
 def _iptc(image: Image) -> Found:
-    from PIL.IptcImagePlugin import getiptcinfo
-
-    info = getiptcinfo(image) or {}
-
-    def texts(record: tuple[int, int]) -> list[str]:
-        values = info.get(record, [])
-        values = values if isinstance(values, list) else [values]
-        return [_iptc_text(value, info.get(CHARSET)) for value in values if value]
-
-    date, clock = (next(iter(texts(record)), "") for record in (DATE, CLOCK))
-    digits = re.fullmatch(r"(\d{4})(\d\d)(\d\d)", date)
-    hours = re.match(r"(\d\d)(\d\d)(\d\d)", clock) or re.match("(00)(00)(00)", "000000")
-    times = [_time(":".join(digits.groups()) + " " + ":".join(hours.groups()))] if digits else []
-    return texts(KEYWORDS), times
-
-
-def _iptc_text(value: bytes, charset: Any) -> str:
-    """Programs that name no charset write UTF-8, too, or one byte a character."""
-    try:
-        text = value.decode("utf-8", errors="replace" if charset == UTF8 else "strict")
-    except UnicodeDecodeError:
-        text = value.decode("latin-1")
-    return text.rstrip("\0")
+    keywords, time, notes = read_iptc(image)
+    return Found(keywords, [_time(time)], notes=notes)
 
 
 def _time(value: Any) -> datetime | None:

@@ -13,7 +13,18 @@ MAX_DEPTH = 100  # elements within one another; programs need some ten
 MAX_NAMESPACES = 200  # that are known at one place
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-SUBJECT, ITEM = ("http://purl.org/dc/elements/1.1/", "subject"), (RDF, "li")
+ITEM = (RDF, "li")
+BAR, SLASH = "|", "/"  # between the levels of a path
+KEYWORDS = {  # property -> what stands between the levels of its keywords; None: they have none
+    ("http://purl.org/dc/elements/1.1/", "subject"): None,
+    ("http://ns.microsoft.com/photo/1.0/", "LastKeywordIPTC"): None,
+    ("http://ns.microsoft.com/photo/1.0", "LastKeywordIPTC"): None,
+    ("http://ns.adobe.com/lightroom/1.0/", "hierarchicalSubject"): BAR,  # Capture One, darktable
+    ("http://www.digikam.org/ns/1.0/", "TagsList"): SLASH,
+    ("http://ns.microsoft.com/photo/1.0/", "LastKeywordXMP"): SLASH,
+    ("http://ns.microsoft.com/photo/1.0", "LastKeywordXMP"): SLASH,
+    ("http://ns.iview-multimedia.com/mediapro/1.0/", "CatalogSets"): BAR,
+}
 TIMES = (  # the first one that is there and can be is the photo's
     ("http://ns.adobe.com/exif/1.0/", "DateTimeOriginal"),
     ("http://ns.adobe.com/photoshop/1.0/", "DateCreated"),
@@ -24,8 +35,8 @@ UTF16 = (b"\xff\xfe", b"\xfe\xff")
 Name = tuple[str | None, str]  # namespace, name in it
 
 
-def read_xmp(packet: bytes) -> tuple[list[str], list[str]]:
-    """(keywords, times) of a packet; empty: there is none.
+def read_xmp(packet: bytes) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """(keywords, paths with what stands between their levels, times) of a packet; empty: none.
 
     Raises:
         ValueError: where it is over the bounds.
@@ -41,7 +52,9 @@ def read_xmp(packet: bytes) -> tuple[list[str], list[str]]:
     if packet:
         parseString(packet, found)
     times = ["".join(time) for name in TIMES for time in found.times[name]]
-    return ["".join(keyword) for keyword in found.keywords], times
+    texts = [("".join(text), KEYWORDS[name]) for name, text in found.keywords]
+    plain = [text for text, between in texts if between is None]
+    return plain, [(text, between) for text, between in texts if between is not None], times
 
 
 class _Found(ContentHandler):
@@ -49,10 +62,10 @@ class _Found(ContentHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.keywords: list[list[str]] = []  # each in the pieces in which it came
+        self.keywords: list[tuple[Name, list[str]]] = []  # each in the pieces in which it came
         self.times: dict[Name, list[list[str]]] = {name: [] for name in TIMES}
         self._open: list[tuple[Name, dict[str, str]]] = []  # elements, with prefix -> namespace
-        self._subjects = 0  # how many of them are open
+        self._properties: list[Name] = []  # those of keywords that are open
         self._text: list[str] = []  # where text goes
 
     def startElement(self, name: str, attributes) -> None:
@@ -66,15 +79,18 @@ class _Found(ContentHandler):
         element = _name(name, namespaces)
         self._open.append((element, namespaces))
         self._text = []
-        if element == ITEM and self._subjects:
-            self.keywords.append(self._text)
+        if element in KEYWORDS:
+            self._properties.append(element)
+        if self._properties and element in (ITEM, self._properties[-1]):  # a single one needs no li
+            self.keywords.append((self._properties[-1], self._text))
         elif element in self.times:
             self.times[element].append(self._text)
         else:  # a property may also stand as an attribute
             for key, value in attributes.items():
                 if ":" in key and (attribute := _name(key, namespaces)) in self.times:
                     self.times[attribute].append([value])
-        self._subjects += element == SUBJECT
+                elif ":" in key and attribute in KEYWORDS:
+                    self.keywords.append((attribute, [value]))
 
     def characters(self, content: str) -> None:
         """A piece of text."""
@@ -83,7 +99,8 @@ class _Found(ContentHandler):
     def endElement(self, name: str) -> None:
         """The innermost element ends."""
         element, _ = self._open.pop()
-        self._subjects -= element == SUBJECT
+        if element in KEYWORDS:
+            self._properties.pop()
         self._text = []
 
 
