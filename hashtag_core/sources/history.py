@@ -20,7 +20,8 @@ from hashtag_core.data.history_reading import (
     read_history,
 )
 from hashtag_core.errors import InputError
-from hashtag_core.sources.table_guessing import guess_separator, is_empty, text
+from hashtag_core.sources.table_cells import is_empty, text
+from hashtag_core.sources.table_separators import guess_separator
 from hashtag_core.sources.table_reading import is_read, open_table
 
 IMAGE = ("image", "picture", "photo", "file", "path")  # names of columns, the first that is there
@@ -115,5 +116,6 @@ def _cell(cells: Any, column: str | int) -> Any:
 def _hashtags(typed: Any) -> list[str]:
     """The hashtags of a cell: a list, the text of one, or a text with commas or semicolons."""
     if not isinstance(typed, str | bytes) or LIST.fullmatch(text(typed)):
-        return [str(one) for one in guess_separator([typed], "list")(typed)]
+        pieces, _ = guess_separator([typed], "list")(typed)
+        return [str(one) for one in pieces]
     return [one for one in SEVERAL.split(text(typed)) if one.strip()]
