@@ -72,12 +72,13 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         help="read any table: CSV, TSV, Parquet, JSON lines, GeoJSON",
         description=(
             "COL is a column's name, or its number from 1 where there is no header. In objects, "
-            "names have dots between them: user.name."
+            "names have dots between them: user.name. Without columns it shows those of the file, "
+            "and a command."
         ),
     )
     table.add_argument("file", metavar="FILE", type=Read, help="it may be compressed")
     for name, what in (("user", "who"), ("time", "when"), ("hashtags", "which hashtags")):
-        table.add_argument(f"--{name}", metavar="COL", required=True, help=what)
+        table.add_argument(f"--{name}", metavar="COL", help=what)
     table.add_argument("--photo-id", metavar="COL", help="default: the number of the line")
     table.add_argument("--image", metavar="COL", help="the picture's path")
     table.add_argument(
@@ -160,7 +161,13 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
 
 def _prepare_table(options: argparse.Namespace) -> None:
     from hashtag_core.sources.table import Table
+    from hashtag_core.sources.table_suggestion import suggest
 
+    missing = [f"--{name}" for name in ("user", "time", "hashtags") if not vars(options)[name]]
+    if missing:
+        lines, command = suggest(options.file, options.encoding, options.delimiter)
+        say(*lines)
+        raise InputError(f"tell the columns ({', '.join(missing)}). Perhaps:", command)
     names = "user", "time", "hashtags", "photo_id", "image", "separator", "time_format", "encoding"
     given = {name: getattr(options, name) for name in (*names, "delimiter")}
     source = Table(options.file, **given)
