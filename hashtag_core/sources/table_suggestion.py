@@ -16,21 +16,19 @@ ROWS = 3
 MOST_COLUMNS = 40
 MAX_SHOWN = 24  # characters of a cell, and of a name
 USUAL = {  # what columns are called, in lower case without _ and blanks, the most usual name first
-    "user": ("user", "userid", "username", "owner", "nsid", "ownername", "author", "account")
-    + ("photographer", "who", "user.id", "user.name", "owner.nsid", "account.id"),
-    "time": ("time", "datetaken", "taken", "timestamp", "datetime", "date", "createdat", "created")
-    + ("datetimeoriginal", "when", "datecreated", "dates.taken", "dateupload"),
-    "hashtags": (
-        "hashtags",
-        "tags",
-        "usertags",
-        "keywords",
-        "hashtag",
-        "tag",
-        "keyword",
-        "subject",
+    "user": (
+        "user", "userid", "username", "owner", "nsid", "ownername", "author", "account",
+        "photographer", "who", "user.id", "user.name", "owner.nsid", "account.id",
     ),
-}
+    "time": (
+        "time", "datetaken", "taken", "timestamp", "datetime", "date", "createdat", "created",
+        "datetimeoriginal", "when", "datecreated", "dates.taken", "dateupload",
+    ),
+    "hashtags": (
+        "hashtags", "tags", "usertags", "keywords", "hashtag", "tag", "keyword", "subject",
+        "tags.tag", "entities.hashtags",
+    ),
+}  # fmt: skip
 
 
 def suggest(
