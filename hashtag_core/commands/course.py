@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hashtag_core.commands.paths import WrittenFolder
+from hashtag_core.commands.paths import Read, WrittenFolder
 from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
@@ -34,7 +34,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
         "--in-place", action="store_true", help="also write the outputs into the notebooks"
     )
     tutorial.add_argument(
-        "--data", metavar="DIR", type=Path, help="another photo collection, where one is read"
+        "--data", metavar="DIR", type=Read, help="another photo collection, where one is read"
     )
     tutorial.add_argument("--seed", type=int, help="another seed of splits and training")
     tutorial.set_defaults(command=_tutorial)
@@ -70,7 +70,7 @@ def _tutorial(options: argparse.Namespace) -> None:
     values: dict[str, object] = {}
     if options.data is not None:
         PhotoCollection.load(options.data)  # an error now, in one line, not in a notebook
-        values["data"] = str(options.data.resolve())
+        values["data"] = str(Path(options.data).resolve())
     if options.seed is not None:
         values["seed"] = options.seed
     done = run_tutorial(options.out, options.names or None, options.in_place, values)
