@@ -250,21 +250,19 @@ def test_every_word_can_be_read_in_both_themes(page, theme):
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_every_word_that_a_notebook_puts_out_can_be_read_in_both_themes(theme, tmp_path):
+def test_every_word_that_a_notebook_puts_out_can_be_read_in_both_themes(page, theme, tmp_path):
     """What is committed, as pages with the colours of JupyterLab's themes."""
     nbformat = pytest.importorskip("nbformat")
     exporter = pytest.importorskip("nbconvert").HTMLExporter(theme=theme, embed_images=True)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
-        for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
-            body, _ = exporter.from_notebook_node(nbformat.read(path, as_version=4))
-            html = tmp_path / f"{path.stem}.html"
-            html.write_text(body, encoding="utf-8")
-            page.goto(html.as_uri())
-            contrasts = page.evaluate(CONTRASTS)
-            assert len(contrasts) > 10, path.stem
-            words = [(c, text) for c, text in contrasts if text != "●"]  # the dots of a legend
-            faint = [(round(c, 1), text) for c, text in words if c < 4.5]
-            assert faint == [], f"{path.stem}, {theme}"
-        browser.close()
+    other = page.context.browser.new_page(viewport={"width": 1366, "height": 768})
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        body, _ = exporter.from_notebook_node(nbformat.read(path, as_version=4))
+        html = tmp_path / f"{path.stem}.html"
+        html.write_text(body, encoding="utf-8")
+        other.goto(html.as_uri())
+        contrasts = other.evaluate(CONTRASTS)
+        assert len(contrasts) > 10, path.stem
+        words = [(c, text) for c, text in contrasts if text != "●"]  # the dots of a legend
+        faint = [(round(c, 1), text) for c, text in words if c < 4.5]
+        assert faint == [], f"{path.stem}, {theme}"
+    other.close()

@@ -660,11 +660,6 @@ def test_on_simulated_data_table_3_has_the_oracle_too(run, simulated, simulated_
     assert table["A@1"][2] > table["A@1"][:2].max()
 
 
-def test_figures_of_pictures_need_pictures(run, simulated, simulated_out):
-    code, _, errors = run("figure", "predictions", data=simulated, folder=simulated_out)
-    assert code == 2 and len(errors) == 1 and "picture" in errors[0]
-
-
 # ---- --paper, --order, rows that failed
 
 
