@@ -9,6 +9,9 @@ import zlib
 from picture_files import encode, red_and_blue
 from PIL import Image
 
+from hashtag_core.prepare.report import Report
+from hashtag_core.sources.folder import PhotoFolder
+
 UTF8 = b"\x1b%G"
 
 
@@ -124,3 +127,13 @@ def zip_bytes(members, compression=zipfile.ZIP_DEFLATED) -> bytes:
         for name, data in members.items() if isinstance(members, dict) else members:
             archive.writestr(name, data)
     return file.getvalue()
+
+
+def rows_of_folder(folder, **files) -> tuple[dict[str, dict], Report]:
+    """Write files into a folder, read it as somebody's photos: id -> row, and the report."""
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    source = PhotoFolder(folder)
+    found = source.understand(next(source.pieces(0)).data, False)
+    found.report.check()
+    return {row["photo_id"]: row for row in found.table.to_pylist()}, found.report

@@ -5,10 +5,9 @@ import json
 from datetime import datetime
 
 import pytest
-from photo_files import UTF8, exif, iptc, jpeg, xmp
+from photo_files import UTF8, exif, iptc, jpeg, rows_of_folder, xmp
 
 from hashtag_core.sources import folder_iptc, folder_keywords, folder_listing
-from hashtag_core.sources.folder import PhotoFolder
 from hashtag_core.sources.folder_metadata import read_metadata
 
 TIME = "2020:01:02 03:04:05"
@@ -41,12 +40,8 @@ def told(xmp_packet=None, iptc_record=None, sidecars=()):
 
 
 def understood(folder, **files):
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    source = PhotoFolder(folder)
-    found = source.understand(next(source.pieces(0)).data, False)
-    found.report.check()
-    return {row["photo_id"]: row["hashtags"] for row in found.table.to_pylist()}, found.report
+    rows, report = rows_of_folder(folder, **files)
+    return {photo: row["hashtags"] for photo, row in rows.items()}, report
 
 
 # ---- XMP

@@ -19,7 +19,7 @@ from hashtag_core.evaluation.metrics import HashtagMetrics
 from hashtag_core.model.fusion import TIRG
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.prediction import HashtagPredictor
-from hashtag_core.study import tables
+from hashtag_core.study import one_row
 from hashtag_core.study.folds import make_fold, make_transductive_fold
 from hashtag_core.study.rows import OWN_PICTURES
 from hashtag_core.study.study import Study
@@ -180,7 +180,7 @@ def test_users_that_ask_for_pictures_are_drawn_with_the_seed_of_the_study():
     found = []
     for seed in (0, 3):
         study = SimpleNamespace(seed=seed, fold=lambda *_: SimpleNamespace(test=histories))
-        found.append(tables._find_pictures(study, 0, "open", OWN_PICTURES))
+        found.append(one_row.find_pictures(study, 0, "open", OWN_PICTURES))
         assert found[-1] == evaluate_own_pictures(make_pool(histories, seed=seed))
     assert found[0] != found[1]
 
@@ -191,8 +191,8 @@ def test_users_that_ask_for_pictures_are_drawn_with_the_seed_of_the_study():
 )
 def test_figure_3_changes_the_size_of_the_row_and_nothing_else(monkeypatch, row, parts):
     asked = []
-    monkeypatch.setattr(tables, "_seen", lambda *_: {})
-    monkeypatch.setattr(tables, "encoder_time", lambda *_: 0.0)
+    monkeypatch.setattr(one_row, "_seen", lambda *_: {})
+    monkeypatch.setattr(one_row, "encoder_time", lambda *_: 0.0)
     study = SimpleNamespace(model=lambda *job: asked.append(job))
-    tables._of_size(study, 0, "open", f"{row}, d_u = 4", row)
+    one_row.of_size(study, 0, "open", f"{row}, d_u = 4", row)
     assert asked == [(0, "open", f"{row}, d_u = 4", {**parts, "d_u": 4})]

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 from hostile_pictures import exif_of_one_value, tiff, tiff_of_grey, turned
-from photo_files import exif, iptc, jpeg, xmp
+from photo_files import exif, iptc, jpeg, rows_of_folder, xmp
 from picture_files import encode, heif, noise, red_and_blue
 from PIL import Image, ImageOps, features
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -142,16 +142,6 @@ def in_tiff(*extra) -> bytes:
     return encode(red_and_blue(), "TIFF", tiffinfo=found)
 
 
-def understood(folder, **files):
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    source = PhotoFolder(folder)
-    found = source.understand(next(source.pieces(0)).data, False)
-    found.report.check()
-    rows = {row["photo_id"]: row for row in found.table.to_pylist()}
-    return rows, found.report
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -175,7 +165,7 @@ def test_an_avif_has_its_metadata():
 
 @pytest.mark.parametrize("name", ["a.jpe", "a.JFIF", "a.tif", "a.tiff", "a.avif"])
 def test_these_names_are_of_pictures(name, tmp_path):
-    rows, _ = understood(tmp_path, **{name: GOOD})
+    rows, _ = rows_of_folder(tmp_path, **{name: GOOD})
     assert rows[name]["image"] == name
 
 
@@ -183,7 +173,7 @@ def test_a_heic_keeps_its_hashtags_without_a_decoder(without_heif, tmp_path):
     inside = heif(exif=exif(TIME).tobytes()[6:], xmp=xmp("cat"))
     beside = heif(exif=exif(TIME).tobytes()[6:])
     files = {"a.heic": inside, "b.jpg": beside, "b.jpg.xmp": xmp("sea"), "c.heic": beside}
-    rows, report = understood(tmp_path, **files)
+    rows, report = rows_of_folder(tmp_path, **files)
     assert {name: (row["hashtags"], row["time"], row["image"]) for name, row in rows.items()} == {
         "a.heic": (["cat"], WHEN, None),
         "b.jpg": (["sea"], WHEN, None),
@@ -202,7 +192,7 @@ def test_a_raw_picture_keeps_its_hashtags(tmp_path):
         "b.cr3": b"?",
         "b.xmp": xmp("sea", created="2020-01-02"),
     }
-    rows, report = understood(tmp_path, **files)
+    rows, report = rows_of_folder(tmp_path, **files)
     assert {name: row["hashtags"] for name, row in rows.items()} == {
         "a.dng": ["cat"],
         "b.cr3": ["sea"],
@@ -212,7 +202,7 @@ def test_a_raw_picture_keeps_its_hashtags(tmp_path):
 
 def test_a_broken_picture_keeps_the_hashtags_of_its_sidecar(tmp_path):
     files = {"a.jpg": b"broken", "a.xmp": xmp("cat", created="2020-01-02"), "b.jpg": b"broken"}
-    rows, report = understood(tmp_path, **files)
+    rows, report = rows_of_folder(tmp_path, **files)
     assert rows["a.jpg"]["hashtags"] == ["cat"] and rows["a.jpg"]["image"] is None
     assert report.notes == {f"kept without its picture: {pictures.BROKEN}": 1}
     assert report.rows_left_out[pictures.BROKEN].count == 1
@@ -220,7 +210,7 @@ def test_a_broken_picture_keeps_the_hashtags_of_its_sidecar(tmp_path):
 
 def test_a_raw_file_beside_its_picture_is_one_photo_with_both_sidecars(tmp_path):
     files = {"a.JPG": jpeg(exif(TIME)), "a.NEF": b"?", "a.NEF.xmp": xmp("cat"), "a.xmp": xmp("sea")}
-    rows, report = understood(tmp_path, **files)
+    rows, report = rows_of_folder(tmp_path, **files)
     assert {name: row["hashtags"] for name, row in rows.items()} == {"a.JPG": ["cat", "sea"]}
     assert report.notes == {folder_listing.TWIN: 1}
 

@@ -103,6 +103,16 @@ def test_a_table_of_one_fold_without_the_papers_numbers_has_no_legend(tmp_path):
     assert not figure.legends
 
 
+def test_a_share_has_no_tick_beyond_all(tmp_path):
+    table = SEEN[["model", "A@1", "MR"]].assign(**{"A@1": 97.0, "MR": 150.0})
+    table = table.assign(
+        **{f"{metric} {of}": np.nan for metric in ("A@1", "MR") for of in ("std", "paper")}
+    )
+    share, rank = plots.plot_table(table, ["A@1", "MR"], tmp_path / "table.png").axes
+    assert share.get_xticks()[-1] == 100
+    assert rank.get_xticks()[-1] >= 150
+
+
 def test_numbers_are_in_their_panel_and_not_under_a_diamond(tmp_path):
     near = [SEEN.assign(**{"A@1 paper": SEEN["A@1"] + shift}) for shift in (-2, 0, 3, 10, 20)]
     table = pd.concat(near, ignore_index=True)

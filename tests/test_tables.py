@@ -21,6 +21,7 @@ from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.splits import user_folds
 from hashtag_core.errors import InputError
 from hashtag_core.study import observations as o
+from hashtag_core.study import one_row
 from hashtag_core.study import tables as e
 from hashtag_core.study.paper import PAPER
 from hashtag_core.study.rows import MODELS, RULES, choose, with_oracle
@@ -403,7 +404,7 @@ def test_a_fixed_history_is_what_came_before_the_first_photo_to_predict():
         predict[rows[firsts[number] :]] = True
     histories.predict = predict
     batch = batch_of(histories)
-    found = e.fixed_history(model)(batch, hashtags.psi)
+    found = one_row.fixed_history(model)(batch, hashtags.psi)
     assert found.shape == (len(batch.rows), model.config.d_u)
     start = 0
     for number, rows in enumerate(histories.rows):
@@ -421,7 +422,7 @@ def test_the_last_photos_are_those_and_no_others(photos, history):
     _, hashtags, histories = tiny_fold()
     model = tiny_model(history)
     batch = batch_of(histories)
-    found = e.last_photos(model, photos)(batch, hashtags.psi)
+    found = one_row.last_photos(model, photos)(batch, hashtags.psi)
     wanted = [
         state_after(model, histories, rows[max(0, t - photos) : t], hashtags.psi)
         for rows in histories.rows
@@ -479,11 +480,11 @@ def test_figure_3_has_a_row_for_each_size(study, photos):
 
 def test_the_encoders_time_is_the_best_of_three_per_photo_in_milliseconds(study, monkeypatch):
     model = study.model(0, "open", OURS)
-    batches = len(list(e.batches(study.fold(0, "open").test, 8)))
+    batches = len(list(one_row.batches(study.fold(0, "open").test, 8)))
     photos = sum(len(rows) for rows in study.fold(0, "open").test.rows)
     ticks = iter([t for step in (0.5, 0.25, 1.0) for t in [0.0, step] * batches])
-    monkeypatch.setattr(e.time, "perf_counter", lambda: next(ticks))
-    assert e.encoder_time(model, study, 0) == pytest.approx(1000 * 0.25 * batches / photos)
+    monkeypatch.setattr(one_row.time, "perf_counter", lambda: next(ticks))
+    assert one_row.encoder_time(model, study, 0) == pytest.approx(1000 * 0.25 * batches / photos)
 
 
 # ---- user retrieval

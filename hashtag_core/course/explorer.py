@@ -170,7 +170,7 @@ class Explorer:
 
         def draw() -> None:
             parts = ("", "", "")
-            with saying_errors():  # a collection may come without pictures
+            with saying_errors():  # a picture of the collection may be broken
                 parts = _as_html(self.look(user.value, photo.value - 1, reader.value))
             history.value, picture.value, ranking.value = parts
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8)  # bytes, by the number of a type
@@ -65,12 +65,8 @@ def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> di
         return {}
     found: dict[int, Any] = {}
     try:
-        (number,) = struct.unpack_from(order + "H", exif, at)
-        for entry in range(at + 2, at + 2 + 12 * number, 12):
-            tag, kind, count, start = struct.unpack_from(order + "HHII", exif, entry)
-            size = count * (SIZES[kind] if kind < len(SIZES) else 0)
-            start = entry + 8 if size <= 4 else start
-            if tag not in tags or tag in found or not 0 < size <= len(exif) - start:
+        for tag, kind, _, start, size in entries_of(exif, order, at):
+            if tag not in tags or tag in found:
                 continue
             value = exif[start : start + size]
             if kind in (SHORT, LONG):
@@ -80,6 +76,28 @@ def read_tags(exif: bytes, tags: Collection[int], part: int | None = None) -> di
     except struct.error:  # the directory is cut off
         pass
     return found
+
+
+def entries_of(data: bytes, order: str, at: int) -> Iterator[tuple[int, int, int, int, int]]:
+    """(tag, type, where it stands, where its value stands, the value's bytes) of a directory.
+
+    Those whose value is empty or not wholly there are passed over.
+
+    Args:
+        data: a TIFF, or EXIF.
+        order: of `ORDERS`.
+        at: where the directory begins.
+
+    Raises:
+        struct.error: where the directory is cut off.
+    """
+    (number,) = struct.unpack_from(order + "H", data, at)
+    for entry in range(at + 2, at + 2 + 12 * number, 12):
+        tag, kind, count, start = struct.unpack_from(order + "HHII", data, entry)
+        size = count * (SIZES[kind] if kind < len(SIZES) else 0)
+        start = entry + 8 if size <= 4 else start
+        if 0 < size <= len(data) - start:
+            yield tag, kind, entry, start, size
 
 
 def turn_of(info: dict) -> str | None:

@@ -54,7 +54,7 @@ class Batches:
     """Batches of several users: in their order, or at random for training, anew each iteration.
 
     Where several processes share the work, one has its share of the users of each training batch,
-    and every so manieth of the other batches.
+    and its turn of the other batches.
 
     Args:
         histories: of the users.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from hashtag_core.data.exif import LONG, ORDERS, ORIENTATION, SHORT, SIZES
+from hashtag_core.data.exif import LONG, ORDERS, ORIENTATION, SHORT, entries_of
 from hashtag_core.data.picture_formats import OtherFormatError, TooMuch
 
 MAX_STRIPS = 100_000
@@ -48,12 +48,8 @@ def tiff_of_first_picture(data: bytes) -> bytes:
     (at,) = struct.unpack_from(order + "I", data, 4)
     entries, total = {}, 0
     try:
-        (number,) = struct.unpack_from(order + "H", data, at)
-        for entry in range(at + 2, at + 2 + 12 * number, 12):
-            tag, kind, count, place = struct.unpack_from(order + "HHII", data, entry)
-            size = count * (SIZES[kind] if kind < len(SIZES) else 0)
-            place = entry + 8 if size <= 4 else place
-            if tag in WANTED and tag not in entries and 0 < size <= len(data) - place:
+        for tag, _, entry, _, size in entries_of(data, order, at):
+            if tag in WANTED and tag not in entries:
                 entries[tag] = data[entry : entry + 12]
                 total += size
     except struct.error:

@@ -254,6 +254,7 @@ def _draw_bars(ax: Axes, block: pd.DataFrame, metric: str, largest: float) -> No
 
     ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(0, largest)
     ticks = ticks[: 1 + np.searchsorted(ticks, largest)]  # the last one is beyond all bars
+    ticks = ticks[ticks <= 100] if "@" in metric else ticks  # there is no more than all
     width = max(ticks[-1], 1.4 * largest)  # with room for the numbers
     rows = block[["model", metric, f"{metric} std", f"{metric} paper"]]
     for y, (model, value, std, paper) in enumerate(rows.itertuples(index=False)):

@@ -130,9 +130,8 @@ class Archives:
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
-        self._open: dict[
-            int, Archive | UnpackedFolder
-        ] = {}  # by number, the one read last at the end
+        # by number, the one read last at the end
+        self._open: dict[int, Archive | UnpackedFolder] = {}
         self._lock = Lock()
 
     def read(self, number: int, at: int, limit: int) -> bytes:

@@ -21,9 +21,7 @@ READ = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"} | {
 PHOTOS = READ | set(BY_SUFFIX)
 SIDECAR, JSON = ".xmp", ".json"
 HIDDEN = {"@eadir", "__macosx", "lost+found", "$recycle.bin", "thumbs.db", "desktop.ini"}
-TAKEOUT_ENDS = re.compile(
-    r"\.sup[a-z-]*(\(\d+\))?$", re.ASCII
-)  # in front of .json, cut off at will
+TAKEOUT_ENDS = re.compile(r"\.sup[a-z-]*(\(\d+\))?$", re.ASCII)  # before .json, cut off at will
 SHORTENED = 40  # characters that a shortened name has at least
 VERSION = re.compile(r"_\d\d(?=\.\w+$)", re.ASCII)  # of darktable, in front of the picture's suffix
 

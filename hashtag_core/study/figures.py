@@ -93,7 +93,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
         Heading -> examples, for `plots.pictures.plot_examples`.
 
     Raises:
-        InputError: where no test user has 12 photos, or the collection has no pictures.
+        InputError: where no test user has 12 photos, or there are no features of pictures.
     """
     photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study, plus=True)
     rng = random.Random(study.seed)
@@ -129,7 +129,7 @@ def predictions(study: Study, users: int = 3, viewers: int = 3) -> dict[str, lis
 
 def _predictor(study: Study, plus: bool) -> HashtagPredictor:
     if not study.photos.has_pictures:
-        raise InputError(f"{study.photos.folder}: no pictures to show.")
+        raise InputError(f"{study.photos.folder}: no features of pictures to predict from.")
     model, hashtags = study.model(0, "open", MODEL), study.fold(0, "open").hashtags
     how = {"words": study.words, "device": str(study.device)}
     if plus:
@@ -152,7 +152,7 @@ def retrieval(study: Study, hashtags: int = 3, pictures: int = 8) -> list[Found]
         A row for each hashtag and reading, for `plots.pictures.plot_retrieval`.
 
     Raises:
-        InputError: where no hashtag is asked for by two users, or there are no pictures.
+        InputError: where no hashtag is asked for by two users, or there are no features.
     """
     photos, fold, predictor = study.photos, study.fold(0, "open"), _predictor(study, plus=False)
     pool = make_pool(fold.test, seed=study.seed)

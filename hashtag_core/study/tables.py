@@ -9,38 +9,21 @@ data and do not compare.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-import torch
-
-from hashtag_core.beyond.retrieval import evaluate_plus_retrieval
 from hashtag_core.data.hashtags import CANDIDATES
-from hashtag_core.data.loading import batches
 from hashtag_core.errors import InputError
-from hashtag_core.evaluation.image_retrieval import (
-    evaluate_nearest_hashtags,
-    evaluate_own_pictures,
-    evaluate_retrieval,
-    make_pool,
-)
-from hashtag_core.evaluation.ranking import Users, model_ranker
-from hashtag_core.evaluation.reduced_histories import fixed_history, last_photos
-from hashtag_core.evaluation.user_retrieval import (
-    hashtag_vectors,
-    pieces_of,
-    represent,
-    retrieval_metrics,
-)
-from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.printing import progress_bar
+from hashtag_core.study.one_row import (
+    find_pictures,
+    find_users,
+    from_last_photos,
+    of_size,
+    with_fixed_history,
+)
 from hashtag_core.study.paper import with_paper
 from hashtag_core.study.rows import (
-    MODELS,
-    NEAREST_HASHTAG,
-    OWN_PICTURES,
-    PLUS,
     QUICKSTART,
     SAME_AS,
     TABLE_1,
@@ -51,7 +34,6 @@ from hashtag_core.study.rows import (
     TABLE_ENCODERS,
     TABLE_RETRIEVAL,
     TABLE_WORDS,
-    UNGUARDED,
     Rows,
     main_row,
     rows_for,
@@ -115,7 +97,7 @@ def table_3(study: Study, models: Iterable[str] | None = None) -> pd.DataFrame:
     def one(number: int, setting: str, row: str) -> list[dict]:
         if row != "ours-FH":
             return study.prediction(number, setting, SAME_AS.get(row, row))
-        return study.kept(number, setting, SAME_AS[row], "fixed-history", _fixed_history)
+        return study.kept(number, setting, SAME_AS[row], "fixed-history", with_fixed_history)
 
     rows = measure(study, _rows(study, TABLE_3, models), one)
     return with_paper(summarise(rows, ["vocabulary", "model"]), "table 3", "vocabulary")
@@ -157,7 +139,7 @@ def table_5(study: Study, models: Iterable[str] | None = None, history: int = 20
     rows = measure(
         study,
         rows_for(study.photos, TABLE_5, models, in_time=False),
-        lambda *job: study.kept(*job, what, _find_users, history),
+        lambda *job: study.kept(*job, what, find_users, history),
     )
     table = summarise(rows, ["vocabulary", "model"], ("A@1", "A@10", "MR"), ("queries", "users"))
     table["dim"] = rows.groupby(["vocabulary", "model"], sort=False)["dim"].first().to_numpy()
@@ -179,7 +161,7 @@ def table_retrieval(study: Study, models: Iterable[str] | None = None) -> pd.Dat
     rows = measure(
         study,
         rows_for(study.photos, {"open": names}, models, in_time=False),
-        lambda *job: study.kept(*job, "image-retrieval", _find_pictures),
+        lambda *job: study.kept(*job, "image-retrieval", find_pictures),
     )
     by = ["relevant", "model", "reading"]
     return summarise(rows, by, ("A@1", "A@10", "P@10", "MR"), ("queries", "pictures"))
@@ -201,7 +183,7 @@ def figure_3(study: Study, sizes: Iterable[int] | None = None) -> pd.DataFrame:
     rows = measure(
         study,
         {"open": [f"{row}, d_u = {size}" for size in sizes]},
-        lambda *job: study.kept(*job, "prediction", _of_size, row),
+        lambda *job: study.kept(*job, "prediction", of_size, row),
     )
     return summarise(rows, ["model", "d_u"], (*METRICS, "ms per photo"))
 
@@ -224,7 +206,7 @@ def figure_history(
     """
 
     def one(*job) -> list[dict]:
-        kept = (study.kept(*job, f"history-{n}", _from_last_photos, n) for n in lengths)
+        kept = (study.kept(*job, f"history-{n}", from_last_photos, n) for n in lengths)
         return [row for rows in kept for row in rows]
 
     names = {"open": ("ours (hashtag)", "ours (image+hashtag)")}
@@ -242,64 +224,6 @@ TABLES = {
     "words": table_words,
     "retrieval": table_retrieval,
 }
-
-
-# --- one row of one fold: Study.kept calls these where there is no result yet ---
-
-
-def _fixed_history(study: Study, number: int, setting: str, name: str) -> list[dict]:
-    model = study.model(number, setting, name)
-    return [{"candidates": "seen", **_seen(study, number, setting, model, fixed_history(model))}]
-
-
-def _find_users(study: Study, number: int, setting: str, name: str, history: int) -> list[dict]:
-    fold = study.fold(number, setting)
-    pieces = pieces_of(fold.test, history)
-    if len(pieces) == 0:
-        raise InputError(f"no test user has two histories of {history} photos.")
-    if name in ("used hashtags", "hashtag occurrences"):
-        vectors = hashtag_vectors(pieces, len(fold.hashtags), name == "used hashtags")
-    else:
-        model = study.model(number, setting, name)
-        vectors = represent(model, pieces, fold.hashtags.psi.to(study.device))
-    metrics = retrieval_metrics(vectors, torch.tensor(pieces.users))
-    return [{**metrics, "dim": vectors.shape[1]}]
-
-
-def _find_pictures(study: Study, number: int, setting: str, name: str) -> list[dict]:
-    fold = study.fold(number, setting)
-    pool = make_pool(fold.test, seed=study.seed)
-    if name == OWN_PICTURES:
-        return evaluate_own_pictures(pool)
-    if name == NEAREST_HASHTAG:
-        return evaluate_nearest_hashtags(fold.train, pool)
-    if name in PLUS or name == UNGUARDED:
-        return evaluate_plus_retrieval(study.plus(number, setting, name), pool, study.device)
-    model = study.model(number, setting, name)
-    return evaluate_retrieval(model, fold.hashtags, pool, study.device)
-
-
-def _of_size(study: Study, number: int, setting: str, name: str, row: str) -> list[dict]:
-    d_u = int(name.rsplit(" ", 1)[1])
-    model = study.model(number, setting, name, {**MODELS[row].parts, "d_u": d_u})
-    seen = _seen(study, number, setting, model)
-    return [{"d_u": d_u, **seen, "ms per photo": encoder_time(model, study, number)}]
-
-
-def _from_last_photos(
-    study: Study, number: int, setting: str, name: str, length: int
-) -> list[dict]:
-    model = study.model(number, setting, name)
-    users = last_photos(model, length)
-    return [{"photos of history": length, **_seen(study, number, setting, model, users)}]
-
-
-def _seen(
-    study: Study, number: int, setting: str, model: HashtagModel, users: Users | None = None
-) -> dict[str, float]:
-    """Its metrics among the seen hashtags."""
-    ranker = model_ranker(model, study.fold(number, setting).hashtags, study.device, users)
-    return study.evaluate(number, setting, ranker)["seen"]
 
 
 def prediction_by_fold(
@@ -364,21 +288,3 @@ def summarise(
         names = zip(failed["model"], failed["vocabulary"], failed["fold"], strict=True)
         result.attrs["failed"] = list(dict.fromkeys(f"{m} ({v}, fold {n})" for m, v, n in names))
     return result
-
-
-@torch.inference_mode()
-def encoder_time(model: HashtagModel, study: Study, number: int) -> float:
-    """Milliseconds per photo that the user encoder takes on the test users, the best of three."""
-    fold = study.fold(number, "open")
-    psi = model.psi(fold.hashtags.psi.to(study.device))
-    seconds = []
-    for _ in range(3):
-        total = photos = 0
-        for batch in batches(fold.test, 8):
-            batch = batch.to(study.device)
-            start = time.perf_counter()
-            model.users(batch, psi).sum().item()  # .item() waits for the device
-            total += time.perf_counter() - start
-            photos += len(batch.rows)
-        seconds.append(total / photos)
-    return 1000 * min(seconds)
