@@ -17,6 +17,7 @@ from hashtag_core.commands import (
     predict,
     prepare,
     quickstart,
+    reproduce,
     results,
     tables,
     train,
@@ -27,7 +28,15 @@ from hashtag_core.printing import say
 from hashtag_core.stopping import NOBODY_READS, Stop, end_at_once, flush_output
 
 STOPPED, AGAIN = "stopped.", " Start the same command again: it goes on from here."
-GO_ON = "quickstart", "prepare", "table", "figure", "results", "train"  # so do these when stopped
+GO_ON = (
+    "quickstart",
+    "prepare",
+    "table",
+    "figure",
+    "results",
+    "train",
+    "reproduce",
+)  # so do these when stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,7 +133,16 @@ def _parser() -> Parser:
     predict.add_command(commands, common)
     course.add_commands(commands)
     benchmark.add_command(commands, common)
+    reproduce.add_command(commands, _run)
     return parser
+
+
+def _run(arguments: list[str]) -> None:
+    """A command as a step of another one; what it raises is told by that."""
+    options = _parser().parse_args(arguments)
+    options.line = shlex.join(arguments)
+    check_paths(vars(options))
+    options.command(options)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ OURS_BY = {  # what a file that this program wrote is known by, at its beginning
     "csv": re.compile(rb"\A# command: hashtag-core "),
     "rejected": re.compile(rb"\Afile,line,reason,text\n"),
     "figure": re.compile(rb"hashtag-core figure"),
-    "page": re.compile(rb"<!-- hashtag-core tutorial -->\n\Z"),
+    "page": re.compile(rb"<!-- hashtag-core (tutorial|reproduce) -->\n\Z"),
 }
 
 

@@ -23,6 +23,7 @@ from hashtag_core.study.one_row import (
     with_fixed_history,
 )
 from hashtag_core.study.paper import with_paper
+from hashtag_core.study.reproduction import FIGURE_3
 from hashtag_core.study.rows import (
     QUICKSTART,
     SAME_AS,
@@ -179,7 +180,7 @@ def figure_3(study: Study, sizes: Iterable[int] | None = None) -> pd.DataFrame:
         A row per d_u: the metrics, and "ms per photo", the user encoder's time on the test users.
     """
     row = main_row(study.photos)
-    sizes = sizes or (2**n for n in range(5, 14 if study.sizes == "paper" else 11))
+    sizes = sizes or FIGURE_3[study.sizes]
     rows = measure(
         study,
         {"open": [f"{row}, d_u = {size}" for size in sizes]},

@@ -1,0 +1,146 @@
+"""`hashtag-core reproduce`: the whole paper as one plan, which runs or goes on step by step.
+
+Each step is a command of this program and is printed as one: any can be run by hand instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from hashtag_core.commands.paths import Read, ReadSome, WrittenFolder
+from hashtag_core.commands.reproduction_plan import SAMPLE_EPOCHS, USERS_PER_BATCH, Plan, Step
+from hashtag_core.errors import InputError
+from hashtag_core.files import refuse_others, write_whole
+from hashtag_core.printing import say
+
+ABOUT = (
+    "Say what is missing and what each step costs on this machine; then select the photos, extract "
+    "features, make Tables 1 to 5 and Figure 3 at the paper's sizes, and write a page with the "
+    "paper's numbers beside ours. Stopped, it goes on where it was."
+)
+PAGE = "reproduction.html"
+Run = Callable[[list[str]], None]  # a command of this program
+
+
+def add_command(commands: argparse._SubParsersAction, run: Run) -> None:
+    """Add the command to the command line; `run` runs the others."""
+    parser = commands.add_parser(
+        "reproduce",
+        help="the whole paper on YFCC100M: a plan with its costs, then all of it",
+        description=ABOUT,
+    )
+    parser.add_argument(
+        "--metadata", metavar="FILE", type=Read, nargs="+", help="as `prepare yfcc100m` reads them"
+    )
+    parser.add_argument("--images", metavar="DIR", type=ReadSome, help="their pictures")
+    parser.add_argument(
+        "--without-pictures", action="store_true", help="the rows that need metadata alone"
+    )
+    parser.add_argument(
+        "--words", metavar="FILE", type=Read, help="GloVe; the paper's is glove.42B.300d.txt"
+    )
+    parser.add_argument(
+        "--convnet", metavar="NAME", help="default: resnet50, with --sample efficientnet_lite0"
+    )
+    parser.add_argument(
+        "--sample",
+        metavar="SHARE",
+        type=float,
+        default=1.0,
+        help="of the users, with small models; 0.01 is for a laptop",
+    )
+    parser.add_argument("--epochs", type=int, help=f"default: 20, with --sample {SAMPLE_EPOCHS}")
+    parser.add_argument(
+        "--users-per-batch", type=int, help=f"default: {USERS_PER_BATCH}, with --sample 4"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", help="cpu or cuda; the best there is where not given")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=WrittenFolder,
+        default="runs/reproduce",
+        help="default: %(default)s",
+    )
+    parser.add_argument("--plan", action="store_true", help="say what it costs, and do no more")
+    parser.set_defaults(command=lambda options: _reproduce(options, run))
+
+
+def _reproduce(options: argparse.Namespace, run: Run) -> None:
+    plan = Plan(options)
+    refuse_others(plan.out / PAGE, "page")
+    say("The plan, by this machine's speed (as far as it is measured, about):")
+    steps = _tell(plan)
+    missing = plan.missing()
+    for what in missing:
+        say(f"Missing: {what}.")
+    if options.plan:
+        return
+    if missing:
+        raise InputError("something is missing (above).")
+    for step in steps:
+        say("", f"hashtag-core {shlex.join(step.arguments)}", flush=True)
+        run(step.arguments)
+    page = _write_page(Plan(options))  # anew: now the collection is there
+    say("", f"Page:   {page}")
+
+
+def _tell(plan: Plan) -> list[Step]:
+    """Print each step as soon as its cost is known, and the sums."""
+    steps, seconds, disk, memory = [], 0.0, 0.0, 0.0
+    for step in plan.steps():
+        steps.append(step)
+        cost = step.cost
+        seconds, disk, memory = seconds + cost.seconds, disk + cost.disk, max(memory, cost.memory)
+        say(_line(step.what, cost.seconds, cost.disk, cost.memory), flush=True)
+    say(_line("all that is left", seconds, disk, memory))
+    return steps
+
+
+def _line(what: str, seconds: float, disk: float, memory: float) -> str:
+    if not seconds:
+        return f"  {what:<48} done, or little to do"
+    sizes = f"{disk / 1e9:8,.1f} GB disk {memory / 1e9:6.1f} GB memory"
+    return f"  {what:<48} {duration(seconds):>12} {sizes}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for size, unit, most in ((1, "s", 100), (60, "min", 100), (3600, "h", 100)):
+        if seconds < most * size:
+            return f"{seconds / size:.{1 if unit == 'h' else 0}f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
+def _write_page(plan: Plan) -> Path:
+    """The page of what is there."""
+    import pandas as pd
+
+    from hashtag_core.plots.comparison import reproduction_page
+    from hashtag_core.study.reproduction import TABLES, differences
+
+    photos, study, options = plan.photos, plan.study, plan.options
+    assert photos is not None and study is not None  # the steps made them
+    files = {f"Table {name}": plan.tables / f"table-{name}.csv" for name in TABLES}
+    files["Figure 3: the size of the user representation"] = plan.tables / "figure-3.csv"
+    tables = {
+        name: pd.read_csv(path, comment="#") for name, path in files.items() if path.is_file()
+    }
+    figure = plan.tables / "figure-3.png"
+    command = Path(plan.tables / "table-1.csv").read_text(encoding="utf-8").splitlines()[:2]
+    about = [f"{len(photos):,} photos of {len(photos.users):,} users, {photos.meta.get('source')}."]
+    about += [line.removeprefix("# ") for line in command]
+    page = reproduction_page(
+        "A reproduction of Durand, CVPR 2020",
+        about,
+        differences(photos, plan.convnet, options.words, plan.sizes, options.sample),
+        [],
+        tables,
+        {"Figure 3": figure.read_bytes()} if figure.is_file() else {},
+    )
+    path = plan.out / PAGE
+    write_whole(path, page.encode("utf-8", "backslashreplace"))
+    return path

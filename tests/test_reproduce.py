@@ -1,0 +1,134 @@
+"""`hashtag-core reproduce`: the plan, its costs, and the page with the paper's numbers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from html_reading import ODD, Page
+
+from hashtag_core import cli
+from hashtag_core.benchmarks.costs import Cost, TrainingSpeed
+from hashtag_core.commands.reproduce import PAGE, duration
+from hashtag_core.plots.comparison import END, comparison, reproduction_page
+from hashtag_core.study.reproduction import Size, trained_rows
+
+TABLE = pd.DataFrame(
+    {
+        "vocabulary": ["fixed", "open"],
+        "model": ["frequency", "ours & more"],
+        "A@1": [50.04, np.nan],
+        "A@1 std": [1.25, np.nan],
+        "R@10": [7.0, 8.0],
+        "photos": [10, 10],
+        "A@1 paper": [40.5, 3.0],
+        "R@10 paper": [np.nan, 10.0],
+    }
+)
+
+
+# ---- the page
+
+
+def test_a_table_has_our_number_the_papers_and_the_difference():
+    texts = Page(comparison(TABLE)).texts
+    assert texts[:4] == ["vocabulary", "model", "A@1", "R@10"]
+    assert texts[4:9] == ["fixed", "frequency", "50.0 ± 1.2", "(40.5, +9.5)", "7.0"]
+    assert texts[9:14] == ["open", "ours & more", "–", "8.0", "(10, -2.0)"]
+
+
+def test_a_table_without_the_papers_numbers_has_ours():
+    table = pd.DataFrame({"model": ["ours"], "d_u": [32], "A@1": [1.0], "ms per photo": [0.1]})
+    assert Page(comparison(table)).texts == ["model", "d_u", "A@1", "ours", "32", "1.0"]
+
+
+def test_a_page_holds_everything_and_no_script():
+    page = reproduction_page(
+        "A title", ODD, ODD, [("users", "3", "4")], {"Table 1": TABLE}, {"Figure 3": b"png"}
+    )
+    assert page.endswith(END)
+    read = Page(page.removesuffix(END).removeprefix("<!doctype html>\n"))
+    assert not read.all("script")
+    assert [image["src"][:22] for image in read.all("img")] == ["data:image/png;base64,"]
+    assert set(ODD) <= set(read.texts)
+    assert read.texts[-1] == "Figure 3" and "the paper's" in read.texts
+
+
+# ---- the plan
+
+
+@pytest.mark.parametrize(
+    ("table", "with_pictures", "number"),
+    [("1", True, 12), ("1", False, 5), ("2", True, 4), ("2", False, 2), ("3", True, 2),
+     ("3", False, 1), ("4", True, 7), ("4", False, 1), ("5", True, 7), ("5", False, 5)],
+)  # fmt: skip
+def test_the_models_of_a_table(table, with_pictures, number):
+    rows = trained_rows(table, with_pictures)
+    assert len(rows) == number
+    assert with_pictures or not any("image" in name for _, name in rows)
+
+
+def test_the_papers_size_follows_from_its_test_users():
+    size = Size.paper()
+    assert size.users == pytest.approx(30_695)
+    assert size.photos / size.users == pytest.approx(133)
+    assert (size.seen, size.hashtags) == (442_000, 568_000)
+    half = Size.paper(0.5)
+    assert half.users == size.users / 2 and size.hashtags / 2 < half.hashtags < size.hashtags
+
+
+def test_the_cost_of_training_is_the_sum_of_its_parts():
+    speed = TrainingSpeed(per_photo=0.01, ranking=0.001, memory=5.0, weights=100)
+    size = Size(users=10, photos=1000, seen=50, hashtags=60)
+    seconds = 0.0
+    for _ in range(3):  # models
+        for _ in range(7):  # epochs
+            seconds += 700 * 0.01 + 100 * 0.001
+        seconds += 200 * 0.001 + 200 * 0.001
+    cost = speed.of(size, epochs=7, models=3)
+    assert cost == Cost(pytest.approx(seconds), 100 * 4 * (3 + 4), 5.0)
+    assert speed.of(size, 7, 0) == Cost(0.0, 0.0, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1.4, "1 s"), (99, "99 s"), (120, "2 min"), (9000, "2.5 h"), (360_000, "4 days")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("hashtag_core.benchmarks.costs.features", lambda *_: 0.5)
+    speed = TrainingSpeed(0.001, 0.0001, 1e6, 1000)
+    monkeypatch.setattr("hashtag_core.benchmarks.costs.training_speed", lambda *_: speed)
+    arguments = ["reproduce", "--sample", "0.1", "--out", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--plan"]) == 0
+    told = capsys.readouterr()
+    assert "Missing: the metadata of YFCC100M" in told.out
+    assert "Missing: their pictures" in told.out
+    assert "features of the pictures, by efficientnet_lite0" in told.out and " h " in told.out
+    assert cli.main(arguments) == 2
+    assert "something is missing" in capsys.readouterr().err
+    assert cli.main([*arguments, "--without-pictures", "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert "pictures" not in told and "Table 1, 5 of 5 models to train" in told
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["speeds.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sample", "0"], "a share above 0"),
+        (["--sample", "1.5"], "a share above 0"),
+        (["--images", ".", "--without-pictures"], "one of the two"),
+    ],
+)
+def test_options_that_cannot_be(arguments, message, tmp_path, capsys):
+    assert cli.main(["reproduce", *arguments, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_page_of_somebody_else_is_not_written_over(tmp_path, capsys):
+    (tmp_path / PAGE).write_text("mine")
+    assert cli.main(["reproduce", "--plan", "--out", str(tmp_path)]) == 2
+    assert "holds something else" in capsys.readouterr().err
+    assert (tmp_path / PAGE).read_text() == "mine"
