@@ -97,7 +97,9 @@ def test_durations(seconds, text):
 
 
 def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("hashtag_core.benchmarks.costs.features", lambda *_: 0.5)
+    monkeypatch.setattr(
+        "hashtag_core.benchmarks.costs.features", lambda *_: {"decode": 0.3, "look": 0.2}
+    )
     speed = TrainingSpeed(0.001, 0.0001, 1e6, 1000)
     monkeypatch.setattr("hashtag_core.benchmarks.costs.training_speed", lambda *_: speed)
     arguments = ["reproduce", "--sample", "0.1", "--out", str(tmp_path / "out")]

@@ -92,8 +92,8 @@ def reading(source: Source) -> Cost:
     return Cost(seconds / share, 2 * written / share, 1.5e9)  # blocks, and the collection of them
 
 
-def _features(device: str, convnet: str) -> Callable[[], dict[str, Tensor]]:
-    """Decode pictures and run the ConvNet; torchvision's has random weights here: no download."""
+def _looking(device: str, convnet: str, part: str) -> Callable[[], dict[str, Tensor]]:
+    """Decode pictures, or run the ConvNet on them; torchvision's has no trained weights here."""
     from PIL import Image
 
     if convnet == DEFAULT_CONVNET:
@@ -108,16 +108,20 @@ def _features(device: str, convnet: str) -> Callable[[], dict[str, Tensor]]:
     packed = io.BytesIO()
     Image.fromarray(noise).resize((WIDTH, HEIGHT)).save(packed, "JPEG", quality=85)
 
-    def work() -> dict[str, Tensor]:
-        pictures = [load_picture(packed.getvalue()) for _ in range(PICTURES)]
-        return {"features": network(pictures)}
+    def decode() -> dict[str, Tensor]:
+        decoded = [network.transform(load_picture(packed.getvalue())) for _ in range(PICTURES)]
+        return {"decoded": torch.stack(decoded)}  # (N, 3, H, W)
 
-    return work
+    batch = decode()["decoded"]
+    return decode if part == "decode" else lambda: {"features": network.features(batch)}
 
 
-def features(device: str, convnet: str) -> float:
-    """Seconds a picture."""
-    return measure(_features, device, 1, convnet=convnet).median / PICTURES
+def features(device: str, convnet: str) -> dict[str, float]:
+    """Seconds to decode a picture, and to run the ConvNet on it."""
+    return {
+        part: measure(_looking, device, 1, convnet=convnet, part=part).median / PICTURES
+        for part in ("decode", "look")
+    }
 
 
 def training_speed(device: str, size: Size, sizes: str, d_i: int) -> TrainingSpeed:

@@ -56,6 +56,9 @@ def add_command(commands: argparse._SubParsersAction, run: Run) -> None:
     parser.add_argument(
         "--users-per-batch", type=int, help=f"default: {USERS_PER_BATCH}, with --sample 4"
     )
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=0, help="that decode pictures; default: none"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", help="cpu or cuda; the best there is where not given")
     parser.add_argument(

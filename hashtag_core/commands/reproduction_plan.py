@@ -133,10 +133,13 @@ class Plan:
         arguments = ["prepare", "features", str(self.collection), "--convnet", name]
         cost = self._nothing()
         if self.photos is None or self.photos.convnet != name:
-            numbers = self._measured(f"seconds a picture, {name}", self._picture_seconds)
-            photos = self.size.photos
+            numbers = self._measured(f"a picture, {name}", self._picture_seconds)
+            photos, workers = self.size.photos, self.options.workers
+            decode, look = numbers["decode"], numbers["look"]
+            seconds = max(look, decode / workers) if workers else look + decode
             fetched = 0 if self.options.images else photos * costs.PICTURE_BYTES
-            cost = costs.Cost(photos * numbers["seconds"], photos * 2048 * 2 + fetched, 1e9)
+            cost = costs.Cost(photos * seconds, photos * 2048 * 2 + fetched, 1e9)
+        arguments += ["--workers", str(self.options.workers)]
         return Step(f"features of the pictures, by {name}", arguments + self._device(), cost)
 
     def _trainings(self) -> Iterator[Step]:
@@ -193,7 +196,7 @@ class Plan:
     def _picture_seconds(self) -> dict[str, float]:
         from hashtag_core.benchmarks.costs import features
 
-        return {"seconds": features(self.device, self.convnet or "")}
+        return features(self.device, self.convnet or "")
 
     @cached_property
     def device(self) -> str:
