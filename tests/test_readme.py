@@ -233,5 +233,5 @@ def test_the_paper_s_equations_stand_beside_files_that_name_them():
 @pytest.mark.parametrize("path", sorted((ROOT / "data/results").iterdir()), ids=lambda p: p.name)
 def test_every_committed_result_is_listed(path):
     table = read("data/README.md").split("## The committed results")[1]
-    patterns = re.findall(r"`([\w*.-]+\.(?:csv|json|png))`", table)
+    patterns = re.findall(r"`([\w*.-]+\.(?:csv|json|png|txt))`", table)
     assert any(path.match(pattern) for pattern in patterns)
