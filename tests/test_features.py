@@ -29,7 +29,8 @@ from hashtag_core import cli
 from hashtag_core.data import pictures
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.pictures import PictureError, Pictures, load_picture
+from hashtag_core.data.picture_store import Pictures
+from hashtag_core.data.pictures import PictureError, load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.model.convnet import ConvNet
 from hashtag_core.prepare import feature_files, features
