@@ -80,11 +80,14 @@ class PictureIndex:
             self.problems.append({"file": str(self.root), "what": f"and {self._more:,} more"})
 
     def _entries(self) -> Iterator[Found]:
-        folders = [self.root, *self._folders()]
-        with progress_bar(total=len(folders), desc="pictures", unit=" folders") as bar:
-            for folder in folders:
-                yield from self._folder(folder)
-                bar.update(1)
+        with progress_bar(total=None, desc="pictures", unit=" shards") as bar:
+            for folder in [self.root, *self._folders()]:
+                for shard in self._shards(folder):
+                    yield from self._shard(self.root / shard, shard)
+                    bar.update(1)
+                if folder != self.root:  # whose own files are found by their paths
+                    yield from self._files(folder)
+                    bar.update(1)
 
     def _folders(self) -> list[Path]:
         """Those right below the root that do not leave it."""
@@ -97,22 +100,23 @@ class PictureIndex:
         root = self.root.resolve()
         return sorted(f for f in folders if is_utf8(f) and f.resolve().is_relative_to(root))
 
-    def _folder(self, folder: Path) -> Iterator[Found]:
+    def _shards(self, folder: Path) -> list[str]:
+        """The paths of a folder's zips and tars."""
         where = PurePosixPath(*folder.relative_to(self.root).parts)
         with os.scandir(folder) as entries:
-            shards = sorted(e.name for e in entries if e.name.endswith(SHARDS) and e.is_file())
-        for name in shards:
-            yield from self._shard(folder / name, str(where / name))
-        if folder == self.root:
-            return  # its files are found by their paths
+            names = [e.name for e in entries if e.name.endswith(SHARDS) and e.is_file()]
+        return [str(where / name) for name in sorted(names)]
+
+    def _files(self, folder: Path) -> Iterator[Found]:
+        """The pictures of a folder below the root, by id or key."""
         with os.scandir(folder) as entries:
-            files = (e.name for e in entries if PICTURE.fullmatch(e.name))
-            paths = {PurePosixPath(name).stem: str(where / name) for name in files}
+            files = sorted(e.name for e in entries if PICTURE.fullmatch(e.name))
+        pictures = {PurePosixPath(name).stem: (f"{folder.name}/{name}", None) for name in files}
         beside = folder.with_name(f"{folder.name}.parquet")
         if beside.is_file():  # img2dataset wrote files, not tars
-            yield from self._fetched(beside, {stem: (path, None) for stem, path in paths.items()})
+            yield from self._fetched(beside, pictures)
             return
-        for stem, path in sorted(paths.items()):
+        for stem, (path, _) in pictures.items():
             if NAME.fullmatch(stem):
                 yield Found(as_name(stem), path, None)
 
@@ -123,9 +127,9 @@ class PictureIndex:
         pictures = {}
         try:
             for member in members(path):
-                place = Place(shard, member.name, member.start, member.size)
+                *about, why_not = member
+                of_it = (str(Place(shard, *about)), None) if why_not is None else (None, why_not)
                 stem = PurePosixPath(member.name).stem
-                of_it = (None, member.why_not) if member.why_not else (str(place), None)
                 if shard.endswith(".tar"):
                     pictures[stem] = of_it
                 elif NAME.fullmatch(stem):
@@ -184,12 +188,16 @@ def find_pictures(
 
     index = PictureIndex(root)
     index.write(selected.folder / "index")
+    selected.write_kept(selected.folder / "photos")
     schema = pa.schema([("ord", pa.int64()), ("name", pa.string())])
-    with pq.ParquetWriter(selected.folder / "wanted", schema, compression="zstd") as writer:
-        for batch in selected.kept("ord", "photo_id", "image"):
+    with (
+        pq.ParquetFile(selected.folder / "photos") as photos,
+        pq.ParquetWriter(selected.folder / "wanted", schema, compression="zstd") as writer,
+    ):
+        for batch in photos.iter_batches(ROWS):
             rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
             wanted = [(o, as_name(n)) for o, photo, image in rows for n in names(photo, image)]
-            columns = zip(*wanted, strict=True) if wanted else ([], [])
-            writer.write_table(pa.table([*map(pa.array, columns)], schema=schema))
+            columns = [pa.array(values) for values in zip(*wanted, strict=True)]
+            writer.write_table(pa.table(columns, schema=schema))
     selected.find(selected.folder / "wanted", selected.folder / "index")
     return index.problems

@@ -176,11 +176,10 @@ class Selected:
         """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""
         self._write("NULL::STRUCT(bytes BLOB, path VARCHAR) AS image", path)
 
-    def kept(self, *columns: str) -> Iterator[pa.RecordBatch]:
-        """Columns of the kept photos, as staged, in any order of rows."""
-        names = ", ".join(f'"{name}"' for name in columns)
-        query = f"SELECT {names} FROM judged WHERE why IS NULL"
-        yield from self.database.execute(query).fetch_record_batch(ROWS_AT_A_TIME)
+    def write_kept(self, path: Path) -> None:
+        """Parquet of ord, photo_id and image, as staged, of the kept photos, in any order."""
+        query = "SELECT ord, photo_id, image FROM judged WHERE why IS NULL"
+        self.database.execute(f"COPY ({query}) TO {_quoted(path)} (FORMAT parquet)")
 
     def find(self, wanted: Path, index: Path) -> None:
         """Give kept photos the pictures of an index (`picture_index.py`), the first one each.

@@ -13,11 +13,12 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hashtag_core.data.pictures import MAX_BYTES
-from hashtag_core.data.shards import DEFLATED, LOCAL_HEAD, STORED, TAR_BLOCK, tar_header
+from hashtag_core.data.shards import DEFLATED, LOCAL_HEAD, STORED, TAR_BLOCK, tar_check, tar_header
 
 PICTURE = re.compile(r".*\.(jpe?g|png|webp|gif|tiff?|bmp)", re.IGNORECASE | re.DOTALL)
 MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
@@ -49,6 +50,7 @@ class Member(NamedTuple):
     name: str
     start: int  # of its header
     size: int  # of its data, as they lie there
+    check: int  # as in `Place`
     why_not: str | None  # of `REASONS`, where it is not read
 
 
@@ -79,9 +81,8 @@ def _zip_members(path: Path) -> Iterator[Member]:
     if size > MAX_DIRECTORY:
         raise ShardError(f"its directory has more than {MAX_DIRECTORY // 2**20} MiB: not read")
     infos.sort(key=lambda info: info.header_offset)
-    ends = [info.header_offset + LOCAL_HEAD.size + info.compress_size for info in infos]
-    starts = [*(info.header_offset for info in infos[1:]), end]
-    for info, behind, start in zip(infos, ends, starts, strict=True):
+    starts = pairwise([*(info.header_offset for info in infos), end])
+    for info, (start, next_start) in zip(infos, starts, strict=True):
         name = info.orig_filename  # as it stands in front of the data, too
         if not PICTURE.fullmatch(name):
             continue
@@ -92,9 +93,9 @@ def _zip_members(path: Path) -> Iterator[Member]:
             why_not = ENCRYPTED
         elif info.compress_type not in (STORED, DEFLATED):
             why_not = COMPRESSION
-        elif behind > start or info.header_offset < 0:
+        elif start < 0 or start + LOCAL_HEAD.size + info.compress_size > next_start:
             why_not = OVERLAPPING
-        yield Member(name, info.header_offset, info.compress_size, why_not)
+        yield Member(name, start, info.compress_size, info.CRC, why_not)
 
 
 def directory_size(end: bytes) -> int:
@@ -141,7 +142,7 @@ def _tar_members(path: Path) -> Iterator[Member]:
             elif not header.isreg() or header.type == tarfile.GNUTYPE_SPARSE:
                 why_not = NO_FILE
             if PICTURE.fullmatch(header.name):
-                yield Member(header.name, start, header.size, why_not)
+                yield Member(header.name, start, header.size, tar_check(header), why_not)
 
 
 def _header(block: bytes, at: int) -> tarfile.TarInfo:
