@@ -46,6 +46,11 @@ def as_name(text: str) -> str:
     return text.lstrip("0") if text.isascii() and text.isdigit() else text
 
 
+def stem_of(path: str) -> str:
+    """The name of a picture without folders and ending."""
+    return path[path.rfind("/") + 1 : path.rfind(".")]
+
+
 class PictureIndex:
     """What is found below a folder of pictures.
 
@@ -111,7 +116,7 @@ class PictureIndex:
         """The pictures of a folder below the root, by id or key."""
         with os.scandir(folder) as entries:
             files = sorted(e.name for e in entries if PICTURE.fullmatch(e.name))
-        pictures = {PurePosixPath(name).stem: (f"{folder.name}/{name}", None) for name in files}
+        pictures = {stem_of(name): (f"{folder.name}/{name}", None) for name in files}
         beside = folder.with_name(f"{folder.name}.parquet")
         if beside.is_file():  # img2dataset wrote files, not tars
             yield from self._fetched(beside, pictures)
@@ -122,14 +127,15 @@ class PictureIndex:
 
     def _shard(self, path: Path, shard: str) -> Iterator[Found]:
         if not is_utf8(path) or not path.resolve().is_relative_to(self.root.resolve()):
-            self._problem(ascii(shard), "its name is not UTF-8, or it leads out of the folder")
+            shown = shard.encode("utf-8", "backslashreplace").decode()
+            self._problem(shown, "its name is not UTF-8, or it leads out of the folder")
             return
         pictures = {}
         try:
             for member in members(path):
                 *about, why_not = member
                 of_it = (str(Place(shard, *about)), None) if why_not is None else (None, why_not)
-                stem = PurePosixPath(member.name).stem
+                stem = stem_of(member.name)
                 if shard.endswith(".tar"):
                     pictures[stem] = of_it
                 elif NAME.fullmatch(stem):
