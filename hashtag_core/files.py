@@ -104,6 +104,7 @@ OURS_BY = {  # what a file that this program wrote is known by, at its beginning
     "json": re.compile(rb'\A\[(\]\n|\n  \{\n    "(' + FIRST_KEYS + rb')": )'),
     "csv": re.compile(rb"\A# command: hashtag-core "),
     "rejected": re.compile(rb"\Afile,line,reason,text\n"),
+    "urls": re.compile(rb"hashtag-core urls"),
     "figure": re.compile(rb"hashtag-core figure"),
     "page": re.compile(rb"<!-- hashtag-core (tutorial|reproduce) -->\n\Z"),
 }

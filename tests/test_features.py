@@ -29,7 +29,8 @@ from hashtag_core import cli
 from hashtag_core.data import pictures
 from hashtag_core.data.histories import UserHistories, collate
 from hashtag_core.data.photos import PhotoCollection
-from hashtag_core.data.pictures import PictureError, Pictures, load_picture
+from hashtag_core.data.picture_store import Pictures
+from hashtag_core.data.pictures import PictureError, load_picture
 from hashtag_core.errors import InputError
 from hashtag_core.model.convnet import ConvNet
 from hashtag_core.prepare import feature_files, features
@@ -224,6 +225,7 @@ def awkward(tmp_path):
     (root / "out.png").symlink_to(tmp_path / "secret.png")
     (root / "away").symlink_to(tmp_path)
     (root / "circle").symlink_to(root / "circle")
+    (root / "a.zip").write_bytes(GREYS[3])
     os.mkfifo(root / "pipe.png")
     (root / "device.png").symlink_to("/dev/zero")
     fates = [
@@ -252,6 +254,7 @@ def awkward(tmp_path):
         (file("out.png"), pictures.OUTSIDE),
         (file("away/secret.png"), pictures.OUTSIDE),
         (file("device.png"), pictures.OUTSIDE),
+        (file("a.zip/good.png#0+5+1"), pictures.CHANGED),
     ]
     images, reasons = zip(*fates, strict=True)
     return collection(tmp_path / "c", list(images), images=str(root)), list(reasons)

@@ -301,7 +301,7 @@ def test_the_size_of_the_directory_is_zipfiles(tmp_path):
     place = struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
     long = plain[:at] + record + place + plain[at : at + 12] + b"\xff" * 8 + plain[at + 20 :]
     for data in (plain, comment, long):
-        assert flickr_zips._directory_size(data[-flickr_zips.LONGEST_END :]) == size
+        assert flickr_zips.directory_size(data[-flickr_zips.LONGEST_END :]) == size
         assert len(zipfile.ZipFile(io.BytesIO(data)).infolist()) == 100
 
 

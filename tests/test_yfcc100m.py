@@ -26,7 +26,8 @@ from hashtag_core.prepare import ingest
 from hashtag_core.prepare.ingest import Images, NothingKept
 from hashtag_core.prepare.selection import Selection
 from hashtag_core.sources import yfcc100m
-from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
+from hashtag_core.sources.yfcc100m import Yfcc100m
+from hashtag_core.sources.yfcc100m_pictures import picture_paths
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 150))
 EVERYBODY = (1, 10**9, 1)
@@ -354,7 +355,7 @@ def test_pictures_are_found_by_hash_or_by_id_and_none_outside_the_folder(tmp_pat
         with pytest.raises(InputError, match="no picture"):
             photos.picture(number)
     assert photos.meta["counts"] == {"photos": 6, "users": 1, "pictures": 2}
-    assert photos.meta["report"]["notes"]["the picture's file is missing: kept without it"] == 1
+    assert photos.meta["report"]["notes"]["the picture's file is missing: kept without it"] == 3
     assert any("leaves its folder" in note for note in photos.meta["report"]["notes"])
 
 

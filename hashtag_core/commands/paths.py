@@ -40,6 +40,12 @@ class Rejected(Written):
     kind = "rejected"
 
 
+class Urls(Written):
+    """The URLs of the photos that a way in kept, as Parquet."""
+
+    kind = "urls"
+
+
 class Figure(Written):
     """A figure."""
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.commands import features as feature_command
-from hashtag_core.commands.paths import Read, ReadSome, Rejected, Replaced
+from hashtag_core.commands.paths import Read, ReadSome, Rejected, Replaced, Urls
 from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
 if TYPE_CHECKING:
     from hashtag_core.prepare.staging import Source
+    from hashtag_core.prepare.url_list import UrlList
 
 MOST_WORKERS = 8  # each holds a copy of the simulated world
 
@@ -59,7 +60,13 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         "metadata", metavar="FILE", type=Read, nargs="+", help="plain, .bz2, .gz or .xz"
     )
     yfcc.add_argument(
-        "--images", metavar="DIR", type=ReadSome, help="with <photo id>.jpg, or abc/def/<hash>.jpg"
+        "--images",
+        metavar="DIR",
+        type=ReadSome,
+        help="pictures by id or key, in folders, zips, or img2dataset's tars: see data/README.md",
+    )
+    yfcc.add_argument(
+        "--urls", metavar="FILE", type=Urls, help="list the kept photos for img2dataset (.parquet)"
     )
     yfcc.add_argument(
         "--words", metavar="FILE", type=Read, help="word vectors; default: the installed ones"
@@ -153,10 +160,14 @@ def _shared_options(
 
 
 def _prepare_yfcc100m(options: argparse.Namespace) -> None:
-    from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
+    from hashtag_core.prepare.url_list import UrlList
+    from hashtag_core.sources.yfcc100m import Yfcc100m
+    from hashtag_core.sources.yfcc100m_pictures import key_of, picture_names, picture_paths
 
-    source = Yfcc100m(options.metadata, options.words, with_images=options.images is not None)
-    _ingest(source, options, options.images, picture_paths)
+    urls = None if options.urls is None else UrlList(Path(options.urls), key_of)
+    with_images = urls is not None or options.images is not None
+    source = Yfcc100m(options.metadata, options.words, with_images)
+    _ingest(source, options, options.images, picture_paths, picture_names, urls=urls)
 
 
 def _prepare_table(options: argparse.Namespace) -> None:
@@ -190,18 +201,22 @@ def _prepare_flickr_export(options: argparse.Namespace) -> None:
 
 
 def _ingest(
-    source: Source, options: argparse.Namespace, root: str | Path | None = None, *paths: Callable
+    source: Source,
+    options: argparse.Namespace,
+    root: str | Path | None = None,
+    *find: Callable,
+    urls: UrlList | None = None,
 ) -> None:
     """Make the collection, tell what was done, and extract the features of its pictures.
 
-    Where they lie outside of it, they are below `root`, at `paths`: see `Images`.
+    Where they lie outside of it, they are below `root`, and found as `find` says: see `Images`.
     """
     from hashtag_core.data.meta import read_meta
     from hashtag_core.prepare.ingest import Images, NothingKept, dry_run, prepare
     from hashtag_core.prepare.report import report_text
     from hashtag_core.prepare.selection import Selection
 
-    images = None if root is None else Images(Path(root), *paths)
+    images = None if root is None else Images(Path(root), *find)
     selection = Selection(options.min_photos, options.max_photos, options.min_kept_photos)
     if options.dry_run:
         report, photos = dry_run(source, selection)
@@ -213,7 +228,8 @@ def _ingest(
         return
     before = _changed(options.out)
     try:
-        out = prepare(source, options.out, selection, images, options.rejected, options.strict)
+        what = source, options.out, selection, images, options.rejected, options.strict, urls
+        out = prepare(*what)
     except NothingKept as nothing:
         say(*report_text(nothing.report).split("\n"))
         raise
@@ -226,6 +242,8 @@ def _ingest(
         say(f"It was there, made of the same files: {out}. Delete it to begin anew.")
     else:
         say(f"Written: {out}")
+    if urls is not None:
+        say(f"Written: {urls.path}. data/README.md tells how img2dataset downloads them.")
     if not pictures:
         say("There are no pictures: models learn from the hashtags alone.")
     elif convnet := meta.get("convnet"):

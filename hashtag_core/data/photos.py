@@ -34,7 +34,8 @@ from hashtag_core.data.meta import (
     read_meta,
     words_path,
 )
-from hashtag_core.data.pictures import IMAGE, NO_PICTURE, PictureError, Pictures, grey_picture
+from hashtag_core.data.picture_store import IMAGE, Pictures
+from hashtag_core.data.pictures import NO_PICTURE, PictureError, grey_picture
 from hashtag_core.errors import InputError, printable
 from hashtag_core.files import reading
 from hashtag_core.formats import check_columns, read_features, read_parquet

@@ -1,7 +1,6 @@
-"""Pictures from outside: found by their row, decoded within bounds, turned upright, on white, RGB.
+"""Pictures from outside: opened, decoded within bounds, turned upright, laid on white, RGB.
 
-A collection's picture is bytes in photos.parquet, or a path from the folder of the pictures. A path
-that leaves that folder is refused, and so is what is no plain file.
+Which pictures a collection has stands in `picture_store.py`.
 """
 
 from __future__ import annotations
@@ -9,26 +8,21 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
 
 from hashtag_core.data.exif import turn_of
 from hashtag_core.data.picture_formats import OtherFormatError, TooMuch
 from hashtag_core.data.picture_parts import FORMATS, open_header
 from hashtag_core.errors import InputError
-from hashtag_core.files import reading
-from hashtag_core.formats import check_columns
 
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-IMAGE = {"image": "{bytes, path}"}  # the column of photos.parquet
 MAX_BYTES = 100_000_000
 MAX_ASPECT = 50  # a strip of one pixel's height would be blown up before the ConvNet crops it
 MAX_PIXELS = 64_000_000  # a decompression bomb says in its header how large it will be
@@ -43,7 +37,8 @@ UNREADABLE = "the file cannot be read"
 TOO_LARGE = "too large"
 BROKEN = "not a picture, or broken"
 FOREIGN = "a format that is not read: export it as JPEG (HEIC: or pip install pillow-heif)"
-REASONS = (NO_PICTURE, OUTSIDE, MISSING, NO_FILE, UNREADABLE, TOO_LARGE, BROKEN, FOREIGN)
+CHANGED = "its zip or tar is damaged, or was changed since: prepare the collection again"
+REASONS = (NO_PICTURE, OUTSIDE, MISSING, NO_FILE, UNREADABLE, TOO_LARGE, BROKEN, FOREIGN, CHANGED)
 
 
 class PictureError(InputError):
@@ -98,11 +93,11 @@ def load_picture(source: str | Path | bytes | Image, name: str | None = None) ->
 
 def _open_bytes(source: str | Path | bytes, name: str) -> ImageFile:
     """The picture of a path or bytes whose header is read."""
-    data = source if isinstance(source, bytes) else _read(Path(source), name)
+    data = source if isinstance(source, bytes) else read_plain(Path(source), name)
     if not data:
         raise PictureError(f"{name}: the file is empty.")
     if len(data) > MAX_BYTES:
-        raise _too_many_bytes(name, len(data))
+        raise too_many_bytes(name, len(data))
     opened = open_picture(io.BytesIO(data), name)
     if opened.tile and opened.tile[0][0] == "bmp_rle" and max(len(data), _area(opened)) > MAX_RUNS:
         raise PictureError(
@@ -158,14 +153,20 @@ def _area(image: Image) -> int:
     return image.width * image.height
 
 
-def _read(path: Path, name: str) -> bytes:
+def read_plain(path: Path, name: str) -> bytes:
+    """What is in a plain file, and errors, as `open_plain`."""
     with open_plain(path, name) as file:
         return file.read(MAX_BYTES + 1)  # a file that grows meanwhile is refused later
 
 
 @contextmanager
-def open_plain(path: Path, name: str) -> Iterator[BinaryIO]:
-    """A plain file of at most `MAX_BYTES`, open to read; a pipe or a device is not waited for.
+def open_plain(path: Path, name: str, most: int | None = MAX_BYTES) -> Iterator[BinaryIO]:
+    """A plain file, open to read; a pipe or a device is not waited for.
+
+    Args:
+        path: of the file.
+        name: what an error calls it.
+        most: bytes that it has at most; None for any number.
 
     Raises:
         PictureError: where it is anything else, or cannot be read; it calls the file `name`.
@@ -178,8 +179,8 @@ def open_plain(path: Path, name: str) -> Iterator[BinaryIO]:
             about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
             if not stat.S_ISREG(about.st_mode):
                 raise _not_plain(name)
-            if about.st_size > MAX_BYTES:
-                raise _too_many_bytes(name, about.st_size)
+            if most is not None and about.st_size > most:
+                raise too_many_bytes(name, about.st_size)
             yield file
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file.", MISSING) from None
@@ -191,96 +192,9 @@ def _not_plain(name: str) -> PictureError:
     return PictureError(f"{name}: not a plain file.", NO_FILE)
 
 
-def _too_many_bytes(name: str, size: int) -> PictureError:
+def too_many_bytes(name: str, size: int) -> PictureError:
+    """The error for a picture of so many bytes."""
     return PictureError(f"{name}: {size:,} bytes, at most {MAX_BYTES:,} are read.", TOO_LARGE)
-
-
-class Pictures:
-    """The encoded pictures of P photos, each read when it is asked for; goes to other processes.
-
-    Args:
-        parquet: photos.parquet; its column `image` holds {bytes, path}, if there is one.
-        root: the folder that paths start from, and must not leave.
-    """
-
-    def __init__(self, parquet: str | Path, root: str | Path) -> None:
-        self.parquet = Path(parquet)
-        self.root = Path(root)
-
-    def __reduce__(self) -> tuple:
-        return Pictures, (self.parquet, self.root)  # without the open file
-
-    def __len__(self) -> int:
-        return int(self._file_and_starts[1][-1])
-
-    def __getitem__(self, row: int) -> bytes:
-        """The picture in this row.
-
-        Raises:
-            PictureError: where there is none, or not one that may be read.
-        """
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        image = self.image(row) or {"bytes": None, "path": None}
-        name = f"{self.parquet.parent}: row {row}"
-        if image["bytes"] is not None:
-            return image["bytes"]
-        if image["path"] is None:
-            raise PictureError(f"{name} has no picture.", NO_PICTURE)
-        shown = f"{name}: {image['path']!r}"  # with its control characters escaped
-        try:
-            path = (self.root / image["path"]).resolve()
-            inside = path.is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError, ValueError):  # links in a circle; a NUL
-            raise PictureError(f"{shown}: no such file.", MISSING) from None
-        if not inside:
-            raise PictureError(f"{shown} leaves the folder {self.root}.", OUTSIDE)
-        return _read(path, shown)
-
-    def identity(self) -> dict:
-        """What tells these pictures from others without reading them."""
-        about = self.parquet.stat()
-        return {"photos": [about.st_size, about.st_mtime_ns], "root": str(self.root.resolve())}
-
-    def check(self) -> None:
-        """Raise InputError where there is no column for pictures, or no folder of their files."""
-        if "image" not in self._file_and_starts[0].schema_arrow.names:
-            raise InputError(f"{self.parquet}: no column `image`: a collection without pictures.")
-        if not self.root.is_dir():
-            raise InputError(f"{str(self.root)!r} is not there: the folder of the pictures.")
-
-    @cached_property
-    def image(self) -> Callable[[int], dict | None]:
-        """Row -> {"bytes", "path"}, or None."""
-        file, starts = self._file_and_starts
-        if "image" not in file.schema_arrow.names:
-            return lambda row: None
-
-        @lru_cache(maxsize=2)  # a group may hold the bytes of hundreds of photographs
-        def read_group(group: int):
-            with reading(self.parquet):
-                return file.read_row_group(group, columns=["image"])["image"]
-
-        def image(row: int) -> dict | None:
-            group = int(np.searchsorted(starts, row, side="right")) - 1
-            with reading(self.parquet):  # a path may be no UTF-8
-                return read_group(group)[row - int(starts[group])].as_py()
-
-        return image
-
-    @cached_property
-    def _file_and_starts(self) -> tuple:
-        """The parquet file, and the rows at which its groups start; the last one is P."""
-        import pyarrow.parquet as pq
-
-        with reading(self.parquet):
-            schema = pq.read_schema(self.parquet)
-            check_columns(schema, IMAGE, self.parquet, optional=True)
-            # what stands there often is held once
-            often = ["image.bytes", "image.path"] if "image" in schema.names else []
-            file = pq.ParquetFile(self.parquet, read_dictionary=often)
-        sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
-        return file, np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
 
 def _upright(image: Image) -> Image:

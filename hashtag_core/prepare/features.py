@@ -32,7 +32,8 @@ from hashtag_core.data.meta import (
     query_features_path,
     read_meta,
 )
-from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, Pictures, load_picture
+from hashtag_core.data.picture_store import Pictures
+from hashtag_core.data.pictures import NO_PICTURE, REASONS, PictureError, load_picture
 from hashtag_core.devices import Processes, choose_device
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk

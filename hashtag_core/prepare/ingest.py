@@ -11,8 +11,8 @@ import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, dataclass
+from contextlib import closing, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from hashtag_core.data.photos import COLUMNS
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, locked, write_whole
 from hashtag_core.formats import read_json
+from hashtag_core.prepare.images import Images
 from hashtag_core.prepare.places import (
     check_places,
     check_replaceable,
@@ -34,6 +35,7 @@ from hashtag_core.prepare.places import (
 from hashtag_core.prepare.report import Account, report_text
 from hashtag_core.prepare.selection import Selected, Selection
 from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
+from hashtag_core.prepare.url_list import UrlList
 from hashtag_core.prepare.writing import (
     ROWS_PER_GROUP,
     photo_fields,
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
 ROWS_WITHOUT_BYTES = 8192  # in a row group, where the pictures are not in it
 KEPT = "what is understood so far is kept"
 PREVIEW = 10  # photos that a dry run shows
-LEAVES = "the picture's path leaves its folder: kept without it"
-MISSING = "the picture's file is missing: kept without it"
 
 
 class NothingKept(InputError):
@@ -60,41 +60,6 @@ class NothingKept(InputError):
         self.report = report
 
 
-@dataclass(frozen=True)
-class Images:
-    """Where the pictures lie that a collection names by their path.
-
-    Attributes:
-        root: the folder; what leaves it, by `..` or by a link, is not taken.
-        candidates: (photo_id, path as the source has it) -> paths to try in turn.
-    """
-
-    root: Path
-    candidates: Callable[[str, str], list[str]] = lambda photo_id, path: [path]
-
-    def __post_init__(self) -> None:
-        if not self.root.is_dir():
-            raise InputError(f"{self.root}: no such folder of pictures.")
-
-    def find(self, photo_id: str, given: str | None) -> tuple[str | None, str | None]:
-        """(path from the root, None), or (None, why there is no picture)."""
-        why = None
-        for path in [] if given is None else self.candidates(photo_id, given):
-            why = self._why_not(path)
-            if why is None:
-                return path, None
-        return None, why
-
-    def _why_not(self, path: str) -> str | None:
-        try:
-            picture = (self.root / path).resolve()
-            if not picture.is_relative_to(self.root.resolve()):
-                return LEAVES
-            return None if picture.is_file() else MISSING
-        except (OSError, RuntimeError, ValueError):  # too long, links in a circle, a NUL
-            return MISSING
-
-
 def prepare(
     source: Source,
     out: str | Path,
@@ -102,6 +67,7 @@ def prepare(
     images: Images | None = None,
     rejected: str | Path | None = None,
     strict: bool = False,
+    urls: UrlList | None = None,
 ) -> Path:
     """Make a photo collection of a source; its features are (P, 0) until somebody extracts them.
 
@@ -115,6 +81,7 @@ def prepare(
         images: where pictures lie that stay outside the collection.
         rejected: a CSV file for the rows that are left out.
         strict: stop at the first malformed row; also where `out` was made without it.
+        urls: a list of the kept photos' pictures to download.
 
     Returns:
         The folder, for `PhotoCollection.load`.
@@ -128,8 +95,10 @@ def prepare(
     rejected = None if rejected is None else Path(rejected)
     root = None if images is None else images.root
     check_places(out, rejected, map(Path, source.inputs), root)
+    if urls is not None:
+        urls.check()
     with errors_in_one_line(out), locked(out):
-        _prepare(source, out, selection or Selection(), images, rejected, strict)
+        _prepare(source, out, selection or Selection(), images, rejected, strict, urls)
     return out
 
 
@@ -140,6 +109,7 @@ def _prepare(
     images: Images | None,
     rejected: Path | None,
     strict: bool,
+    urls: UrlList | None,
 ) -> None:
     """The same, when nobody else writes there."""
     root = None if images is None else str(images.root.resolve())
@@ -147,7 +117,8 @@ def _prepare(
     whole_job = {**job, "selection": asdict(selection), "images": root}
     digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
     put_back(out)
-    if _is_there(out, digest) and (rejected is None or rejected.is_file()):
+    others = (rejected is None or rejected.is_file()) and (urls is None or urls.is_of(digest))
+    if others and _is_there(out, digest):
         if strict:
             account = read_json(out / "report.json", Account, "Prepare the collection again.")
             refuse_malformed(account, source.malformed)
@@ -169,7 +140,13 @@ def _prepare(
                     account,
                 )
             with replacing(out, staging) as partial:
-                pictures, notes = _write_photos(selected, partial, images)
+                problems = [] if images is None else images.look_up(selected)
+                account["problems"] += problems
+                if strict:
+                    refuse_malformed(account, frozenset())
+                notes: Counter = Counter()
+                with nullcontext() if urls is None else urls.writer(digest, notes) as listed:
+                    pictures = _write_photos(selected, partial, images, listed, notes)
                 account["notes"] = {**account["notes"], **notes}
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
                 write_json(partial / "report.json", account)
@@ -205,35 +182,43 @@ def _joins_rows(source: Source) -> bool:
     return getattr(source, "joins_rows", False)
 
 
-def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tuple[int, Counter]:
-    """photos.parquet, batch by batch; returns how many have a picture, and why others do not."""
+def _write_photos(
+    selected: Selected,
+    folder: Path,
+    images: Images | None,
+    listed: Callable[[pa.Table], None] | None,
+    notes: Counter,
+) -> int:
+    """photos.parquet, batch by batch; returns how many have a picture, notes why others do not."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    notes: Counter = Counter()
     pictures = 0
-    if images is None and not selected.has_pictures():
+    if images is None and listed is None and not selected.has_pictures():
         selected.write_without_pictures(folder / "photos.parquet")
-        return pictures, notes
+        return pictures
     schema = pa.schema(photo_fields())
     with pq.ParquetWriter(folder / "photos.parquet", schema, compression="zstd") as writer:
         for table in selected.photos():
+            if listed is not None:
+                listed(table)
             image = pa.array(_images(table, images, notes), schema.field("image").type)
             table = table.select(COLUMNS[:-1]).append_column("image", image).cast(schema)
             pictures += len(image) - image.null_count
             with_bytes = image.field("bytes").null_count < len(image)
             writer.write_table(table, ROWS_PER_GROUP if with_bytes else ROWS_WITHOUT_BYTES)
-    return pictures, notes
+    return pictures
 
 
 def _images(table: pa.Table, images: Images | None, notes: Counter) -> list[dict | None]:
     """The column `image` of some photos."""
-    columns = (table[name].to_pylist() for name in ("photo_id", "image", "picture"))
+    names = "picture", "photo_id", "image", "path", "why_not"
+    columns = (table[name].to_pylist() for name in names)
     column: list[dict | None] = []
-    for photo_id, given, picture in zip(*columns, strict=True):
+    for picture, *about in zip(*columns, strict=True):
         path = None
         if picture is None and images is not None:
-            path, why = images.find(photo_id, given)
+            path, why = images.find(*about)
             notes.update([why] if why else [])
         is_none = picture is None and path is None
         column.append(None if is_none else {"bytes": picture, "path": path})

@@ -146,6 +146,7 @@ class Selected:
                     ELSE reason
                 END AS why
                 FROM staged LEFT JOIN once USING (photo_id) LEFT JOIN reason_of_user USING ("user");
+            CREATE TEMP TABLE found (ord BIGINT, path VARCHAR, why_not VARCHAR)
         """)
 
     def _blocks(self, pattern: str) -> str:
@@ -175,13 +176,37 @@ class Selected:
         """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""
         self._write("NULL::STRUCT(bytes BLOB, path VARCHAR) AS image", path)
 
+    def write_kept(self, path: Path) -> None:
+        """Parquet of ord, photo_id and image, as staged, of the kept photos, in any order."""
+        query = "SELECT ord, photo_id, image FROM judged WHERE why IS NULL"
+        self.database.execute(f"COPY ({query}) TO {_quoted(path)} (FORMAT parquet)")
+
+    def find(self, wanted: Path, index: Path) -> None:
+        """Give kept photos the pictures of an index (`picture_index.py`), the first one each.
+
+        Args:
+            wanted: Parquet of ord and name; a photo may be known by several names.
+            index: Parquet of name, number, path, why_not.
+        """
+        self.database.execute(f"""
+            CREATE TEMP TABLE first_of AS
+                SELECT ord, min(number) AS number FROM read_parquet({_quoted(wanted)})
+                JOIN read_parquet({_quoted(index)}) USING (name) GROUP BY ord;
+            INSERT INTO found
+                SELECT ord, path, why_not FROM first_of
+                JOIN read_parquet({_quoted(index)}) USING (number);
+            DROP TABLE first_of
+        """)
+
     def photos(self) -> Iterator[pa.Table]:
-        """The same rows, some at a time, with the columns `image` and `picture` as staged."""
+        """The same rows, some at a time: `image`, `picture` as staged, `path`, `why_not` found."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path, with_pictures = self.folder / "kept", self.has_pictures()
-        self._write("image, ord", path)  # without the pictures: DuckDB cannot sort gigabytes
+        self._write(
+            "image, ord, path, found.why_not", path
+        )  # without the pictures: DuckDB cannot sort gigabytes
         with pq.ParquetFile(path) as file, (self.folder / "pictures").open("wb+") as pictures:
             places = self._unpack(pictures) if with_pictures else {}
             for batch in file.iter_batches(PICTURES_AT_A_TIME if with_pictures else ROWS_AT_A_TIME):
@@ -212,7 +237,8 @@ class Selected:
         query = f"""
             COPY (
                 SELECT photo_id, "user", "time", hashtags, {pictures}
-                FROM judged WHERE why IS NULL ORDER BY "user", "time" NULLS LAST, photo_id
+                FROM judged LEFT JOIN found USING (ord) WHERE why IS NULL
+                ORDER BY "user", "time" NULLS LAST, photo_id
             ) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)
         """
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import zipfile
 from itertools import pairwise
 from pathlib import Path
@@ -19,13 +18,12 @@ from threading import Lock
 
 from hashtag_core.data.pictures import TOO_LARGE as TOO_LARGE_FILE
 from hashtag_core.data.pictures import PictureError
+from hashtag_core.prepare.shard_members import LONGEST_END, MAX_DIRECTORY, directory_size
 from hashtag_core.sources.flickr_folder import UnpackedFolder, UnpackedMember
 
-MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
 MAX_OPEN, MAX_MEMBERS = 100, 100_000  # zips that are kept open, and their members
 LOCAL_HEAD = 30  # bytes in front of a member, and its name
 MAX_PROFILE = 2**20  # bytes
-LONGEST_END = 76 + 22 + 2**16  # bytes: the 64-bit record and its place, the record, a comment
 
 TOO_LARGE = "too large"
 ENCRYPTED = "encrypted in the zip"
@@ -159,22 +157,12 @@ def open_zip(path: Path) -> Archive | UnpackedFolder:
     try:
         with path.open("rb") as file:
             file.seek(-min(path.stat().st_size, LONGEST_END), io.SEEK_END)
-            size = _directory_size(file.read())
+            size = directory_size(file.read())
         if size <= MAX_DIRECTORY:
             return Archive(path)
     except Exception:  # zipfile raises whatever a broken directory makes it raise
         raise MemberError("not a zip file, or not a whole one: download it again") from None
     raise MemberError(f"its directory has more than {MAX_DIRECTORY // 2**20} MiB: not read")
-
-
-def _directory_size(end: bytes) -> int:
-    """Bytes of a zip's directory, from the last bytes of the file, read as zipfile reads them."""
-    without_comment = end[-22:].startswith(b"PK\5\6") and end.endswith(b"\0\0")
-    at = len(end) - 22 if without_comment else end.rindex(b"PK\5\6")
-    (size,) = struct.unpack_from("<L", end, at + 12)
-    if at >= 76 and (end[at - 20 : at - 16], end[at - 76 : at - 72]) == (b"PK\6\7", b"PK\6\6"):
-        (size,) = struct.unpack_from("<Q", end, at - 36)  # of the 64-bit record before
-    return size
 
 
 def read_member(

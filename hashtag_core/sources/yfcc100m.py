@@ -40,7 +40,7 @@ class Yfcc100m:
         paths: the metadata files.
         words: those that have a vector, or the file of vectors, or None for the installed ones.
             A hashtag without any of them is left out.
-        with_images: whether the pictures' paths are kept, too.
+        with_images: whether the pictures' download URLs, or paths, are kept, too.
 
     Raises:
         InputError: where a file is missing, or its first lines have neither 23 nor 25 columns.
@@ -114,8 +114,3 @@ def _width(path: Path) -> int:
             f"tabs ({seen}). For other tables there is `hashtag-core prepare table`."
         )
     return width
-
-
-def picture_paths(photo_id: str, path: str) -> list[str]:
-    """Where a picture may lie in the folder of `--images`: by its hash, or by the photo's id."""
-    return [path, f"{photo_id}{Path(path).suffix}", f"{photo_id}.jpg"]

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIRST_RELEASE = {
-    "photo_id": 0, "user": 1, "taken": 3, "uploaded": 4, "tags": 8, "extension": 21, "marker": 22,
+    "photo_id": 0, "user": 1, "taken": 3, "uploaded": 4, "tags": 8, "url": 14, "extension": 21,
+    "marker": 22,
 }  # fmt: skip
 LATER_RELEASE = {
-    "photo_id": 1, "hash": 2, "user": 3, "taken": 5, "uploaded": 6, "tags": 10, "extension": 23,
-    "marker": 24,
+    "photo_id": 1, "hash": 2, "user": 3, "taken": 5, "uploaded": 6, "tags": 10, "url": 16,
+    "extension": 23, "marker": 24,
 }  # fmt: skip
 COLUMNS = {23: FIRST_RELEASE, 25: LATER_RELEASE}
 MAX_TAGS = 65_536  # bytes of a photo's tags
+MAX_URL = 2_000  # bytes of a download URL
 FIRST_YEAR = 1990  # of a date taken; before it, cameras were not digital
 DAY = 86_400
 CLOCK = np.array([36_000, 3_600, 0, 600, 60, 0, 10, 1])  # seconds of the digits of HH:MM:SS
@@ -43,6 +45,7 @@ CLOCK = np.array([36_000, 3_600, 0, 600, 60, 0, 10, 1])  # seconds of the digits
 ID = r"\A[0-9]{1,20}\z"
 USER = r"\A[0-9]{1,20}@N[0-9]{2}\z"
 EXTENSION = r"\A[a-z]{3,4}\z"
+URL = r"\Ahttps?://[\x21-\x7e]+\z"
 HASH = r"\A[0-9a-f]{8,64}\z"
 UPLOADED = r"\A[0-9]{1,10}\z"
 TAKEN = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\z"
@@ -116,7 +119,7 @@ class Block:
 
         Args:
             clean: a tag as it stands -> (hashtag, None), or (None, why it is left out).
-            with_images: whether the pictures' paths are asked for.
+            with_images: whether the pictures' URLs, or paths, are asked for.
             with_texts: whether the texts of the rows left out are asked for.
         """
         import pyarrow as pa
@@ -188,7 +191,7 @@ class Block:
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts), any_left
 
     def _image_paths(self) -> pa.Array:
-        """Where a picture may lie: `abc/def/abcdef….jpg` by its hash, or `<photo id>.jpg`."""
+        """Download URLs; without one, `abc/def/abcdef….jpg` by the hash, or `<photo id>.jpg`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -203,7 +206,9 @@ class Block:
         else:
             stem = text["photo_id"]
         paths = pc.binary_join_element_wise(stem, text["extension"], ".")
-        return pc.if_else(pa.array(good), paths, pa.scalar(None, pa.string()))
+        paths = pc.if_else(pa.array(good), paths, pa.scalar(None, pa.string()))
+        has_url = _matches(of["url"], URL) & (pc.binary_length(of["url"]).to_numpy() <= MAX_URL)
+        return pc.if_else(pa.array(has_url), _ascii(of["url"]), paths)
 
     def _texts(self) -> list[tuple[Row, str, str]]:
         """The rejected rows with their text."""
