@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import pickle
-import sqlite3
 import tarfile
 import zipfile
 
@@ -19,12 +18,6 @@ USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
 COLUMNS = {"user": ["ann"], "time": ["2014-01-01"], "tags": ["sea"]}
 ROW = {"user": "ann", "time": "2014-01-01", "tags": "sea"}
 SEARCH = {"photos": {"page": 1, "photo": [ROW, ROW]}, "stat": "ok"}
-
-
-def sqlite(path):
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE photos (user, time, tags)")
-    database.close()
 
 
 def zipped(*names):
@@ -51,7 +44,6 @@ def streamed():
 
 
 FILES = {
-    "sqlite": (sqlite, "an SQLite database.*sqlite3 -csv"),
     "xlsx": (zipped("[Content_Types].xml", "xl/workbook.xml"), "a spreadsheet. Save it as CSV"),
     "zip": (zipped("t.csv"), "a zip"),
     "tar.gz": (gzip.compress(tarred()), "a tar archive. Unpack it"),

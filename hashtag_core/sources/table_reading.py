@@ -1,4 +1,4 @@
-"""A table's rows, one after the other: CSV and its relatives, JSON lines, JSON, GeoJSON, Parquet.
+"""A table's rows, one after the other: of text, JSON, Parquet and SQLite.
 
 Nothing here stops at a bad row: it comes out as a reason, with its line, and the next one follows.
 What is guessed about the file (encoding, delimiter) is told in `Opened.understood`.
@@ -7,7 +7,7 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from hashtag_core.data.parquet import open_parquet
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import opened, read_some
+from hashtag_core.prepare.sqlite import is_sqlite
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
@@ -28,6 +29,7 @@ from hashtag_core.sources.table_csv import (
 from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
 from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
 from hashtag_core.sources.table_refused import refuse, refuse_text
+from hashtag_core.sources.table_sqlite import choose_table, sqlite_rows
 
 SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
@@ -40,17 +42,22 @@ class Opened:
     """How a table is read.
 
     Attributes:
-        kind: "csv", "json lines", "json", "geojson" or "parquet".
+        kind: "csv", "json lines", "json", "geojson", "parquet" or "sqlite".
         rows: reads them: (position, line, cells, note or ""), or (position, line, `Refused`,
             reason); a text says what is wrong with the file as a whole, and comes last.
         names: the columns' names, where a header or the format tells them.
         understood: what was guessed or told, a sentence each.
+        of_columns: like `rows`, of these columns only; where the format can pass over the others,
+            which may hold pictures, gigabytes of them.
+        within: of JSON, where the list of rows is: names with dots between them.
     """
 
     kind: str
     rows: Callable[[], Iterator[Found | str]]
     names: list[str] | None
     understood: list[str] = field(default_factory=list)
+    of_columns: Callable[[list[str]], Iterator[Found | str]] | None = None
+    within: str = ""
 
 
 def is_read(row: Found | str) -> bool:
@@ -59,7 +66,12 @@ def is_read(row: Found | str) -> bool:
 
 
 def open_table(
-    path: Path, header: bool, encoding: str | None = None, delimiter: str | None = None
+    path: Path,
+    header: bool,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    table: str | None = None,
 ) -> Opened:
     """Find out what kind of table a file is, and how to read it.
 
@@ -68,16 +80,25 @@ def open_table(
         header: whether the first row of a CSV file names the columns.
         encoding: of a text file; found out where not given.
         delimiter: of a CSV file; found out where not given.
+        columns: those of `Table` that are told: of several tables in a file, the one that has them
+            is read.
+        table: of an SQLite file, the table's name.
 
     Raises:
         InputError: where that cannot be found out.
     """
-    with opened(path) as (file, _):
+    columns = list((columns or {}).values())
+    with opened(path) as (file, raw):
         sample, _ = read_some(file, SAMPLE)
+        is_packed = file is not raw
     if not sample.strip():
         raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
-    if sample.startswith(b"PAR1"):
-        return _parquet(path)
+    if table is not None and not is_sqlite(sample):
+        raise InputError(f"{path}: no SQLite database; there is no --table in it.")
+    if is_sqlite(sample) or sample.startswith(b"PAR1"):
+        if is_packed:
+            raise InputError(f"{path}: it is compressed as a whole. Unpack it.")
+        return _sqlite(path, encoding, columns, table) if is_sqlite(sample) else _parquet(path)
     refuse(path, sample)
     encoding, how = find_encoding(path, sample, encoding, len(sample) < SAMPLE)
     try:
@@ -119,4 +140,12 @@ def _csv(
 def _parquet(path: Path) -> Opened:
     with open_parquet(path, []) as file:
         names = file.schema_arrow.names
-    return Opened("parquet", lambda: parquet_rows(path), names)
+    read = partial(parquet_rows, path)
+    return Opened("parquet", read, names, of_columns=read)
+
+
+def _sqlite(path: Path, encoding: str | None, columns: list[str], table: str | None) -> Opened:
+    encoding, how = find_encoding(path, b"", encoding)
+    table, names, why = choose_table(path, table, columns)
+    read = partial(sqlite_rows, path, table, encoding)
+    return Opened("sqlite", partial(read, names), names, [how, why], read)

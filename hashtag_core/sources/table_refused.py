@@ -13,8 +13,6 @@ CSV = "Save it as CSV."
 UNPACK = "Unpack it."
 PARQUET = "Write it as Parquet"
 KINDS = {  # how a file begins -> what it is, and what to do
-    b"SQLite format 3\0": "an SQLite database. Write its table out: `.tables` names them, and "
-    "sqlite3 -csv -header FILE 'SELECT * FROM TABLE' > table.csv writes one.",
     b"\xd0\xcf\x11\xe0": f"a spreadsheet. {CSV}",
     b"ARROW1": f"an Arrow or Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
     b"FEA1": f"a Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",

@@ -17,7 +17,7 @@ MOST_COLUMNS = 40
 MAX_SHOWN = 24  # characters of a cell, and of a name
 USUAL = {  # what columns are called, in lower case without _ and blanks, the most usual name first
     "user": (
-        "user", "userid", "username", "owner", "nsid", "ownername", "author", "account",
+        "user", "userid", "uid", "username", "owner", "nsid", "ownername", "author", "account",
         "photographer", "who", "user.id", "user.name", "owner.nsid", "account.id",
     ),
     "time": (
@@ -32,7 +32,10 @@ USUAL = {  # what columns are called, in lower case without _ and blanks, the mo
 
 
 def suggest(
-    path: str | Path, encoding: str | None = None, delimiter: str | None = None
+    path: str | Path,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    table: str | None = None,
 ) -> tuple[list[str], str]:
     """What a table holds, and how it could be read.
 
@@ -40,6 +43,7 @@ def suggest(
         path: of the file.
         encoding: of a text file; found out where not given.
         delimiter: of a CSV file; found out where not given.
+        table: of an SQLite file of several.
 
     Returns:
         Lines for the user: what was found out, and each column with its first cells; and a command,
@@ -48,7 +52,7 @@ def suggest(
     Raises:
         InputError: where it is no table, or has no row.
     """
-    opened = open_table(Path(path), True, encoding, delimiter)
+    opened = open_table(Path(path), True, encoding, delimiter, table=table)
     rows = [dict(_cells(row[2])) for row in islice(filter(is_read, opened.rows()), ROWS)]
     if not rows:
         raise InputError(f"{path}: there is no row in it that can be read as {opened.kind}.")
@@ -64,7 +68,7 @@ def suggest(
         lines.append(f"{number:4d}  {name:{width}s}  {cells}")
     if len(names) > MOST_COLUMNS:
         lines.append(f"      and {len(names) - MOST_COLUMNS:,} columns more")
-    told = [("--encoding", encoding), ("--delimiter", delimiter)]
+    told = [("--encoding", encoding), ("--delimiter", delimiter), ("--table", table)]
     parts = [f"--{what} {shlex.quote(_column(names, what))}" for what in USUAL]
     parts += [f"{option} {shlex.quote(value)}" for option, value in told if value is not None]
     command = f"hashtag-core prepare table {shlex.quote(str(path))} {' '.join(parts)} --dry-run"
