@@ -132,12 +132,18 @@ class Table:
         by_number = all(column.isdecimal() for column in columns.values())
         self.opened = open_table(self.path, not by_number, encoding, delimiter, columns, table)
         self.columns = keys_of(self.path, self.opened, columns)
+        first, keys = self.opened.rows, self.columns
         if self.opened.of_columns is not None:
-            names, keys = self.opened.names, self.columns.values()
-            wanted = sorted({key if key in names else key.split(".")[0] for key in keys})
-            self.opened.rows = partial(self.opened.of_columns, wanted)
-        rows = _next(self.opened.rows(), SAMPLE_ROWS)
-        sample = sample_of(self.path, self.opened, self.columns, rows)
+            tops = {w: k if k in self.opened.names else k.split(".")[0] for w, k in keys.items()}
+            picture = image if tops.get("image") == keys.get("image") else None
+            read = partial(self.opened.of_columns, sorted({*tops.values()}), picture)
+            self.opened.rows = read
+            if picture is not None:
+                keys = {what: key for what, key in keys.items() if what != "image"}
+                del tops["image"]
+            first = partial(self.opened.of_columns, sorted({*tops.values()}), None)
+        rows = _next(first(), SAMPLE_ROWS)
+        sample = sample_of(self.path, self.opened, keys, rows)
         self.times = guess_times([row["time"] for row in sample], time, time_format)
         cells = [row["hashtags"] for row in sample]
         whose = [(self._user(row), name_in(row["photo_id"])) for row in sample if photo_id]
@@ -207,13 +213,8 @@ class Table:
         hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
-        image = row.get("image")
-        image = None if is_empty(image) else text(image).strip()
-        if image is not None and (len(image) > MAX_PATH or is_broken(image)):
-            report.note(WRONG_PATH, 1)
-            image = None
-        photo = {"photo_id": photo_id, "user": user, "time": time}
-        return {**photo, "hashtags": hashtags, "image": image}
+        photo = {"photo_id": photo_id, "user": user, "time": time, "hashtags": hashtags}
+        return photo | _picture(row.get("image"), report)
 
     def _user(self, row: dict[str, Any]) -> str:
         return name_in(row["user"]) if self.one_user is None else self.one_user
@@ -230,6 +231,19 @@ class Table:
                 report.note(what, 1)
             report.look_at(hashtags)
         return hashtags
+
+
+def _picture(cell: Any, report: Report) -> dict[str, Any]:
+    """The picture of a cell, or where it lies: a path, bytes, or a struct of both."""
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes) and (len(cell) > MAX_PATH or is_broken(text(cell))):
+        return {"picture": cell}
+    path = None if is_empty(cell) else text(cell).strip()
+    if path is not None and (len(path) > MAX_PATH or is_broken(path)):
+        report.note(WRONG_PATH, 1)
+        path = None
+    return {"image": path}
 
 
 def _next(rows: Iterator[Found | str], number: int) -> list[Found | str]:

@@ -16,6 +16,8 @@ from hashtag_core.data.parquet import open_parquet
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import opened, read_some
 from hashtag_core.prepare.sqlite import is_sqlite
+from hashtag_core.sources.table_arrow import arrow_names, arrow_rows, is_arrow
+from hashtag_core.sources.table_batches import LARGE, UNREADABLE
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
@@ -27,7 +29,7 @@ from hashtag_core.sources.table_csv import (
     usual_width,
 )
 from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
-from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
+from hashtag_core.sources.table_parquet import parquet_rows
 from hashtag_core.sources.table_refused import refuse, refuse_text
 from hashtag_core.sources.table_sqlite import choose_table, sqlite_rows
 
@@ -42,13 +44,13 @@ class Opened:
     """How a table is read.
 
     Attributes:
-        kind: "csv", "json lines", "json", "geojson", "parquet" or "sqlite".
+        kind: "csv", "json lines", "json", "geojson", "parquet", "arrow" or "sqlite".
         rows: reads them: (position, line, cells, note or ""), or (position, line, `Refused`,
             reason); a text says what is wrong with the file as a whole, and comes last.
         names: the columns' names, where a header or the format tells them.
         understood: what was guessed or told, a sentence each.
-        of_columns: like `rows`, of these columns only; where the format can pass over the others,
-            which may hold pictures, gigabytes of them.
+        of_columns: like `rows`, of these columns only, and which of them holds pictures; where the
+            format can pass over the others, which may be gigabytes.
         within: of JSON, where the list of rows is: names with dots between them.
     """
 
@@ -56,7 +58,7 @@ class Opened:
     rows: Callable[[], Iterator[Found | str]]
     names: list[str] | None
     understood: list[str] = field(default_factory=list)
-    of_columns: Callable[[list[str]], Iterator[Found | str]] | None = None
+    of_columns: Callable[[list[str], str | None], Iterator[Found | str]] | None = None
     within: str = ""
 
 
@@ -95,10 +97,10 @@ def open_table(
         raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
     if table is not None and not is_sqlite(sample):
         raise InputError(f"{path}: no SQLite database; there is no --table in it.")
-    if is_sqlite(sample) or sample.startswith(b"PAR1"):
+    if is_sqlite(sample) or is_arrow(sample) or sample.startswith(b"PAR1"):
         if is_packed:
             raise InputError(f"{path}: it is compressed as a whole. Unpack it.")
-        return _sqlite(path, encoding, columns, table) if is_sqlite(sample) else _parquet(path)
+        return _binary(path, sample, encoding, columns, table)
     refuse(path, sample)
     encoding, how = find_encoding(path, sample, encoding, len(sample) < SAMPLE)
     try:
@@ -137,15 +139,18 @@ def _csv(
     return Opened("csv", partial(rows, header), names, [how, columns])
 
 
-def _parquet(path: Path) -> Opened:
+def _binary(
+    path: Path, sample: bytes, encoding: str | None, columns: list[str], table: str | None
+) -> Opened:
+    if is_sqlite(sample):
+        encoding, how = find_encoding(path, b"", encoding)
+        table, names, why = choose_table(path, table, columns)
+        read = partial(sqlite_rows, path, table, encoding)
+        return Opened("sqlite", partial(read, names), names, [how, why], read)
+    if is_arrow(sample):
+        read = partial(arrow_rows, path)
+        return Opened("arrow", read, arrow_names(path), of_columns=read)
     with open_parquet(path, []) as file:
         names = file.schema_arrow.names
     read = partial(parquet_rows, path)
     return Opened("parquet", read, names, of_columns=read)
-
-
-def _sqlite(path: Path, encoding: str | None, columns: list[str], table: str | None) -> Opened:
-    encoding, how = find_encoding(path, b"", encoding)
-    table, names, why = choose_table(path, table, columns)
-    read = partial(sqlite_rows, path, table, encoding)
-    return Opened("sqlite", partial(read, names), names, [how, why], read)

@@ -14,10 +14,7 @@ UNPACK = "Unpack it."
 PARQUET = "Write it as Parquet"
 KINDS = {  # how a file begins -> what it is, and what to do
     b"\xd0\xcf\x11\xe0": f"a spreadsheet. {CSV}",
-    b"ARROW1": f"an Arrow or Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
-    b"FEA1": f"a Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
-    b"\xff\xff\xff\xff": "an Arrow stream, as the data sets of Hugging Face are on disk. "
-    f"{PARQUET}: datasets.load_from_disk(FOLDER).to_parquet(…).",
+    b"FEA1": f"a Feather file of version 1. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
     b"\x89HDF": f"an HDF5 file. {PARQUET}: pandas.read_hdf(FILE).to_parquet(…).",
     b"\x93NUMPY": f"an array of numpy. {CSV}",
     b"ORC": f"an ORC file. {PARQUET}: pandas.read_orc(FILE).to_parquet(…).",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.sqlite import Database, open_sqlite, quoted
+from hashtag_core.sources.table_batches import LARGE, LARGE_PICTURE, MAX_PICTURE
 from hashtag_core.sources.table_csv import MAX_LINE, Found, Refused
-from hashtag_core.sources.table_parquet import LARGE
 
 MOST_TABLES = 10  # named in an error, each with some of its columns
 MOST_COLUMNS = 8
@@ -49,7 +50,7 @@ def choose_table(
 
 
 def sqlite_rows(
-    path: Path, table: str, encoding: str, columns: Sequence[str]
+    path: Path, table: str, encoding: str, columns: Sequence[str], picture: str | None = None
 ) -> Iterator[Found | str]:
     """The rows of a table, by their number; as `Opened.rows`.
 
@@ -58,6 +59,7 @@ def sqlite_rows(
         table: the table's name.
         encoding: of the texts, where the file says UTF-8.
         columns: those that are read.
+        picture: the one of them that holds pictures.
     """
     size, number = path.stat().st_size, 0
     names = ", ".join(map(quoted, columns))
@@ -70,11 +72,21 @@ def sqlite_rows(
                 f"SELECT {names} FROM {quoted(table)} NOT INDEXED"
             ):
                 number += 1
-                is_large = sum(len(c) for c in cells if isinstance(c, str | bytes)) > MAX_LINE
-                row = Refused() if is_large else dict(zip(columns, cells, strict=True))
-                yield size * min(number, total) // total, number, row, LARGE if is_large else ""
+                row, why = _row(dict(zip(columns, cells, strict=True)), picture)
+                yield size * min(number, total) // total, number, row, why
         except (sqlite3.Error, UnicodeError) as error:
             yield f"damaged, or with a value that is too large, after row {number:,} ({error})"
+
+
+def _row(cells: dict[str, Any], picture: str | None) -> tuple[dict | Refused, str]:
+    """(the cells, note or ""), or (nothing, why it is left out)."""
+    sizes = {name: len(cell) for name, cell in cells.items() if isinstance(cell, str | bytes)}
+    of_picture = sizes.pop(picture, 0)
+    if sum(sizes.values()) > MAX_LINE:
+        return Refused(), LARGE
+    if of_picture > MAX_PICTURE:
+        return {**cells, picture: None}, LARGE_PICTURE
+    return cells, ""
 
 
 def _last_number(database: Database, table: str) -> int:
