@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-ROWS_AT_A_TIME = 5000
-PICTURES_AT_A_TIME = 100
+ROWS_AT_A_TIME, PICTURES_AT_A_TIME = 5000, 100
 
 
 def parquet_rows(
@@ -34,7 +33,8 @@ def parquet_rows(
     try:
         with open_parquet(path, columns) as file:
             total = file.metadata.num_rows
-            for batch in _batches(file, columns, picture):
+            rows = ROWS_AT_A_TIME if picture is None else PICTURES_AT_A_TIME
+            for batch in _batches(file, columns, rows):
                 for bytes_of_row, cells, why in cells_of(batch.to_struct_array(), picture):
                     number += 1
                     unpacked += bytes_of_row
@@ -49,11 +49,11 @@ def parquet_rows(
 
 
 def _batches(
-    file: pq.ParquetFile, columns: list[str] | None, picture: str | None
+    file: pq.ParquetFile, columns: list[str] | None, rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """With pictures they are small, and of one row group, whose bytes are bounded."""
-    if picture is None:
-        yield from file.iter_batches(ROWS_AT_A_TIME, columns=columns)
-        return
+    """Batches of so many rows, each of one row group: its bytes are bounded.
+
+    pyarrow reads no lists with dictionaries of several row groups at once, either.
+    """
     for group in range(file.num_row_groups):
-        yield from file.iter_batches(PICTURES_AT_A_TIME, row_groups=[group], columns=columns)
+        yield from file.iter_batches(rows, row_groups=[group], columns=columns)
