@@ -21,7 +21,8 @@ from hashtag_core.data.history_reading import (
 )
 from hashtag_core.errors import InputError
 from hashtag_core.sources.table_cells import is_empty, text
-from hashtag_core.sources.table_reading import is_read, open_table
+from hashtag_core.sources.table_opened import is_read
+from hashtag_core.sources.table_reading import open_table
 from hashtag_core.sources.table_separators import guess_separator
 
 IMAGE = ("image", "picture", "photo", "file", "path")  # names of columns, the first that is there

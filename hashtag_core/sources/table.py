@@ -42,6 +42,7 @@ from hashtag_core.sources.table_decoding import (
     without_entities,
 )
 from hashtag_core.sources.table_reading import BAD_ROWS, open_table
+from hashtag_core.sources.table_refused import refuse_folder
 from hashtag_core.sources.table_separators import guess_separator
 from hashtag_core.sources.table_times import guess_times
 
@@ -119,6 +120,7 @@ class Table:
         table: str | None = None,
     ) -> None:
         self.path = Path(path)
+        refuse_folder(self.path)
         check_files([self.path])
         self.files = self.inputs = [str(path)]
         self.sizes = [self.path.stat().st_size]

@@ -9,7 +9,8 @@ from typing import Any
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import MAX_NAME
 from hashtag_core.sources.table_cells import cell_at
-from hashtag_core.sources.table_reading import Found, Opened, is_read
+from hashtag_core.sources.table_csv import Found
+from hashtag_core.sources.table_opened import Opened, is_read
 
 MOST_NAMES = 40  # of columns, in an error
 

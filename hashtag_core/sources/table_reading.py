@@ -6,9 +6,7 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -21,50 +19,21 @@ from hashtag_core.sources.table_batches import LARGE, UNREADABLE
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
-    Found,
-    Refused,
     csv_rows,
     find_encoding,
     guess_delimiter,
     usual_width,
 )
-from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
+from hashtag_core.sources.table_json import DEEP, NO_OBJECT
+from hashtag_core.sources.table_json_rows import open_json, script_before
+from hashtag_core.sources.table_opened import Opened, is_read
 from hashtag_core.sources.table_parquet import parquet_rows
-from hashtag_core.sources.table_refused import refuse, refuse_text
+from hashtag_core.sources.table_refused import refuse, refuse_folder, refuse_text
 from hashtag_core.sources.table_sqlite import choose_table, sqlite_rows
 
 SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
 BAD_ROWS = BAD_LINES | {NO_OBJECT, DEEP, UNREADABLE, LARGE}
-FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
-
-
-@dataclass
-class Opened:
-    """How a table is read.
-
-    Attributes:
-        kind: "csv", "json lines", "json", "geojson", "parquet", "arrow" or "sqlite".
-        rows: reads them: (position, line, cells, note or ""), or (position, line, `Refused`,
-            reason); a text says what is wrong with the file as a whole, and comes last.
-        names: the columns' names, where a header or the format tells them.
-        understood: what was guessed or told, a sentence each.
-        of_columns: like `rows`, of these columns only, and which of them holds pictures; where the
-            format can pass over the others, which may be gigabytes.
-        within: of JSON, where the list of rows is: names with dots between them.
-    """
-
-    kind: str
-    rows: Callable[[], Iterator[Found | str]]
-    names: list[str] | None
-    understood: list[str] = field(default_factory=list)
-    of_columns: Callable[[list[str], str | None], Iterator[Found | str]] | None = None
-    within: str = ""
-
-
-def is_read(row: Found | str) -> bool:
-    """Whether a row's cells are known."""
-    return not isinstance(row, str) and not isinstance(row[2], Refused)
 
 
 def open_table(
@@ -89,6 +58,7 @@ def open_table(
     Raises:
         InputError: where that cannot be found out.
     """
+    refuse_folder(path)
     columns = list((columns or {}).values())
     with opened(path) as (file, raw):
         sample, _ = read_some(file, SAMPLE)
@@ -107,14 +77,14 @@ def open_table(
         text = sample.decode(encoding, errors="replace")
     except UnicodeError as error:
         raise InputError(f"{path}: cannot be read as {encoding} ({error}).") from None
-    start = text.lstrip()
-    if start[:1] == "{" and ('"FeatureCollection"' in start[:2000] or FEATURES.search(start)):
-        return Opened("geojson", lambda: json_items(path, encoding, "features"), None, [how])
-    if start[:1] == "[" and start[1:].lstrip()[:1] == "{":
-        return Opened("json", lambda: json_items(path, encoding), None, [how])
-    refuse_text(path, text)
-    if start[:1] == "{":
-        return Opened("json lines", lambda: json_lines(path, encoding), None, [how])
+    script = script_before(text)
+    start = text[len(script) :].lstrip()
+    refuse_text(path, start)
+    if start[:1] == "{" or (start[:1] == "[" and start[1:].lstrip()[:1] in ("{", "]")):
+        opened_json = open_json(path, encoding, start, len(script), columns)
+        told = [f"in front of it, {' '.join(script.split())!r}: cut off"] if script else []
+        opened_json.understood = [how, *told, *opened_json.understood]
+        return opened_json
     return _csv(path, text, header, encoding, delimiter, how)
 
 
