@@ -27,11 +27,12 @@ from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.table_cells import (
+    MAX_PATH,
     cell_at,
     is_empty,
     is_word_for_nothing,
     name_in,
-    text,
+    picture_in,
 )
 from hashtag_core.sources.table_columns import keys_of, sample_of
 from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
@@ -49,7 +50,6 @@ from hashtag_core.sources.table_times import guess_times
 ROWS_OF_PIECE = 5000
 SAMPLE_ROWS = 20_000  # that guesses are made from; less where they fill a piece
 BYTES_OF_PIECE = 16 * 2**20  # in memory, about; a row has no more, and a piece is full with it
-MAX_PATH = 1000
 
 NO_USER = "no user"
 LONG_USER = f"a user of more than {MAX_NAME} characters"
@@ -68,6 +68,7 @@ SHORTENED = (
 )
 SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
 CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
+SEVERAL_PICTURES = "several pictures: the first is taken"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
@@ -236,16 +237,16 @@ class Table:
 
 
 def _picture(cell: Any, report: Report) -> dict[str, Any]:
-    """The picture of a cell, or where it lies: a path, bytes, or a struct of both."""
-    if isinstance(cell, dict):
-        cell = cell.get("bytes") or cell.get("path")
-    if isinstance(cell, bytes) and (len(cell) > MAX_PATH or is_broken(text(cell))):
-        return {"picture": cell}
-    path = None if is_empty(cell) else text(cell).strip()
-    if path is not None and (len(path) > MAX_PATH or is_broken(path)):
+    """The columns of a cell's picture: its bytes, or the path where it lies."""
+    picture = picture_in(cell)
+    if isinstance(picture, bytes):
+        return {"picture": picture}
+    if isinstance(cell, list) and len(cell) > 1:
+        report.note(SEVERAL_PICTURES, 1)
+    if picture is not None and (len(picture) > MAX_PATH or is_broken(picture)):
         report.note(WRONG_PATH, 1)
-        path = None
-    return {"image": path}
+        picture = None
+    return {"image": picture}
 
 
 def _next(rows: Iterator[Found | str], number: int) -> list[Found | str]:

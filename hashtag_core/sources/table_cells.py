@@ -12,6 +12,7 @@ from typing import Any
 from hashtag_core.prepare.cleaning import NO_TEXT
 from hashtag_core.sources.table_csv import Cells
 
+MAX_PATH = 1000  # characters
 OTHERS = {"mention", "emoji"}  # `type` of an object that is no hashtag
 MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
 
@@ -59,6 +60,20 @@ def is_other(item: dict[str, Any]) -> bool:
     """Whether an object in a list of hashtags is none: it says that it is somebody's mention."""
     kind = item.get("type")
     return isinstance(kind, str) and kind.lower() in OTHERS
+
+
+def picture_in(cell: Any) -> str | bytes | None:
+    """A picture, as its path or its bytes; also of {bytes, path}, as data sets on the Hub have it.
+
+    Of several, as in posts, the first.
+    """
+    if isinstance(cell, list) and cell:
+        cell = cell[0]
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes) and (len(cell) > MAX_PATH or "\ufffd" in text(cell)):
+        return cell
+    return None if is_empty(cell) else text(cell).strip()
 
 
 def name_in(cell: Any) -> str:
