@@ -1,6 +1,7 @@
 """`predict --history` with tables as spreadsheets and programs write them, not only our own CSV."""
 
 import json
+import sqlite3
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,25 @@ def test_json_lines_json_and_parquet_are_read_whatever_the_order_of_their_names(
     assert read(tmp_path, json.dumps([one, two]), "a.json")[0] == ROWS
     pq.write_table(pa.Table.from_pylist([one, two]), tmp_path / "a.parquet")
     assert read(tmp_path, (tmp_path / "a.parquet").read_bytes(), "b.parquet")[0] == ROWS
+
+
+def test_pictures_that_are_in_the_table_are_taken_from_it(tmp_path):
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pictures = [{"bytes": bytes([255]) * 2**21, "path": "x.jpg"}, {"bytes": None, "path": "y.jpg"}]
+    made = pa.table({"hashtags": [["cat"], ["dog"]], "image": pa.array(pictures, image)})
+    pq.write_table(made, tmp_path / "a.parquet")
+    history, _ = read_any_history(tmp_path / "a.parquet")
+    assert history == [(pictures[0]["bytes"], ["cat"]), (tmp_path / "y.jpg", ["dog"])]
+
+
+def test_an_sqlite_file_is_a_history(tmp_path):
+    connection = sqlite3.connect(tmp_path / "a.db")
+    connection.execute("CREATE TABLE photos (id, path, tags)")
+    connection.execute("INSERT INTO photos VALUES (1, 'mon.jpg', 'cat;sofa')")
+    connection.commit()
+    connection.close()
+    history, understood = read_any_history(tmp_path / "a.db")
+    assert history == [(tmp_path / "mon.jpg", ["cat", "sofa"])] and "table photos" in understood
 
 
 def test_what_is_guessed_is_told_and_nothing_of_our_own_form(tmp_path):

@@ -4,27 +4,16 @@ import gzip
 import io
 import json
 import pickle
-import sqlite3
 import tarfile
 import zipfile
 
-import pyarrow as pa
-import pyarrow.feather
 import pytest
 
 from hashtag_core.errors import InputError
 from hashtag_core.sources.table import Table
 
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
-COLUMNS = {"user": ["ann"], "time": ["2014-01-01"], "tags": ["sea"]}
 ROW = {"user": "ann", "time": "2014-01-01", "tags": "sea"}
-SEARCH = {"photos": {"page": 1, "photo": [ROW, ROW]}, "stat": "ok"}
-
-
-def sqlite(path):
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE photos (user, time, tags)")
-    database.close()
 
 
 def zipped(*names):
@@ -42,29 +31,24 @@ def tarred():
     return file.getvalue()
 
 
-def streamed():
-    file = io.BytesIO()
-    table = pa.table(COLUMNS)
-    with pa.ipc.new_stream(file, table.schema) as writer:
-        writer.write_table(table)
-    return file.getvalue()
-
-
 FILES = {
-    "sqlite": (sqlite, "an SQLite database.*sqlite3 -csv"),
     "xlsx": (zipped("[Content_Types].xml", "xl/workbook.xml"), "a spreadsheet. Save it as CSV"),
-    "zip": (zipped("t.csv"), "a zip"),
+    "zip": (zipped("t.csv"), r"a zip. Unpack it. Name the table in it"),
     "tar.gz": (gzip.compress(tarred()), "a tar archive. Unpack it"),
-    "feather": (lambda path: pa.feather.write_feather(pa.table(COLUMNS), path), "Feather.*Parquet"),
-    "arrow": (streamed(), "an Arrow stream.*Parquet"),
+    "feather": (b"FEA1" + bytes(99), "Feather file of version 1.*Parquet"),
     "pickle": (pickle.dumps([ROW]), "pickle.*run code"),
     "html": (b"\n<!DOCTYPE html><html><table><tr><td>user,time,tags</table>", "an HTML page"),
     "xls": (b"<table><tr><td>user</td></tr></table>", "spreadsheet in disguise"),
     "xml": (b'<?xml version="1.0"?><photos/>', "XML"),
-    "js": (f"window.YTD.tweets.part0 = {json.dumps([ROW])}".encode(), "JavaScript. Cut off.*YTD"),
-    "jsonp": (f"jsonFlickrApi({json.dumps(SEARCH)})".encode(), "JavaScript.*jsonFlickrApi"),
-    "object": (json.dumps(SEARCH, indent=1).encode(), r"one JSON object.*in `photo`.*jq"),
-    "in a line": (json.dumps(SEARCH).encode(), r"in `photos.photo`.*jq"),
+    "object": (json.dumps({"a": {"b": [1, 2]}}, indent=1).encode(), "no list of objects in it"),
+    "takeout": (
+        b'{\n "title": "a.jpg",\n "photoTakenTime": {"timestamp": "1"}}',
+        "Google Takeout.*no hashtags.*prepare folder",
+    ),
+    "an archive in a zip": (
+        zipped("data/account.js", "data/tweets.js"),
+        r"a zip. Unpack it. Its table: data/tweets.js",
+    ),
     "ragged": (
         b"user,time,tags\na,2014,x,y\nb,2014,x,y,z\n",
         "needs quotes around it",
@@ -83,6 +67,15 @@ def test_another_kind_of_file_is_named_with_what_to_do(tmp_path, name):
     with pytest.raises(InputError, match=message) as error:
         Table(path, **USUAL)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_named_with_the_table_in_it(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(InputError, match=r"a folder. Name the table in it"):
+        Table(tmp_path, **USUAL)
+    (tmp_path / "data" / "tweets.js").write_text("")
+    with pytest.raises(InputError, match=r"a folder. Its table: .*tweets.js"):
+        Table(tmp_path, **USUAL)
 
 
 @pytest.mark.parametrize(

@@ -496,7 +496,7 @@ def test_what_is_no_table_is_said_clearly(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             Table(text_file(tmp_path / "t", content), **USUAL)
-    with pytest.raises(InputError, match="not a plain file"):
+    with pytest.raises(InputError, match=r"a folder. Name the table in it"):
         Table(tmp_path, **USUAL)
     with pytest.raises(InputError, match="name is not UTF-8; rename it"):
         Table(text_file(tmp_path / "t\udce9", "user,time,tags\na,2001-01-01,x\n"), **USUAL)

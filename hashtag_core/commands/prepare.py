@@ -86,6 +86,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
     table.add_argument("file", metavar="FILE", type=Read, help="it may be compressed")
     for name, what in (("user", "who"), ("time", "when"), ("hashtags", "which hashtags")):
         table.add_argument(f"--{name}", metavar="COL", help=what)
+    table.add_argument("--one-user", metavar="NAME", help="whose all rows are, in place of --user")
     table.add_argument("--photo-id", metavar="COL", help="default: the number of the line")
     table.add_argument("--image", metavar="COL", help="the picture's path")
     table.add_argument(
@@ -103,6 +104,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
     )
     table.add_argument("--encoding", help="of a text file; default: as its first bytes say")
     table.add_argument("--delimiter", metavar="C", help="between columns; default: guessed")
+    table.add_argument("--table", metavar="NAME", help="of an SQLite file with several tables")
     table.set_defaults(command=_prepare_table)
 
     folder = prepare.add_parser(
@@ -174,13 +176,15 @@ def _prepare_table(options: argparse.Namespace) -> None:
     from hashtag_core.sources.table import Table
     from hashtag_core.sources.table_suggestion import suggest
 
-    missing = [f"--{name}" for name in ("user", "time", "hashtags") if not vars(options)[name]]
+    needed = ["user"] * (options.one_user is None) + ["time", "hashtags"]
+    missing = [f"--{name}" for name in needed if not vars(options)[name]]
     if missing:
-        lines, command = suggest(options.file, options.encoding, options.delimiter)
+        lines, command = suggest(options.file, options.encoding, options.delimiter, options.table)
         say(*lines)
         raise InputError(f"tell the columns ({', '.join(missing)}). Perhaps:", command)
     names = "user", "time", "hashtags", "photo_id", "image", "separator", "time_format", "encoding"
-    given = {name: getattr(options, name) for name in (*names, "delimiter")}
+    names += "delimiter", "one_user", "table"
+    given = {name: getattr(options, name) for name in names}
     source = Table(options.file, **given)
     for line in source.understood:
         say(line)

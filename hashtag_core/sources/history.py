@@ -20,8 +20,9 @@ from hashtag_core.data.history_reading import (
     read_history,
 )
 from hashtag_core.errors import InputError
-from hashtag_core.sources.table_cells import is_empty, text
-from hashtag_core.sources.table_reading import is_read, open_table
+from hashtag_core.sources.table_cells import is_empty, picture_in, text
+from hashtag_core.sources.table_opened import is_read
+from hashtag_core.sources.table_reading import open_table
 from hashtag_core.sources.table_separators import guess_separator
 
 IMAGE = ("image", "picture", "photo", "file", "path")  # names of columns, the first that is there
@@ -29,7 +30,7 @@ HASHTAGS = ("hashtags", "tags", "keywords")
 SEVERAL = re.compile("[,;、，]")
 LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)  # as Python and JSON write one
 
-History = list[tuple[Path, list[str]]]
+History = list[tuple[Path | bytes, list[str]]]  # a picture, or where it lies
 
 
 def read_any_history(table: str | Path) -> tuple[History, list[str]]:
@@ -55,9 +56,13 @@ def read_any_history(table: str | Path) -> tuple[History, list[str]]:
     except InputError as error:  # what may be told of a table may not be told here
         what, told, _ = str(error).partition(" Tell its --")
         raise InputError(what + " Save it as CSV in UTF-8." * bool(told)) from None
-    columns: dict[tuple[str, ...], str | int] | None = None
+    columns: tuple[str | int, ...] | None = None
+    rows = opened.rows()
+    if opened.of_columns is not None:
+        columns = tuple(_column(opened.names, wanted, path, True) for wanted in (IMAGE, HASHTAGS))
+        rows = opened.of_columns(sorted({*columns}), columns[0])
     found: History = []
-    for row in opened.rows():
+    for row in rows:
         if isinstance(row, str):
             raise InputError(f"{path}: {row}.")
         _, line, cells, why = row
@@ -67,18 +72,18 @@ def read_any_history(table: str | Path) -> tuple[History, list[str]]:
         if columns is None:
             by_name = isinstance(cells, Mapping)
             names = list(cells) if by_name else opened.names or []
-            wanted_ones = (IMAGE, HASHTAGS)
-            columns = {wanted: _column(names, wanted, path, by_name) for wanted in wanted_ones}
-        image, hashtags = (_cell(cells, columns[wanted]) for wanted in (IMAGE, HASHTAGS))
+            columns = tuple(_column(names, wanted, path, by_name) for wanted in (IMAGE, HASHTAGS))
+        image, hashtags = (_cell(cells, column) for column in columns)
+        picture = picture_in(image)
         typed = [] if is_empty(hashtags) else _hashtags(hashtags)
-        if is_empty(image) or not typed:
+        if picture is None or not typed:
             raise InputError(f"{where}: a photo needs an image and hashtags.")
         if len(typed) > MAX_HASHTAGS or max(map(len, typed)) > MAX_CHARACTERS:
             most = f"{MAX_HASHTAGS:,} hashtags of {MAX_CHARACTERS} characters"
             raise InputError(f"{where}: a photo has at most {most}.")
         if len(found) == MAX_PHOTOS:
             raise InputError(f"{where}: more than {MAX_PHOTOS:,} photos.")
-        found.append((path.parent / text(image).strip(), typed))
+        found.append((path.parent / picture if isinstance(picture, str) else picture, typed))
     if not found:
         raise InputError(f"{path}, line 1: no photo below it.")
     return found, [f"{path.name}: {opened.kind}", *opened.understood]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from sys import getsizeof
@@ -19,18 +20,21 @@ from hashtag_core.prepare.cleaning import (
     MAX_HASHTAGS,
     MAX_NAME,
     MAX_TYPED,
+    clean_user,
     is_broken,
 )
 from hashtag_core.prepare.opening import check_files, file_states
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.table_cells import (
+    MAX_PATH,
     cell_at,
     is_empty,
     is_word_for_nothing,
     name_in,
-    text,
+    picture_in,
 )
+from hashtag_core.sources.table_columns import keys_of, sample_of
 from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
@@ -38,17 +42,14 @@ from hashtag_core.sources.table_decoding import (
     is_percent_encoded,
     without_entities,
 )
-from hashtag_core.sources.table_parquet import parquet_rows
-from hashtag_core.sources.table_reading import BAD_ROWS, is_read, open_table
-from hashtag_core.sources.table_refused import rows_inside
+from hashtag_core.sources.table_reading import BAD_ROWS, open_table
+from hashtag_core.sources.table_refused import refuse_folder
 from hashtag_core.sources.table_separators import guess_separator
 from hashtag_core.sources.table_times import guess_times
 
 ROWS_OF_PIECE = 5000
 SAMPLE_ROWS = 20_000  # that guesses are made from; less where they fill a piece
 BYTES_OF_PIECE = 16 * 2**20  # in memory, about; a row has no more, and a piece is full with it
-MAX_PATH = 1000
-MOST_NAMES = 40  # of columns, in an error
 
 NO_USER = "no user"
 LONG_USER = f"a user of more than {MAX_NAME} characters"
@@ -67,6 +68,7 @@ SHORTENED = (
 )
 SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
 CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
+SEVERAL_PICTURES = "several pictures: the first is taken"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
@@ -89,6 +91,8 @@ class Table:
         time_format: "iso", "exif", "epoch", "d/m/y" … (`table_times.TIMES`), or strptime's.
         encoding: of a text file.
         delimiter: of a CSV file.
+        one_user: whose all rows are, in place of the column `user`, which is None then.
+        table: of an SQLite file of several.
 
     Attributes:
         understood: what was guessed or told, a sentence each.
@@ -104,7 +108,7 @@ class Table:
     def __init__(
         self,
         path: str | Path,
-        user: str,
+        user: str | None,
         time: str,
         hashtags: str,
         photo_id: str | None = None,
@@ -113,24 +117,39 @@ class Table:
         time_format: str | None = None,
         encoding: str | None = None,
         delimiter: str | None = None,
+        one_user: str | None = None,
+        table: str | None = None,
     ) -> None:
         self.path = Path(path)
+        refuse_folder(self.path)
         check_files([self.path])
         self.files = self.inputs = [str(path)]
         self.sizes = [self.path.stat().st_size]
-        columns = {"user": user, "time": time, "hashtags": hashtags}
-        columns |= {k: c for k, c in (("photo_id", photo_id), ("image", image)) if c is not None}
+        if (user is None) == (one_user is None):
+            raise InputError("tell either --user, a column, or --one-user, a name for all rows.")
+        self.one_user = None if one_user is None else clean_user(one_user)
+        if one_user is not None and self.one_user is None:
+            raise InputError(f"--one-user: a name of 1 to {MAX_NAME} characters.")
+        given = {"user": user, "time": time, "hashtags": hashtags, "photo_id": photo_id}
+        columns = {k: c for k, c in {**given, "image": image}.items() if c is not None}
         by_number = all(column.isdecimal() for column in columns.values())
-        self.opened = open_table(self.path, not by_number, encoding, delimiter)
-        self.columns = {what: self._key(column) for what, column in columns.items()}
-        if self.opened.kind == "parquet":  # the others may hold pictures, gigabytes of them
-            names, keys = self.opened.names, self.columns.values()
-            wanted = sorted({key if key in names else key.split(".")[0] for key in keys})
-            self.opened.rows = lambda: parquet_rows(self.path, wanted)
-        sample = self._sample()
+        self.opened = open_table(self.path, not by_number, encoding, delimiter, columns, table)
+        self.columns = keys_of(self.path, self.opened, columns)
+        first, keys = self.opened.rows, self.columns
+        if self.opened.of_columns is not None:
+            tops = {w: k if k in self.opened.names else k.split(".")[0] for w, k in keys.items()}
+            picture = image if tops.get("image") == keys.get("image") else None
+            read = partial(self.opened.of_columns, sorted({*tops.values()}), picture)
+            self.opened.rows = read
+            if picture is not None:
+                keys = {what: key for what, key in keys.items() if what != "image"}
+                del tops["image"]
+            first = partial(self.opened.of_columns, sorted({*tops.values()}), None)
+        rows = _next(first(), SAMPLE_ROWS)
+        sample = sample_of(self.path, self.opened, keys, rows)
         self.times = guess_times([row["time"] for row in sample], time, time_format)
         cells = [row["hashtags"] for row in sample]
-        whose = [(name_in(row["user"]), name_in(row["photo_id"])) for row in sample if photo_id]
+        whose = [(self._user(row), name_in(row["photo_id"])) for row in sample if photo_id]
         self.separator = guess_separator(cells, separator, whose or None)
         self.joins_rows = self.separator.name == "row"
         if self.joins_rows and photo_id is None:
@@ -142,7 +161,7 @@ class Table:
             f"times: {self.times.how}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
         ]
-        self.job = {"files": file_states([self.path]), "columns": columns}
+        self.job = {"files": file_states([self.path]), "columns": columns, "user": self.one_user}
         self.job["understood"] = self.understood
         self.meta = {"source": self.path.name, "licence": "not known", "read as": self.understood}
 
@@ -174,7 +193,7 @@ class Table:
         nothing = [cell for cell in row.values() if is_word_for_nothing(cell)]
         if nothing:
             report.doubt(NOTHING, len(nothing), nothing)
-        user = name_in(row["user"])
+        user = self._user(row)
         photo_id = name_in(row["photo_id"]) if "photo_id" in row else f"{line:012d}"
         for name, missing, long in ((user, NO_USER, LONG_USER), (photo_id, NO_ID, LONG_ID)):
             if not name:
@@ -197,13 +216,11 @@ class Table:
         hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
-        image = row.get("image")
-        image = None if is_empty(image) else text(image).strip()
-        if image is not None and (len(image) > MAX_PATH or is_broken(image)):
-            report.note(WRONG_PATH, 1)
-            image = None
-        photo = {"photo_id": photo_id, "user": user, "time": time}
-        return {**photo, "hashtags": hashtags, "image": image}
+        photo = {"photo_id": photo_id, "user": user, "time": time, "hashtags": hashtags}
+        return photo | _picture(row.get("image"), report)
+
+    def _user(self, row: dict[str, Any]) -> str:
+        return name_in(row["user"]) if self.one_user is None else self.one_user
 
     def _hashtags(self, cell: Any, report: Report) -> list[str] | str:
         """Those of a cell, or why there is none."""
@@ -218,46 +235,18 @@ class Table:
             report.look_at(hashtags)
         return hashtags
 
-    def _sample(self) -> list[dict[str, Any]]:
-        rows = _next(self.opened.rows(), SAMPLE_ROWS)
-        good = [cells for _, _, cells, _ in filter(is_read, rows)]
-        if not rows:
-            raise InputError(f"{self.path}: there is no row in it.")
-        if not good:
-            why = f" ({rows[-1] if isinstance(rows[-1], str) else rows[0][-1]})"
-            raise InputError(f"{self.path}: no row of it can be read as {self.opened.kind}{why}.")
-        sample = [{what: cell_at(c, key) for what, key in self.columns.items()} for c in good]
-        for what, key in self.columns.items():
-            sparse = what == "image" and self.opened.names is not None
-            if not sparse and all(cells[what] is None for cells in sample):
-                names = _listed(sorted({str(k) for cells in good[:10] for k in cells}))
-                names = (
-                    f" There are: {names}" + rows_inside(good[0])
-                    if isinstance(good[0], dict)
-                    else ""
-                )
-                column = key + 1 if isinstance(key, int) else key
-                raise InputError(f"{self.path}: nothing in column {column} for --{what}.{names}")
-        return sample
 
-    def _key(self, column: str) -> str | int:
-        """The name, or the number from 0, by which a row's cells are looked up."""
-        names, parquet = self.opened.names, self.opened.kind == "parquet"
-        if names is None and self.opened.kind != "csv":
-            return column
-        if names is not None and names.count(column) == 1:
-            return names.index(column) if self.opened.kind == "csv" else column
-        if parquet and names.count(column.split(".")[0]) == 1:
-            return column  # nested
-        if names is not None and names.count(column) > 1:
-            raise InputError(f"{self.path}: there are several columns {column}; use their numbers.")
-        width = len(names) if names is not None else None
-        if column.isdecimal() and int(column) >= 1 and (width is None or int(column) <= width):
-            at = int(column) - 1
-            return names[at] if parquet else at
-        why = "" if parquet else f" (the first row with {width} columns names them)"
-        listed = "" if names is None else f" There are: {_listed(names)}{why}"
-        raise InputError(f"{self.path}: there is no column {column}.{listed}")
+def _picture(cell: Any, report: Report) -> dict[str, Any]:
+    """The columns of a cell's picture: its bytes, or the path where it lies."""
+    picture = picture_in(cell)
+    if isinstance(picture, bytes):
+        return {"picture": picture}
+    if isinstance(cell, list) and len(cell) > 1:
+        report.note(SEVERAL_PICTURES, 1)
+    if picture is not None and (len(picture) > MAX_PATH or is_broken(picture)):
+        report.note(WRONG_PATH, 1)
+        picture = None
+    return {"image": picture}
 
 
 def _next(rows: Iterator[Found | str], number: int) -> list[Found | str]:
@@ -281,11 +270,6 @@ def _size(value: Any) -> int:
     if isinstance(value, dict):
         return size + sum(map(_size, value)) + sum(map(_size, value.values()))
     return size + sum(map(_size, value)) if isinstance(value, list | tuple) else size
-
-
-def _listed(names: list[str]) -> str:
-    more = ", …" if len(names) > MOST_NAMES else ""
-    return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
 
 
 def _as_text(cells: Cells | Refused) -> str:

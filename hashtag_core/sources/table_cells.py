@@ -12,6 +12,8 @@ from typing import Any
 from hashtag_core.prepare.cleaning import NO_TEXT
 from hashtag_core.sources.table_csv import Cells
 
+MAX_PATH = 1000  # characters
+OTHERS = {"mention", "emoji"}  # `type` of an object that is no hashtag
 MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
 
 
@@ -37,14 +39,41 @@ def text(cell: Any) -> str:
 
 
 def cell_at(cells: Cells, key: str | int) -> Any:
-    """A cell by its number, its name, or names with dots between them, where objects are nested."""
+    """A cell by its number, its name, or names with dots between them, where objects are nested.
+
+    Of a list of objects, that of each, but for mentions and the like among hashtags.
+    """
     if isinstance(key, int):
         return cells[key] if key < len(cells) else None
     if key in cells:
         return cells[key]
     for name in key.split("."):
-        cells = cells.get(name) if isinstance(cells, dict) else None
+        if isinstance(cells, list):
+            parts = [cell for cell in cells if isinstance(cell, dict) and not is_other(cell)]
+            cells = [part[name] for part in parts if name in part] or None
+        else:
+            cells = cells.get(name) if isinstance(cells, dict) else None
     return cells
+
+
+def is_other(item: dict[str, Any]) -> bool:
+    """Whether an object in a list of hashtags is none: it says that it is somebody's mention."""
+    kind = item.get("type")
+    return isinstance(kind, str) and kind.lower() in OTHERS
+
+
+def picture_in(cell: Any) -> str | bytes | None:
+    """A picture, as its path or its bytes; also of {bytes, path}, as data sets on the Hub have it.
+
+    Of several, as in posts, the first.
+    """
+    if isinstance(cell, list) and cell:
+        cell = cell[0]
+    if isinstance(cell, dict):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes) and (len(cell) > MAX_PATH or "\ufffd" in text(cell)):
+        return cell
+    return None if is_empty(cell) else text(cell).strip()
 
 
 def name_in(cell: Any) -> str:

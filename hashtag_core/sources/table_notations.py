@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hashtag_core.sources.table_cells import text
+from hashtag_core.sources.table_cells import is_other, text
 
 MAX_DEPTH = 3  # of lists in lists
 MAX_BRACKETS = 16  # in one another, in a text
@@ -34,7 +34,6 @@ ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})
 BLANKS = dict.fromkeys("nrt", " ")
 NOTHING = {"NA", "NaN", "nan", "NULL", "null", "None"}  # where they stand without quotes
 TEXTS = "raw", "text", "tag", "name", "_content"  # what a hashtag is called in an object
-OTHERS = {"mention", "emoji"}  # `type` of an object that is no hashtag
 
 
 def is_list(cell: str) -> bool:
@@ -68,9 +67,8 @@ def texts_of(items: Sequence[Any], depth: int = 1) -> Iterator[str]:
     """The hashtags of a list: texts, objects that hold one, and lists of them; "" for the rest."""
     for item in items:
         if isinstance(item, dict):
-            kind, name = item.get("type"), next((n for n in TEXTS if _is_text(item.get(n))), None)
-            is_other = _is_text(kind) and kind.lower() in OTHERS
-            item = "" if is_other or name is None else item[name]
+            name = next((n for n in TEXTS if _is_text(item.get(n))), None)
+            item = None if is_other(item) else "" if name is None else item[name]
         if isinstance(item, list | tuple):
             yield from texts_of(item, depth + 1) if depth < MAX_DEPTH else [""]
         elif item is not None:

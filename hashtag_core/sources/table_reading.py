@@ -1,4 +1,4 @@
-"""A table's rows, one after the other: CSV and its relatives, JSON lines, JSON, GeoJSON, Parquet.
+"""A table's rows, one after the other: of text, JSON, Parquet and SQLite.
 
 Nothing here stops at a bad row: it comes out as a reason, with its line, and the next one follows.
 What is guessed about the file (encoding, delimiter) is told in `Opened.understood`.
@@ -6,60 +6,43 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from hashtag_core.data.parquet import open_parquet
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import opened, read_some
+from hashtag_core.prepare.sqlite import is_sqlite
+from hashtag_core.sources.table_arrow import arrow_names, arrow_rows, is_arrow
+from hashtag_core.sources.table_batches import LARGE, UNREADABLE
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
     DELIMITERS,
-    Found,
-    Refused,
     csv_rows,
     find_encoding,
     guess_delimiter,
     usual_width,
 )
-from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
-from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
-from hashtag_core.sources.table_refused import refuse, refuse_text
+from hashtag_core.sources.table_json import DEEP, NO_OBJECT
+from hashtag_core.sources.table_json_rows import open_json, script_before
+from hashtag_core.sources.table_opened import Opened, is_read
+from hashtag_core.sources.table_parquet import parquet_rows
+from hashtag_core.sources.table_refused import refuse, refuse_folder, refuse_text
+from hashtag_core.sources.table_sqlite import choose_table, sqlite_rows
 
 SAMPLE = 2**20  # bytes, or so, that guesses are made from
 
 BAD_ROWS = BAD_LINES | {NO_OBJECT, DEEP, UNREADABLE, LARGE}
-FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
-
-
-@dataclass
-class Opened:
-    """How a table is read.
-
-    Attributes:
-        kind: "csv", "json lines", "json", "geojson" or "parquet".
-        rows: reads them: (position, line, cells, note or ""), or (position, line, `Refused`,
-            reason); a text says what is wrong with the file as a whole, and comes last.
-        names: the columns' names, where a header or the format tells them.
-        understood: what was guessed or told, a sentence each.
-    """
-
-    kind: str
-    rows: Callable[[], Iterator[Found | str]]
-    names: list[str] | None
-    understood: list[str] = field(default_factory=list)
-
-
-def is_read(row: Found | str) -> bool:
-    """Whether a row's cells are known."""
-    return not isinstance(row, str) and not isinstance(row[2], Refused)
 
 
 def open_table(
-    path: Path, header: bool, encoding: str | None = None, delimiter: str | None = None
+    path: Path,
+    header: bool,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    table: str | None = None,
 ) -> Opened:
     """Find out what kind of table a file is, and how to read it.
 
@@ -68,30 +51,40 @@ def open_table(
         header: whether the first row of a CSV file names the columns.
         encoding: of a text file; found out where not given.
         delimiter: of a CSV file; found out where not given.
+        columns: those of `Table` that are told: of several tables in a file, the one that has them
+            is read.
+        table: of an SQLite file, the table's name.
 
     Raises:
         InputError: where that cannot be found out.
     """
-    with opened(path) as (file, _):
+    refuse_folder(path)
+    columns = list((columns or {}).values())
+    with opened(path) as (file, raw):
         sample, _ = read_some(file, SAMPLE)
+        is_packed = file is not raw
     if not sample.strip():
         raise InputError(f"{path}: the file is empty, or damaged from its beginning.")
-    if sample.startswith(b"PAR1"):
-        return _parquet(path)
+    if table is not None and not is_sqlite(sample):
+        raise InputError(f"{path}: no SQLite database; there is no --table in it.")
+    if is_sqlite(sample) or is_arrow(sample) or sample.startswith(b"PAR1"):
+        if is_packed:
+            raise InputError(f"{path}: it is compressed as a whole. Unpack it.")
+        return _binary(path, sample, encoding, columns, table)
     refuse(path, sample)
     encoding, how = find_encoding(path, sample, encoding, len(sample) < SAMPLE)
     try:
         text = sample.decode(encoding, errors="replace")
     except UnicodeError as error:
         raise InputError(f"{path}: cannot be read as {encoding} ({error}).") from None
-    start = text.lstrip()
-    if start[:1] == "{" and ('"FeatureCollection"' in start[:2000] or FEATURES.search(start)):
-        return Opened("geojson", lambda: json_items(path, encoding, "features"), None, [how])
-    if start[:1] == "[" and start[1:].lstrip()[:1] == "{":
-        return Opened("json", lambda: json_items(path, encoding), None, [how])
-    refuse_text(path, text)
-    if start[:1] == "{":
-        return Opened("json lines", lambda: json_lines(path, encoding), None, [how])
+    script = script_before(text)
+    start = text[len(script) :].lstrip()
+    refuse_text(path, start)
+    if start[:1] == "{" or (start[:1] == "[" and start[1:].lstrip()[:1] in ("{", "]")):
+        opened_json = open_json(path, encoding, start, len(script), columns)
+        told = [f"in front of it, {' '.join(script.split())!r}: cut off"] if script else []
+        opened_json.understood = [how, *told, *opened_json.understood]
+        return opened_json
     return _csv(path, text, header, encoding, delimiter, how)
 
 
@@ -116,7 +109,18 @@ def _csv(
     return Opened("csv", partial(rows, header), names, [how, columns])
 
 
-def _parquet(path: Path) -> Opened:
+def _binary(
+    path: Path, sample: bytes, encoding: str | None, columns: list[str], table: str | None
+) -> Opened:
+    if is_sqlite(sample):
+        encoding, how = find_encoding(path, b"", encoding)
+        table, names, why = choose_table(path, table, columns)
+        read = partial(sqlite_rows, path, table, encoding)
+        return Opened("sqlite", partial(read, names), names, [how, why], read)
+    if is_arrow(sample):
+        read = partial(arrow_rows, path)
+        return Opened("arrow", read, arrow_names(path), of_columns=read)
     with open_parquet(path, []) as file:
         names = file.schema_arrow.names
-    return Opened("parquet", lambda: parquet_rows(path), names)
+    read = partial(parquet_rows, path)
+    return Opened("parquet", read, names, of_columns=read)

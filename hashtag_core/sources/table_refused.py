@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from hashtag_core.errors import InputError
+from hashtag_core.sources.flickr_zips import MemberError, open_zip
+from hashtag_core.sources.table_archives import tables_among
 
 CSV = "Save it as CSV."
 UNPACK = "Unpack it."
 PARQUET = "Write it as Parquet"
 KINDS = {  # how a file begins -> what it is, and what to do
-    b"SQLite format 3\0": "an SQLite database. Write its table out: `.tables` names them, and "
-    "sqlite3 -csv -header FILE 'SELECT * FROM TABLE' > table.csv writes one.",
     b"\xd0\xcf\x11\xe0": f"a spreadsheet. {CSV}",
-    b"ARROW1": f"an Arrow or Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
-    b"FEA1": f"a Feather file. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
-    b"\xff\xff\xff\xff": "an Arrow stream, as the data sets of Hugging Face are on disk. "
-    f"{PARQUET}: datasets.load_from_disk(FOLDER).to_parquet(…).",
+    b"FEA1": f"a Feather file of version 1. {PARQUET}: pandas.read_feather(FILE).to_parquet(…).",
     b"\x89HDF": f"an HDF5 file. {PARQUET}: pandas.read_hdf(FILE).to_parquet(…).",
     b"\x93NUMPY": f"an array of numpy. {CSV}",
     b"ORC": f"an ORC file. {PARQUET}: pandas.read_orc(FILE).to_parquet(…).",
@@ -33,9 +29,8 @@ EITHER = "a spreadsheet, or a zip. Save it as CSV, or unpack it."
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x95c}\](]")
 TAR = slice(257, 262)
 HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|table)\b", re.IGNORECASE)
-SCRIPT = re.compile(r"[A-Za-z_$][\w.$\[\]\"']{0,100}\s*(?:=|\()\s*(?=[\[{])")
-MEMBER = re.compile(r'"(\w{1,60})"\s*:\s*\[\s*\{')
-MAX_DEPTH = 3  # of objects, that a list of rows is looked for in
+TAKEOUT, BEGINNING = '"photoTakenTime"', 5000
+MOST_FILES = 10_000  # of a folder, that are looked at
 
 
 def refuse(path: Path, sample: bytes) -> None:
@@ -43,7 +38,7 @@ def refuse(path: Path, sample: bytes) -> None:
     what = next((what for start, what in KINDS.items() if sample.startswith(start)), None)
     if sample.startswith(b"PK\x03\x04"):
         is_excel = b"xl/" in sample or b"[Content_Types].xml" in sample[:200]
-        what = f"a spreadsheet. {CSV}" if is_excel else EITHER
+        what = f"a spreadsheet. {CSV}" if is_excel else _in_zip(path)
     elif PICKLE.match(sample):
         what = f"a pickle of Python, which could run code. {PARQUET}: table.to_parquet(…)."
     elif sample[TAR] == b"ustar":
@@ -52,9 +47,8 @@ def refuse(path: Path, sample: bytes) -> None:
         raise InputError(f"{path}: {what}")
 
 
-def refuse_text(path: Path, text: str) -> None:
-    """Raise InputError where the beginning of a text is of a page, a script, or one JSON object."""
-    start = text[:1000].lstrip()
+def refuse_text(path: Path, start: str) -> None:
+    """Raise InputError where a text begins like a page, XML, or what is known to be no table."""
     what = None
     if HTML.match(start):
         what = (
@@ -63,50 +57,31 @@ def refuse_text(path: Path, text: str) -> None:
         )
     elif start.startswith("<?xml"):
         what = f"XML. {CSV}"
-    elif match := SCRIPT.match(start):
+    elif start[:1] == "{" and TAKEOUT in start[:BEGINNING]:
         what = (
-            f"JavaScript. Cut off its beginning, {match[0].strip()!r}, and what closes it at the "
-            "end; what is left is JSON."
+            "what Google Takeout says of one picture: there are no hashtags in it. "
+            "`hashtag-core prepare folder DIR` reads those that are in the pictures themselves."
         )
-    elif start[:1] == "{" and _is_spread(text.lstrip()):
-        names = [f"`{name}`" for name in dict.fromkeys(MEMBER.findall(text))][:3]
-        where = f", perhaps in {' or '.join(names)}" if names else ""
-        what = f"one JSON object, not one in each line. {_inside(where)}"
     if what is not None:
         raise InputError(f"{path}: {what}")
 
 
-def rows_inside(cells: Any) -> str:
-    """What to do where a row is an object with the list of rows in it; else ""."""
-    path = _path_of_list(cells, MAX_DEPTH)
-    return "" if path is None else ". " + _inside(f", perhaps in `{path}`")
+def refuse_folder(path: Path) -> None:
+    """Raise InputError where a folder is given, and name the table in it if it is an archive."""
+    if path.is_dir():
+        names = islice(path.rglob("*.js*"), MOST_FILES)
+        raise InputError(f"{path}: a folder. {_look_in(tables_among(map(str, names)))}")
 
 
-def _inside(where: str) -> str:
-    return (
-        f"Its rows are inside{where}: write that list to a file of its own, as "
-        "`jq .NAME FILE > rows.json` does."
-    )
-
-
-def _is_spread(text: str) -> bool:
-    """Whether an object goes on behind its first line."""
-    line = text.partition("\n")[0].strip()
+def _in_zip(path: Path) -> str:
+    """What to do with a zip."""
     try:
-        json.loads(line)
-    except RecursionError:
-        return False
-    except ValueError:
-        return line in ("{", "{}") or line.endswith((",", "{", "["))
-    return False
+        with open_zip(path) as archive:
+            tables = tables_among(archive.namelist())
+    except MemberError:
+        return EITHER
+    return f"a zip. {UNPACK} {_look_in(tables)}"
 
 
-def _path_of_list(value: Any, depth: int) -> str | None:
-    if not isinstance(value, dict) or not depth:
-        return None
-    for name, inner in value.items():
-        if isinstance(inner, list) and len(inner) > 1 and isinstance(inner[0], dict):
-            return name
-        if (rest := _path_of_list(inner, depth - 1)) is not None:
-            return f"{name}.{rest}"
-    return None
+def _look_in(tables: list[str]) -> str:
+    return f"Its table: {', '.join(tables)}" if tables else "Name the table in it."
