@@ -11,6 +11,7 @@ import picture_shards
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bounded import bounded
 from broken_files import mutated
 from photo_tables import IMAGE
 from picture_shards import (
@@ -391,6 +392,38 @@ def test_a_tar_whose_headers_lie_is_read_up_to_there(tmp_path):
     names, why = of(wide.create_pax_global_header({"path": "y.jpg"}) + whole)
     assert names == [] and "names all members anew" in why
     assert of(b"")[0] == [] and of(b"\x89PNG" * 300)[0] == []
+
+
+def test_a_directory_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    path = as_zip(tmp_path / "a.zip", {f"{i}.jpg": b"1" for i in range(50)})
+    monkeypatch.setattr(shard_members, "MAX_DIRECTORY", 1000)
+    with pytest.raises(ShardError, match="its directory has more than"):
+        [*members(path)]
+    path = as_tar(tmp_path / "a.tar", [tar_member(f"{i}.jpg", b"1") for i in range(5)])
+    monkeypatch.setattr(shard_members, "MAX_MEMBERS", 3)
+    with pytest.raises(ShardError, match="more than 3 members"):
+        [*members(path)]
+
+
+MANY = """
+from pathlib import Path
+from hashtag_core.prepare.picture_index import PictureIndex
+PictureIndex(Path({root!r})).write(Path({out!r}))
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_shards(tmp_path):
+    whole = as_zip(tmp_path / "a.zip", {f"{i:032x}.jpg": b"1" for i in range(5_000)}).read_bytes()
+    added = []
+    for shards in (4, 24):  # 20,000 and 120,000 pictures
+        root = tmp_path / f"{shards}"
+        root.mkdir()
+        for number in range(shards):
+            (root / f"{number:03x}.zip").write_bytes(whole)
+        program = MANY.format(root=str(root), out=str(tmp_path / f"index{shards}"))
+        added.append(bounded(program=program, imports=("pyarrow.parquet",)).megabytes)
+        assert pq.read_metadata(tmp_path / f"index{shards}").num_rows == 5_000 * shards
+    assert added[1] < added[0] + 40, added
 
 
 def test_a_damaged_shard_is_named_and_its_photos_are_kept_for_their_hashtags(tmp_path):
