@@ -52,13 +52,13 @@ class Images:
             found: a path of the index.
             why_not: or why the index has none.
         """
+        if found is not None and (place_of(found) or self._why_not(found) is None):
+            return found, None
         why = None
         for path in self.candidates(photo_id, given):
             why = self._why_not(path)
             if why is None:
                 return path, None
-        if found is not None and (place_of(found) or self._why_not(found) is None):
-            return found, None
         return None, why_not or why
 
     def look_up(self, selected: Selected) -> list[dict[str, str]]:

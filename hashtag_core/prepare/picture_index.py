@@ -121,6 +121,9 @@ class PictureIndex:
         if beside.is_file():  # img2dataset wrote files, not tars
             yield from self._fetched(beside, pictures)
             return
+        if any((folder / f"{stem}.json").is_file() for stem in islice(pictures, 1)):
+            self._problem(folder.name, f"img2dataset's, without {beside.name} beside it: not read")
+            return  # its names are no ids of photos, and look like them
         for stem, (path, _) in pictures.items():
             if NAME.fullmatch(stem):
                 yield Found(as_name(stem), path, None)

@@ -204,9 +204,7 @@ class Selected:
         import pyarrow.parquet as pq
 
         path, with_pictures = self.folder / "kept", self.has_pictures()
-        self._write(
-            "image, ord, path, found.why_not", path
-        )  # without the pictures: DuckDB cannot sort gigabytes
+        self._write("image, ord, path, why_not", path)  # no bytes: DuckDB cannot sort gigabytes
         with pq.ParquetFile(path) as file, (self.folder / "pictures").open("wb+") as pictures:
             places = self._unpack(pictures) if with_pictures else {}
             for batch in file.iter_batches(PICTURES_AT_A_TIME if with_pictures else ROWS_AT_A_TIME):

@@ -22,7 +22,7 @@ from hashtag_core.data.shards import DEFLATED, LOCAL_HEAD, STORED, TAR_BLOCK, ta
 
 PICTURE = re.compile(r".*\.(jpe?g|png|webp|gif|tiff?|bmp)", re.IGNORECASE | re.DOTALL)
 MAX_DIRECTORY = 32 * 2**20  # bytes of a zip's directory: some 300,000 members
-MAX_MEMBERS = 1_000_000  # of a tar
+MAX_MEMBERS = 300_000  # of a tar; img2dataset writes 30,000
 MAX_PAX = 2**16  # bytes of a pax header
 LONGEST_END = 76 + 22 + 2**16  # bytes: the 64-bit record and its place, the record, a comment
 NO_DATA = (tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE)  # kinds of a tar's members
