@@ -19,6 +19,7 @@ from hashtag_core.prepare.cleaning import (
     MAX_HASHTAGS,
     MAX_NAME,
     MAX_TYPED,
+    Spelled,
     is_broken,
 )
 from hashtag_core.prepare.opening import check_files, file_states
@@ -205,7 +206,7 @@ class Table:
         photo = {"photo_id": photo_id, "user": user, "time": time}
         return {**photo, "hashtags": hashtags, "image": image}
 
-    def _hashtags(self, cell: Any, report: Report) -> list[str] | str:
+    def _hashtags(self, cell: Any, report: Report) -> Spelled | str:
         """Those of a cell, or why there is none."""
         typed, is_cut = self.separator(cell)
         undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()
