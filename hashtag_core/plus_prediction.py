@@ -29,7 +29,14 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.products import fold
-from hashtag_core.prediction import HashtagPredictor, Picture, check_number, clean, finite
+from hashtag_core.prediction import (
+    HashtagPredictor,
+    Picture,
+    as_typed,
+    check_number,
+    clean,
+    finite,
+)
 from hashtag_core.training.runs import FILES
 
 
@@ -116,19 +123,21 @@ class PlusPredictor(HashtagPredictor):
         """
         user, left_out = self.new_user(), 0
         for picture, given in history:
-            if hashtags := clean(given):
+            if hashtags := [*as_typed(given).values()]:
                 self._add(user, picture, hashtags)
             else:
                 left_out += 1
         return user, left_out
 
     def _add(self, user: PlusUser, picture: Picture, hashtags: list[str]) -> None:
-        names = clean(hashtags)
-        if not names:
+        typed = as_typed(hashtags)
+        if not typed:
             raise InputError(f"no hashtag among {hashtags}.")
+        names = [*typed]
         feature = self.feature(picture, past=True)
-        if self.represent(names, self.every_hashtag)[0]:
-            user.vector = super().add_photo(user.vector, feature[0], names)
+        spelled = [*typed.values()]
+        if self.represent(spelled, self.every_hashtag)[0]:
+            user.vector = super().add_photo(user.vector, feature[0], spelled)
         for name in names:
             if name not in self.hashtags.ids:
                 user.own_names.setdefault(name, len(self.hashtags) + len(user.own_names))
@@ -156,13 +165,13 @@ class PlusPredictor(HashtagPredictor):
             InputError: where the picture cannot be used, or there is no candidate.
         """
         check_number(k)
-        wanted = None if candidates is None else clean(candidates)
-        if wanted == []:
+        wanted = None if candidates is None else as_typed(candidates)
+        if wanted == {}:
             raise InputError(f"no candidates: {candidates}.")
-        names, p = self.probabilities(picture, user, wanted or ())
+        names, p = self.probabilities(picture, user, [*(wanted or {}).values()])
         if wanted is not None:
             places = {name: i for i, name in enumerate(names)}
-            names, p = wanted, p[[places[name] for name in wanted]]
+            names, p = [*wanted], p[[places[name] for name in wanted]]
         best = p.argsort(descending=True, stable=True)[:k].tolist()
         return [(names[i], float(p[i])) for i in best]
 
@@ -182,7 +191,11 @@ class PlusPredictor(HashtagPredictor):
         """
         user = self._known(user)
         vocabulary, own = self.hashtags.names, user.own_names
-        others = [h for h in clean(more) if h not in self.hashtags.ids and h not in own]
+        others = [
+            typed
+            for name, typed in as_typed(more).items()
+            if name not in self.hashtags.ids and name not in own
+        ]
         extra, vectors = self.represent(others)
         names = [*vocabulary, *own, *extra]
         query = self.model.queries(self.feature(picture), user.vector[None])  # (1, d)

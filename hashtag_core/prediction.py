@@ -145,16 +145,16 @@ class HashtagPredictor(Pretrained):
     def represent(self, hashtags: list[str], approximate: bool = True) -> tuple[list[str], Tensor]:
         """The hashtags, each once, and psi of each: (V, d_w).
 
-        One without any known word has an approximate one of its letters (`approximate_psi`), or is
-        left out.
+        In one outside the vocabulary capitals tell where words begin: `TheRapist`. One without
+        any known word has an approximate one of its letters (`approximate_psi`), or is left out.
         """
         names, rows = [], []
         d_w = self.psi.shape[1]
-        for name in clean(hashtags):
+        for name, typed in as_typed(hashtags).items():
             if name in self.hashtags.ids:
                 vector = self.psi[self.hashtags.ids[name]]
             else:
-                array = psi(name, self.vectors)
+                array = psi(typed, self.vectors)
                 if array is None and not approximate:
                     continue
                 array = approximate_psi(name, self.vectors) if array is None else array
@@ -172,11 +172,11 @@ class HashtagPredictor(Pretrained):
         known, kinds = self.hashtags.ids, self.hashtags.kinds
         return [
             name
-            for name in clean(hashtags)
+            for name, typed in as_typed(hashtags).items()
             if (
                 kinds[known[name]] == "approximated"
                 if name in known and kinds
-                else name not in known and psi(name, self.vectors) is None
+                else name not in known and psi(typed, self.vectors) is None
             )
         ]
 
@@ -220,7 +220,7 @@ class HashtagPredictor(Pretrained):
         """
         user, left_out = self.new_user(), 0
         for picture, given in history:
-            hashtags = clean(given)
+            hashtags = [*as_typed(given).values()]
             if self.represent(hashtags, self.every_hashtag)[0]:
                 user = self.add_photo(user, picture, hashtags)
             else:
@@ -274,7 +274,8 @@ class HashtagPredictor(Pretrained):
         Returns:
             The V hashtags, and their p, (V,) float64, which add up to 1.
         """
-        names, vectors = self.represent([h for h in clean(more) if h not in self.hashtags.ids])
+        others = [typed for name, typed in as_typed(more).items() if name not in self.hashtags.ids]
+        names, vectors = self.represent(others)
         user = self._known(user)
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         scores = finite(self.model.scores(query, torch.cat([self.psi, vectors])))[0]  # (V,)
@@ -381,11 +382,20 @@ def clean(hashtags: Iterable[str]) -> list[str]:
     Raises:
         InputError: where it is a single text.
     """
+    return [*as_typed(hashtags)]
+
+
+def as_typed(hashtags: Iterable[str]) -> dict[str, str]:
+    """The same, each with its capitals: {"therapist": "TheRapist"}."""
     several = [*no_text(hashtags)]
     for name in several:
         if not isinstance(name, str):
             raise InputError(f"hashtags are texts, and {name!r} is none.")
-    return list(dict.fromkeys(clean for h in several if (clean := h.strip(" \t\n\r#").lower())))
+    typed: dict[str, str] = {}
+    for text in (name.strip(" \t\n\r#") for name in several):
+        if text:
+            typed.setdefault(text.lower(), text)
+    return typed
 
 
 def no_text(hashtags: Iterable[str]) -> Iterable[str]:

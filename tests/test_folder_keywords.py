@@ -7,7 +7,13 @@ from datetime import datetime
 import pytest
 from photo_files import UTF8, exif, iptc, jpeg, rows_of_folder, xmp
 
-from hashtag_core.sources import folder_iptc, folder_keywords, folder_listing
+from hashtag_core.sources import (
+    folder,
+    folder_iptc,
+    folder_keywords,
+    folder_listing,
+    folder_picasa,
+)
 from hashtag_core.sources.folder_metadata import read_metadata
 
 TIME = "2020:01:02 03:04:05"
@@ -17,6 +23,11 @@ SPACES = {
     "digiKam": "http://www.digikam.org/ns/1.0/",
     "MicrosoftPhoto": "http://ns.microsoft.com/photo/1.0/",
     "mediapro": "http://ns.iview-multimedia.com/mediapro/1.0/",
+    "acdsee": "http://ns.acdsee.com/iptc/1.0/",
+    "mwg-kw": "http://www.metadataworkinggroup.com/schemas/keywords/",
+    "mwg-rs": "http://www.metadataworkinggroup.com/schemas/regions/",
+    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
+    "photomechanic": "http://ns.camerabits.com/photomechanic/1.0/",
 }
 
 
@@ -104,6 +115,39 @@ def test_several_words_in_one_keyword_are_split_and_told(keyword, keywords, tmp_
     assert report.notes == {folder_keywords.SPLIT: 1}
 
 
+def test_categories_of_acdsee_are_read_and_their_markup_is_none():
+    marked = (
+        '&lt;Categories&gt;&lt;Category Assigned="0"&gt;Animals&lt;Category Assigned="1"&gt;'
+        "Cat &amp;amp; Dog&lt;/Category&gt;&lt;/Category&gt;&lt;Category/&gt;&lt;/Categories&gt;"
+    )
+    found = told(packet(acdsee_keywords=["sea", "snow"], acdsee_categories=marked))
+    assert found.keywords == ["sea", "snow", "Animals", "Cat & Dog"]
+    many = told(sidecars=[packet(acdsee_categories="&lt;" * 200_000)])  # no tag is ever closed
+    assert many.unread == [] and len(many.keywords) <= 1
+
+
+def test_the_hierarchy_of_the_metadata_working_group_is_read():
+    inside = (
+        "<mwg-kw:Hierarchy><rdf:Bag><rdf:li rdf:parseType='Resource'>"
+        "<mwg-kw:Keyword>Animals</mwg-kw:Keyword><mwg-kw:Applied>False</mwg-kw:Applied>"
+        "<mwg-kw:Children><rdf:Bag><rdf:li mwg-kw:Keyword='Cat' mwg-kw:Applied='True'/>"
+        "<rdf:li rdf:parseType='Resource'><mwg-kw:Keyword>Dog</mwg-kw:Keyword></rdf:li>"
+        "</rdf:Bag></mwg-kw:Children></rdf:li></rdf:Bag></mwg-kw:Hierarchy>"
+    )
+    assert told(packet(**{"mwg-kw_Keywords": inside})).keywords == ["Animals", "Cat", "Dog"]
+
+
+def test_people_and_what_programs_note_are_no_keywords():
+    face = (
+        "<mwg-rs:RegionList><rdf:Bag><rdf:li><rdf:Description mwg-rs:Name='Ann' "
+        "mwg-rs:Type='Face'/></rdf:li></rdf:Bag></mwg-rs:RegionList>"
+    )
+    properties = {"Iptc4xmpExt_PersonInImage": ["Ann"], "mwg-rs_Regions": face}
+    properties |= {"photomechanic_Prefs": "1:0:0:002345", "photomechanic_Tagged": "True"}
+    assert told(packet(**properties)).keywords == []
+    assert told(packet(**properties, dc_subject=["Ann"])).keywords == ["Ann"]
+
+
 # ---- IPTC
 
 
@@ -163,6 +207,28 @@ def test_json_of_exiftool_is_read(prefix, tmp_path):
 @pytest.mark.parametrize("broken", [b"[" * 200_000, b'{"a": ' * 50_000, b"[7]", b"{", b"{" * 2**21])
 def test_broken_json_is_told_and_does_no_harm(broken):
     assert told(sidecars=[broken]).unread == ["a sidecar"]
+
+
+@pytest.mark.parametrize("name", [".picasa.ini", "Picasa.ini"])
+def test_the_file_of_picasa_has_keywords_of_its_folder_s_pictures(tmp_path, name):
+    text = "[Picasa]\r\nname=Winter\r\n[B.JPG]\r\nkeywords=sea, Köln,,\r\nstar=yes\r\n"
+    text += "faces=rect64(3f84),8e62\r\n[c.jpg]\r\nkeywords=fog\r\n[Contacts2]\r\n8e62=Ann;;\r\n"
+    (tmp_path / "within").mkdir()
+    (tmp_path / "within/c.jpg").write_bytes(jpeg(exif(TIME), xmp("own")))
+    files = {"a.jpg": jpeg(exif(TIME), xmp("own")), "b.jpg": jpeg(exif(TIME), xmp("own"))}
+    for encoding in ("utf-8", "utf-8-sig", "cp1252"):
+        rows, report = understood(tmp_path, **files, **{name: text.encode(encoding)})
+        own = {"a.jpg": ["own"], "within/c.jpg": ["own"]}
+        assert rows == {**own, "b.jpg": ["own", "sea", "köln"]} and report.notes == {}
+
+
+def test_a_file_of_picasa_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_picasa, "MAX_BYTES", 100)
+    monkeypatch.setattr(folder, "MAX_BYTES", 100)
+    files = {"a.jpg": jpeg(exif(TIME), xmp("own")), ".picasa.ini": b"[a.jpg]\nkeywords=sea\n" * 9}
+    rows, report = understood(tmp_path, **files)
+    assert rows == {"a.jpg": ["own"]}
+    assert report.notes == {".picasa.ini cannot be read: kept with the other metadata": 1}
 
 
 def test_takeout_is_named(tmp_path):

@@ -354,7 +354,8 @@ def test_hashtags_are_cleaned(typed, hashtag):
 def test_what_is_no_hashtag_has_a_reason(typed):
     hashtag, why = clean_hashtag(typed)
     assert hashtag is None and why
-    assert clean_hashtags(["a", typed, "A"]) == (["a"], [why, "the same hashtag twice in a photo"])
+    twice = "the same hashtag twice in a photo"
+    assert clean_hashtags(["a", typed, "A"]) == ({"a": None}, [why, twice])
 
 
 def test_blocks_are_whole_lines_in_their_order(tmp_path):

@@ -60,7 +60,7 @@ def describe(photos: PhotoCollection, vectors: KeyedVectors, seed: int = 0) -> p
     split = split_users(photos, seed)
     hashtags = build_hashtags(photos, split.train, vectors, split.test)
     with_vector = len(hashtags) + sum(
-        known_words(name, vectors) != []
+        known_words(photos.capitals.get(name, name), vectors) != []
         for name in set(photos.hashtag_names.dictionary.to_pylist()) - hashtags.ids.keys()
     )
     ids = hashtags.ids_in(photos)  # (M,)

@@ -184,7 +184,7 @@ def build_hashtags(
         names = [name for name in names if count_of[name] or of_new[name]]
     represented, kinds = {}, {}
     for name in names:
-        words, kind = words_of(name, vectors.key_to_index)
+        words, kind = words_of(photos.capitals.get(name, name), vectors.key_to_index)
         if kind is not None:
             represented[name], kinds[name] = sum_of(words, vectors), kind
         elif every_hashtag:

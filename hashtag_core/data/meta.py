@@ -13,6 +13,7 @@ from hashtag_core.formats import read_json
 
 FORMAT_VERSION = 1
 MADE_BY = "hashtag_core"
+CAPITALS = "capitals.parquet"
 OLD_NOTE = "meta.next.json"  # of version 0.3, where it was stopped between two files
 IN_FOLDER = re.compile(r"[\w.-]+")  # the name of a file of the folder
 
@@ -51,6 +52,7 @@ class Meta(TypedDict):
     source: NotRequired[str]
     convnet: NotRequired[Named | None]  # that made the features
     words: NotRequired[str]  # the file of the collection's own word vectors
+    capitals: NotRequired[str]  # `CAPITALS`, where there is such a file
     features: NotRequired[str]  # the file of the features, where it is not features.npy
     images: NotRequired[str]  # the folder of the pictures, where it is another one
     counts: NotRequired[dict[str, int]]  # photos, users, pictures
@@ -108,6 +110,16 @@ def words_path(folder: Path, meta: dict) -> Path | None:
     """
     name = meta.get("words")
     return None if name is None else _in_folder(folder, "words", name, "NAME.txt")
+
+
+def capitals_path(folder: Path, meta: dict) -> Path | None:
+    """The file of the hashtags whose capitals tell their words; None where there are none.
+
+    Raises:
+        InputError: where meta.json names something else than a parquet file of the folder.
+    """
+    name = meta.get("capitals")
+    return None if name is None else _in_folder(folder, "capitals", name, "NAME.parquet")
 
 
 def _in_folder(folder: Path, key: str, name: str, form: str) -> Path:

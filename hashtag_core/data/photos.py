@@ -1,6 +1,6 @@
 """A PhotoCollection: who posted which picture when, with which hashtags (§4, Datasets).
 
-On disk it is a folder of three files that any tool can open:
+On disk it is a folder of files that any tool can open:
 
     photos.parquet   photo_id, user, time, hashtags, image {bytes, path}, and any more
     features.npy     float16 (P, d_i); row i is the ConvNet's view of row i of photos.parquet, NaN
@@ -8,6 +8,8 @@ On disk it is a folder of three files that any tool can open:
     meta.json        where it came from, its licence, the ConvNet, and what was left out and why;
                      the name of the features' file, where it is another one than features.npy; that
                      of a second ConvNet's, where there are such (§3.2.1)
+    capitals.parquet hashtag, typed: of hashtags that people typed with capitals where a word begins
+                     (therapist, theRapist); only where there are such
 
 Rows are sorted by (user, time, photo_id): the photos of one user are one contiguous slice.
 Shapes: P photos, U users, d_i image feature.
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ import numpy as np
 from hashtag_core.data.meta import (
     HISTORY,
     OLD_NOTE,
+    capitals_path,
     features_path,
     picture_root,
     present,
@@ -51,6 +54,7 @@ WANTED = {  # of photos.parquet, and what they hold
     "time": "timestamps",
     "hashtags": "lists of text",
 }
+SPELLED = {"hashtag": "text", "typed": "text"}  # of capitals.parquet
 ON_DISK = {  # columns that stay there until somebody asks: they are large
     **IMAGE,
     "oracle": "lists of text",
@@ -70,6 +74,8 @@ class PhotoCollection:
         folder: where the collection was loaded from, or None.
         query_features: (P, d_v) float16, of a second ConvNet for the pictures to predict (§3.2.1);
             None where one ConvNet serves both sides.
+        capitals: hashtag -> how it was most often typed, where its capitals tell its words:
+            {"therapist": "theRapist"}, of the + rapist.
     """
 
     table: pa.Table
@@ -77,6 +83,7 @@ class PhotoCollection:
     meta: dict
     folder: Path | None = None
     query_features: np.ndarray | None = None
+    capitals: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_table(self.table, self.folder)
@@ -110,7 +117,7 @@ class PhotoCollection:
         features = read_features(present(features_path(folder, meta)))
         second = query_features_path(folder, meta)
         query_features = None if second is None else read_features(present(second))
-        return cls(table, features, meta, folder, query_features)
+        return cls(table, features, meta, folder, query_features, _read_capitals(folder, meta))
 
     def __len__(self) -> int:
         return len(self.table)
@@ -182,7 +189,7 @@ class PhotoCollection:
         return self.table["hashtags"].combine_chunks().flatten().dictionary_encode()
 
     def checksum(self) -> str:
-        """SHA-256 over photo ids, users and hashtags in their order, and all features."""
+        """SHA-256 over photo ids, users, hashtags in their order, features and capitals."""
         import hashlib
 
         digest = hashlib.sha256(np.ascontiguousarray(self.features).data)
@@ -195,6 +202,8 @@ class PhotoCollection:
                 digest.update(before + json.dumps(piece).encode()[1:-1])
                 before = b", "
             digest.update(b"]")
+        if self.capitals:
+            digest.update(json.dumps(self.capitals, sort_keys=True).encode())
         return digest.hexdigest()
 
     def has(self, name: str) -> bool:
@@ -229,8 +238,13 @@ class PhotoCollection:
         return self.table["hashtags"][row].as_py()
 
     def history(self, rows: Iterable[int]) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """(feature, hashtags) of the photos in these rows: what `HashtagPredictor.user` takes."""
-        return ((np.array(self.features[row]), self.hashtags_of(int(row))) for row in rows)
+        """(feature, hashtags) of the photos in these rows: what `HashtagPredictor.user` takes.
+
+        Hashtags have their `capitals`, from which it knows the words of one that is new to it.
+        """
+        for row in map(int, rows):
+            spelled = [self.capitals.get(name, name) for name in self.hashtags_of(row)]
+            yield np.array(self.features[row]), spelled
 
     def picture(self, row: int) -> bytes:
         """The encoded picture (WebP, JPEG, PNG …) of the photo in this row.
@@ -261,6 +275,21 @@ class PhotoCollection:
         if self.folder is None:
             return None
         return Pictures(self.folder / "photos.parquet", picture_root(self.folder, self.meta))
+
+
+def _read_capitals(folder: Path, meta: dict) -> dict[str, str]:
+    """What capitals.parquet says; nothing where there is none."""
+    import pyarrow.parquet as pq
+
+    path = capitals_path(folder, meta)
+    if path is None:
+        return {}
+    with reading(present(path)):
+        check_columns(pq.read_schema(path), SPELLED, path)
+    hashtags, typed = (column.to_pylist() for column in read_parquet(path, [*SPELLED]).columns)
+    if None in hashtags or None in typed:
+        raise InputError(f"{path}: a text is null. Prepare the collection again.")
+    return dict(zip(hashtags, typed, strict=True))
 
 
 def check_table(table: pa.Table, where: Path | None) -> None:

@@ -2,10 +2,11 @@
 
 A hashtag is read in the first of these ways that gives words with a vector:
 
-1. as a whole: `t-rex`, `e-mail`, `+1`;
-2. its parts, between blanks, `+`, `_` and dashes of all kinds, each as a whole: `black+white`;
-3. a part that is no word itself is taken apart: at an apostrophe, as text with word vectors is
-   (`woman's` is woman and 's); where its capitals say so (`BlackAndWhite`); into the words that are
+1. its parts, where capitals inside begin them and all are known: `TheRapist` is no therapist;
+2. as a whole: `t-rex`, `e-mail`, `+1`;
+3. its parts, between blanks, `+`, `_` and dashes of all kinds, each as a whole: `black+white`;
+4. a part that is no word itself is taken apart: at an apostrophe, as text with word vectors is
+   (`woman's` is woman and 's); where its capitals say so (`iPhonePhoto`); into the words that are
    most likely together (`strawhat`), of which short ones have to be frequent (`selfie` is not *sel*
    and *fie*); as a word whose hyphen was left out (`tshirt`); and before and after digits.
 
@@ -30,6 +31,7 @@ LONGEST_PIECE = 24  # letters
 RARE = {1: 100, 2: 300, 3: 11_000, 4: 30_000}  # letters -> a piece is among so many first words
 RAREST = 150_000  # longer pieces are
 HAS_DIGIT = re.compile(r"\d")
+WORD_ENDS = re.compile("(?<=[aA])(?:a(?=A)|A(?=Aa[aA]))")  # behind its first letter; `by_capitals`
 
 KINDS = ("whole", "summed", "split", "in part", "approximated")  # how psi of a hashtag is made
 
@@ -52,6 +54,10 @@ def words_of(hashtag: str, known: Mapping[str, int]) -> tuple[list[str], str | N
         no known word at all; ([], None) where nothing has one.
     """
     text = unquote(hashtag).strip() if len(hashtag) <= LONGEST_HASHTAG else ""
+    if len(pieces := by_capitals(text)) > 1:
+        words, kind = words_of(" ".join(pieces), known)
+        if kind not in (None, "in part"):
+            return words, "split"
     if (whole := _form(text, known)) is not None:
         return [whole], "whole"
     words, found = [], []
@@ -77,7 +83,7 @@ def _words_of_part(part: str, known: Mapping[str, int]) -> tuple[list[str], str]
     match = SUFFIX.fullmatch(text.lower())
     if match and match[2] in known and (stem := _form(match[1], known)) is not None:
         return [stem, match[2]], "summed"
-    for pieces in (_by_capitals(text), _by_punctuation(text)):
+    for pieces in (by_capitals(text), _by_punctuation(text)):
         forms = [form for piece in pieces if (form := _form(piece, known))]
         if len(pieces) > 1 and len(forms) == len(pieces):
             return forms, "split"
@@ -89,7 +95,7 @@ def _words_of_part(part: str, known: Mapping[str, int]) -> tuple[list[str], str]
     hyphened = [f"{letters[:i]}-{letters[i:]}" for i in range(1, len(letters))]
     if hyphened := [word for word in hyphened if word in known]:
         return [min(hyphened, key=known.__getitem__)], "whole"
-    for cut in (_by_capitals, _by_punctuation, _by_digits):
+    for cut in (by_capitals, _by_punctuation, _by_digits):
         if len(pieces := cut(text)) > 1:
             parts = [_words_of_part(piece, known) for piece in pieces]
             if words := [word for own, _ in parts for word in own]:
@@ -121,10 +127,26 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(kept)).strip(PUNCTUATION)
 
 
-def _by_capitals(text: str) -> list[str]:
+def with_capitals(text: str) -> str | None:
+    """Small letters but for capitals that begin a word inside: TheRapist -> theRapist.
+
+    None where there is no such capital. `words_of` finds the same words in it.
+    """
+    first, *others = by_capitals(text)
+    return first.lower() + "".join(p[0] + p[1:].lower() for p in others) if others else None
+
+
+def by_capitals(text: str) -> list[str]:
     """BlackAndWhite -> Black And White; HTMLPage -> HTML Page; iPhonePhoto -> iPhone Photo."""
-    upper = "".join("A" if c.isupper() else "a" for c in text)
-    return _cut(text, [m.start() + 1 for m in re.finditer("(?<!^)aA|A(?=Aa)", upper) if m.start()])
+    if not any(map(str.isupper, text[1:])):
+        return [text]
+    return _cut(text, [m.start() + 1 for m in WORD_ENDS.finditer("".join(map(_shape, text)))])
+
+
+def _shape(character: str) -> str:
+    if character.isupper():
+        return "A"
+    return "a" if character.isalnum() or unicodedata.combining(character) else "-"
 
 
 def _by_digits(text: str) -> list[str]:

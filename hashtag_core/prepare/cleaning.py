@@ -3,7 +3,7 @@
 A hashtag is lower case, with one space between its words and without the `#` in front. What looks
 the same is one hashtag: characters without a shape go, and full or half width is the usual one.
 Machine tags (`geo:lat=48.2`) are written by programs and left out; so is what is empty, broken or
-too long.
+too long. The capitals that tell where its words end (`TheRapist`) are noted beside it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from hashtag_core.data.history_reading import MAX_CHARACTERS, MAX_HASHTAGS
+from hashtag_core.data.splitting import with_capitals
 from hashtag_core.data.words import known_words
 from hashtag_core.errors import InputError
 
@@ -33,7 +34,10 @@ SHAPELESS = re.compile(  # soft hyphens, zero width, direction marks, variants o
 )
 JOINERS = "\u200c\u200d"  # within a hashtag they have a meaning: in Persian, in emoji of several
 WIDTHS = re.compile("[\uff01-\uffee]+")  # full and half
+TURKISH = "i\u0307", "i"  # of its capital
 HALF = re.compile("[\ud800-\udfff]")
+
+Spelled: TypeAlias = dict[str, str | None]  # the hashtags of a photo -> `spelling`
 
 NO_HASHTAG = "no hashtag among the tags"
 EMPTY = "an empty hashtag"
@@ -52,9 +56,7 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
         return None, BROKEN
     if MACHINE_TAG.fullmatch(text.strip()):
         return None, MACHINE
-    text = NO_TEXT.sub(" ", text)
-    text = text.lower() if text.isascii() else _one_form(text)
-    text = " ".join(text.split()).lstrip("#＃ ")
+    text = _lower(_in_one_form(text))
     if not text:
         return None, EMPTY
     if len(text) > MAX_CHARACTERS:
@@ -62,11 +64,31 @@ def clean_hashtag(text: str) -> tuple[str | None, str | None]:
     return text, None
 
 
-def _one_form(text: str) -> str:
-    """Lower case, without what tells no two hashtags apart."""
-    text = WIDTHS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
-    text = SHAPELESS.sub("", text).lower().replace("i\u0307", "i")  # of the Turkish capital
-    return unicodedata.normalize("NFC", text).strip(JOINERS)
+def spelling(text: str, hashtag: str) -> str | None:
+    """How the words of a hashtag are told by the capitals of the text it was cleaned from.
+
+    Returns:
+        It as `with_capitals`, `theRapist`; None where capitals inside do not tell.
+    """
+    if text[1:].islower() or text.isupper():  # most are, and this is faster
+        return None
+    spelled = (with_capitals(_in_one_form(text)) or "").replace(*TURKISH)
+    return spelled if spelled and _lower(spelled) == hashtag else None
+
+
+def _in_one_form(text: str) -> str:
+    """In one line, without the `#` and without what tells no two hashtags apart, but capitals."""
+    text = NO_TEXT.sub(" ", text)
+    if not text.isascii():
+        text = WIDTHS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+        text = unicodedata.normalize("NFC", SHAPELESS.sub("", text)).strip(JOINERS)
+    return " ".join(text.split()).lstrip("#＃ ")
+
+
+def _lower(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", text.lower().replace(*TURKISH))
 
 
 def is_broken(text: str) -> bool:
@@ -78,26 +100,33 @@ def clean_encoded(tag: bytes) -> tuple[str | None, str | None]:
     """The same of a percent-encoded one, with `+` for a space."""
     if tag.isalnum() and len(tag) <= MAX_CHARACTERS:  # of ASCII: most are, and this is faster
         return tag.lower().decode(), None
-    if len(tag) > MAX_ENCODED:
-        return None, LONG
+    return (None, LONG) if len(tag) > MAX_ENCODED else clean_hashtag(decoded(tag))
+
+
+def decoded(tag: bytes) -> str:
+    """A percent-encoded hashtag as it was typed."""
     if b"%" in tag or b"+" in tag:
         tag = unquote_to_bytes(tag.replace(b"+", b" "))
-    return clean_hashtag(tag.decode("utf-8", errors="replace"))
+    return tag.decode("utf-8", errors="replace")
 
 
-def clean_hashtags(typed: Iterable[str]) -> tuple[list[str], list[str]]:
-    """All hashtags of a photo: (each once, in their order; why each of the others is left out)."""
-    kept: dict[str, None] = {}
+def clean_hashtags(typed: Iterable[str]) -> tuple[Spelled, list[str]]:
+    """All hashtags of a photo, in their order.
+
+    Returns:
+        (hashtag -> its `spelling`, where it first stands; why each of the others is left out).
+    """
+    kept: Spelled = {}
     left_out = []
     for text in typed:
         hashtag, why = clean_hashtag(text)
         if hashtag is not None and hashtag in kept:
             why = TWICE
         if why is None:
-            kept[hashtag] = None
+            kept[hashtag] = spelling(text, hashtag)
         else:
             left_out.append(why)
-    return list(kept), left_out
+    return kept, left_out
 
 
 def clean_user(name: Any) -> str | None:

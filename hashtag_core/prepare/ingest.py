@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hashtag_core.data.meta import features_path, said_by
+from hashtag_core.data.meta import capitals_path, features_path, said_by
 from hashtag_core.data.photos import COLUMNS
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, locked, write_whole
 from hashtag_core.formats import read_json
+from hashtag_core.prepare.capitals import Capitals
 from hashtag_core.prepare.images import Images
 from hashtag_core.prepare.places import (
     check_places,
@@ -147,13 +148,15 @@ def _prepare(
                 notes: Counter = Counter()
                 with nullcontext() if urls is None else urls.writer(digest, notes) as listed:
                     pictures = _write_photos(selected, partial, images, listed, notes)
-                account["notes"] = {**account["notes"], **notes}
+                capitals = Capitals(selected.database, partial / "photos.parquet")
+                account["notes"] = {**account["notes"], **notes, **capitals.notes()}
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
                 write_json(partial / "report.json", account)
                 write_whole(partial / "report.txt", (report_text(account) + "\n").encode())
                 meta = {**source.meta, "job": digest, "selection": asdict(selection)}
                 meta |= {} if root is None else {"images": root}
-                users = selected.number_of_users()
+                meta |= capitals.write(partial)
+                users = selected.number_of_users(partial / "photos.parquet")
                 counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
                 write_meta(partial, {**meta, "report": _summary(account)}, counts)
     leave_workplace(out)
@@ -174,7 +177,9 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
                 Selected(staging, selection or Selection(), _joins_rows(source))
             ) as selected:
                 selected.account(report)
-                return report.as_dict(source.files, source.inputs), selected.first(PREVIEW)
+                account = report.as_dict(source.files, source.inputs)
+                account["notes"] = {**account["notes"], **Capitals(selected.database).notes()}
+                return account, selected.first(PREVIEW)
 
 
 def _joins_rows(source: Source) -> bool:
@@ -230,8 +235,9 @@ def _is_there(out: Path, digest: str) -> bool:
     meta = said_by(out)
     if meta.get("job") != digest:
         return False
-    needed = "photos.parquet", "report.json", "report.txt", features_path(out, meta).name
-    return all((out / name).is_file() for name in needed)
+    needed = [out / name for name in ("photos.parquet", "report.json", "report.txt")]
+    needed += [features_path(out, meta), capitals_path(out, meta) or out / "meta.json"]
+    return all(path.is_file() for path in needed)
 
 
 def _summary(account: dict) -> dict:

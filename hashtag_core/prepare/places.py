@@ -19,7 +19,7 @@ from hashtag_core.files import OURS, locked, refuse_others, write_whole
 
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|(features|query)(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json"
-    rf"|report\.json|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
+    rf"|capitals\.parquet|report\.json|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
 )
 WORDS = "words.txt"  # of a simulated one, whose meta.json names it
 MARK = "README.txt"

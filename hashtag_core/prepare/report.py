@@ -16,7 +16,13 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from hashtag_core.errors import printable
-from hashtag_core.prepare.cleaning import MANY_HASHTAGS, MAX_HASHTAGS, NO_HASHTAG, clean_hashtags
+from hashtag_core.prepare.cleaning import (
+    MANY_HASHTAGS,
+    MAX_HASHTAGS,
+    NO_HASHTAG,
+    Spelled,
+    clean_hashtags,
+)
 from hashtag_core.prepare.doubts import Doubt, doubt_about
 
 FIRST = 100  # rows of each reason that are named
@@ -116,7 +122,7 @@ class Report:
         if count:
             self.hashtags_left_out[reason] = self.hashtags_left_out.get(reason, 0) + count
 
-    def hashtags_of(self, typed: Sequence[str], none: str = NO_HASHTAG) -> list[str] | str:
+    def hashtags_of(self, typed: Sequence[str], none: str = NO_HASHTAG) -> Spelled | str:
         """The hashtags of a photo, cleaned and counted; or why it is left out: too many, `none`."""
         if len(typed) > MAX_HASHTAGS:
             return MANY_HASHTAGS

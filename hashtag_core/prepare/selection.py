@@ -35,15 +35,21 @@ NO_VECTOR = "no hashtag with a word vector"
 AS_READ = "CREATE VIEW staged AS SELECT *, false AS more FROM read"
 JOIN = f"""
     CREATE TEMP TABLE tags AS
-        SELECT photo_id, "user", tag, min(ord) AS ord
-        FROM (SELECT photo_id, "user", ord, unnest(hashtags) AS tag FROM read) GROUP BY ALL;
+        SELECT photo_id, "user", tag, min(ord) AS ord, arg_min(typed, ord) AS typed
+        FROM (
+            SELECT photo_id, "user", ord, unnest(hashtags) AS tag, unnest(capitals) AS typed
+            FROM read
+        ) GROUP BY photo_id, "user", tag;
     CREATE TEMP TABLE photos AS
         SELECT photo_id, "user", min(ord) AS first,
-            list(tag ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_tags
+            list(tag ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_tags,
+            list(typed ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_typed
         FROM tags GROUP BY ALL;
     CREATE VIEW staged AS
-        SELECT read.* REPLACE (CASE WHEN ord = first THEN all_tags ELSE [] END AS hashtags),
-            ord <> first AS more
+        SELECT read.* REPLACE (
+                CASE WHEN ord = first THEN all_tags ELSE [] END AS hashtags,
+                CASE WHEN ord = first THEN all_typed END AS capitals
+            ), ord <> first AS more
         FROM read JOIN photos USING (photo_id, "user")
 """  # a photo's hashtags stand in its first row
 
@@ -257,9 +263,9 @@ class Selected:
         ).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def number_of_users(self) -> int:
-        """Of the kept photos."""
-        return self._one('SELECT count(DISTINCT "user") FROM judged WHERE why IS NULL')
+    def number_of_users(self, photos: Path) -> int:
+        """Of the kept photos, which are written already."""
+        return self._one(f'SELECT count(DISTINCT "user") FROM {rows_in(photos)}')
 
     def write_rejected(self, path: Path, files: list[str]) -> None:
         """All rows left out as CSV: file, line, reason, text (of those the source left out).
@@ -291,6 +297,11 @@ class Selected:
     def close(self) -> None:
         """Let go of the files."""
         self.database.close()
+
+
+def rows_in(photos: Path) -> str:
+    """The table of a Parquet file, for SQL."""
+    return f"read_parquet({_quoted(glob.escape(str(photos)))})"
 
 
 def _quoted(text: str | Path) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LINE_BITS = 40  # a row's number is (number of the file << 40) + line
 WORKERS = 2
 AHEAD = 4  # blocks that wait for a worker
-FORMAT = 3  # of the blocks; another one is another job
+FORMAT = 4  # of the blocks; another one is another job
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,15 @@ class Understood:
 
 
 def staged_schema() -> pa.Schema:
-    """The columns of a block. `image` is a path from the pictures' folder, `picture` its bytes."""
+    """The columns of a block. `image` is a path from the pictures' folder, `picture` its bytes.
+
+    `capitals` has the `spelling` of each of `hashtags`; it is null where none has one.
+    """
     import pyarrow as pa
 
+    capitals = ("capitals", pa.list_(pa.string()))
     pictures = [("image", pa.string()), ("picture", pa.binary())]
-    return pa.schema([("ord", pa.int64()), *photo_fields()[:-1], *pictures])
+    return pa.schema([("ord", pa.int64()), *photo_fields()[:-1], capitals, *pictures])
 
 
 def understood(
@@ -81,7 +85,8 @@ def understood(
     """The rows of a piece, counted.
 
     Args:
-        rows: (row, its photo with columns of `staged_schema` or why it is left out, what it was).
+        rows: (row, its photo or why it is left out, what it was). A photo has the columns of
+            `staged_schema`, and as `hashtags` what `Report.hashtags_of` gave.
         report: of this piece; it counts rows from here on.
         text: what a row was -> its text, where the texts of those left out are asked for.
     """
@@ -91,7 +96,10 @@ def understood(
     for row, photo, origin in rows:
         report.rows_read += 1
         if isinstance(photo, dict):
-            photos.append({"ord": ord_of(row), **photo})
+            spelled = photo["hashtags"]
+            capitals = [*spelled.values()] if any(spelled.values()) else None
+            photos.append({"ord": ord_of(row), **photo, "hashtags": [*spelled]})
+            photos[-1]["capitals"] = capitals
             continue
         report.leave_out(photo, 1, [row])
         if text is not None:
@@ -256,7 +264,7 @@ def _malformed(file: str, line: int | None, reason: str) -> InputError:
 def _write_table(table: pa.Table, path: Path) -> None:
     import pyarrow.parquet as pq
 
-    repeated = ["user", "hashtags.list.element", "reason"]
+    repeated = ["user", "hashtags.list.element", "capitals.list.element", "reason"]
     with whole_file(path, "what is understood so far") as partial:
         pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from hashtag_core.data.pictures import MAX_BYTES, PictureError, load_picture
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import MANY_HASHTAGS, clean_user, given_user
+from hashtag_core.prepare.cleaning import MANY_HASHTAGS, Spelled, clean_user, given_user
 from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.flickr_folder import expanded, states
@@ -181,7 +181,7 @@ def _as_text(description: bytes | str) -> str:
     return "" if isinstance(description, str) else description[:100_000].decode(errors="replace")
 
 
-def _hashtags(tags: list, report: Report) -> list[str] | str:
+def _hashtags(tags: list, report: Report) -> Spelled | str:
     """`{"tag": "black &amp; white", …}`, or the text alone; as `Report.hashtags_of`.
 
     What was typed is `raw` in what Flickr's API answers, and `_content` is that without blanks.

@@ -8,8 +8,10 @@ ones and those of many telephones, is kept for its hashtags where its file or a 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.folder_keywords import OF_PROGRAM
 from hashtag_core.sources.folder_listing import READ, Listing, PhotoFile, readable, suffix_of
 from hashtag_core.sources.folder_metadata import Metadata, read_metadata
+from hashtag_core.sources.folder_picasa import MAX_BYTES, read_picasa
 from hashtag_core.sources.folder_xmp import MAX_XMP
 
 PHOTOS_OF_PIECE = 256
@@ -77,6 +80,7 @@ class PhotoFolder:
             "files": _digest(self.folder, self.photos),
             "HEIC": reads_heic(),
         }
+        self._picasa = lru_cache(16)(self._keywords_of_picasa)
         self.meta = {"source": "a folder of one's own photos", "licence": "one's own"}
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
@@ -106,6 +110,13 @@ class PhotoFolder:
                     sidecars.append(sidecar.read(MAX_XMP + 1))
             except PictureError:
                 unread.append("a sidecar")
+        for path in file.picasa:
+            try:
+                keywords = self._picasa(path).get(Path(file.path).name.lower())
+            except (PictureError, ValueError):
+                unread.append(".picasa.ini")
+            else:
+                sidecars += [json.dumps({"Keywords": keywords}).encode()] if keywords else []
         try:
             with open_plain(self.folder / file.path, file.path) as picture:
                 metadata = read_metadata(picture, sidecars)
@@ -132,6 +143,11 @@ class PhotoFolder:
         photo = {"photo_id": file.path, "user": self.user, "time": time, "image": image}
         return {**photo, "hashtags": hashtags}
 
+    def _keywords_of_picasa(self, path: str) -> dict[str, list[str]]:
+        """`read_picasa`, which is asked for each picture of its folder."""
+        with open_plain(self.folder / path, path) as file:
+            return read_picasa(file.read(MAX_BYTES + 1))
+
 
 def _refused(metadata: Metadata, suffix: str) -> str | None:
     """Why the picture is not read; None: it is."""
@@ -147,7 +163,7 @@ def _refused(metadata: Metadata, suffix: str) -> str | None:
 def _digest(folder: Path, photos: list[PhotoFile]) -> str:
     """Of all names, sizes and times of change: whether a job is the same."""
     digest = hashlib.sha256()
-    for path in (path for photo in photos for path in (photo.path, *photo.sidecars)):
+    for path in (path for photo in photos for path in (photo.path, *photo.sidecars, *photo.picasa)):
         try:
             about = (folder / path).stat()
             state = about.st_size, about.st_mtime_ns

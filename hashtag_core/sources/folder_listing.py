@@ -2,6 +2,7 @@
 
 A sidecar of `a.jpg` is `a.jpg.xmp`, `a.xmp` or `a.jpg.json`, and `a_01.jpg.xmp`, darktable's of a
 second version. Google Takeout's .json are told by their names, which it shortens.
+Picasa's file has a section for each picture of its folder.
 A raw `a.dng` beside it is the same photo once more, and its sidecars are the picture's.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashtag_core.data.picture_formats import BY_SUFFIX, RAW
+from hashtag_core.sources.folder_picasa import NAMES as PICASA
 
 READ = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"} | {
     ".tif", ".tiff", ".avif",
@@ -29,17 +31,18 @@ VERSION = re.compile(r"_\d\d(?=\.\w+$)", re.ASCII)  # of darktable, in front of 
 OTHER = "a file that is no picture by its name: not read"
 HIDDEN_FILE = "a hidden file or folder, or one that a program keeps for itself: not read"
 LINK = "a link to a folder, or out of this one: not followed"
-TAKEOUT = "a .json of Google Takeout: there are no keywords in it, not read"
+TAKEOUT = "a .json of Google Takeout: people and a description, no keywords: not read"
 LONE_SIDECAR = "a sidecar without its picture: not read"
 TWIN = "a raw file beside its picture: the same photo, counted once"
 
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A file that is a photo by its name, and the sidecars beside it, as paths from the folder."""
+    """A file that is a photo by its name, and what lies beside it, as paths from the folder."""
 
     path: str
     sidecars: tuple[str, ...] = ()
+    picasa: tuple[str, ...] = ()  # that have a section for it, perhaps
 
 
 class Listing:
@@ -75,9 +78,11 @@ class Listing:
     def _add_files(self, folder: Path, names: list[str]) -> None:
         here = folder.relative_to(self.root)
         sidecars: dict[str, list[str]] = {}  # by the name before .xmp, in lower case
-        photos, tables = [], []
-        for name in names:
-            if _is_hidden(name):
+        photos, tables, picasa = [], [], []
+        for name in sorted(names):
+            if name.lower() in PICASA and not self._leads_out(folder / name):
+                picasa.append(str(here / name))
+            elif _is_hidden(name):
                 self.skipped[HIDDEN_FILE] += 1
             elif suffix_of(name) not in PHOTOS | {SIDECAR, JSON}:
                 self.skipped[OTHER] += 1
@@ -108,7 +113,7 @@ class Listing:
             stem = Path(name.lower()).stem
             keys = (name.lower(), stem, *map(str.lower, twins.get(stem, ())))
             own = sorted(path for key in keys for path in sidecars.get(key, []))
-            self.photos.append(PhotoFile((here / name).as_posix(), tuple(own)))
+            self.photos.append(PhotoFile((here / name).as_posix(), tuple(own), tuple(picasa)))
             used.update(own)
         self.skipped[LONE_SIDECAR] += sum(map(len, sidecars.values())) - len(used)
 

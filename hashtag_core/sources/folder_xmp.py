@@ -6,6 +6,8 @@ of it are the keywords and the times alone.
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from xml.sax.handler import ContentHandler
 
 MAX_XMP = 2**20  # bytes
@@ -15,6 +17,8 @@ MAX_NAMESPACES = 200  # that are known at one place
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 ITEM = (RDF, "li")
 BAR, SLASH = "|", "/"  # between the levels of a path
+MARKUP = "<"  # the text is XML once more: <Category>Animals<Category>Cat</Category></Category>
+TAG = re.compile("<[^<>]*>")
 KEYWORDS = {  # property -> what stands between the levels of its keywords; None: they have none
     ("http://purl.org/dc/elements/1.1/", "subject"): None,
     ("http://ns.microsoft.com/photo/1.0/", "LastKeywordIPTC"): None,
@@ -24,6 +28,9 @@ KEYWORDS = {  # property -> what stands between the levels of its keywords; None
     ("http://ns.microsoft.com/photo/1.0/", "LastKeywordXMP"): SLASH,
     ("http://ns.microsoft.com/photo/1.0", "LastKeywordXMP"): SLASH,
     ("http://ns.iview-multimedia.com/mediapro/1.0/", "CatalogSets"): BAR,
+    ("http://www.metadataworkinggroup.com/schemas/keywords/", "Keyword"): BAR,  # each level alone
+    ("http://ns.acdsee.com/iptc/1.0/", "keywords"): None,
+    ("http://ns.acdsee.com/iptc/1.0/", "categories"): MARKUP,  # digiKam writes it, too
 }
 TIMES = (  # the first one that is there and can be is the photo's
     ("http://ns.adobe.com/exif/1.0/", "DateTimeOriginal"),
@@ -54,7 +61,9 @@ def read_xmp(packet: bytes) -> tuple[list[str], list[tuple[str, str]], list[str]
     times = ["".join(time) for name in TIMES for time in found.times[name]]
     texts = [("".join(text), KEYWORDS[name]) for name, text in found.keywords]
     plain = [text for text, between in texts if between is None]
-    return plain, [(text, between) for text, between in texts if between is not None], times
+    paths = [(text, between) for text, between in texts if between in (BAR, SLASH)]
+    marked = [TAG.split(text) for text, between in texts if between == MARKUP]
+    return plain, paths + [(unescape(word), BAR) for words in marked for word in words], times
 
 
 class _Found(ContentHandler):

@@ -20,6 +20,7 @@ from hashtag_core.prepare.cleaning import (
     MAX_HASHTAGS,
     MAX_NAME,
     MAX_TYPED,
+    Spelled,
     clean_user,
     is_broken,
 )
@@ -222,7 +223,7 @@ class Table:
     def _user(self, row: dict[str, Any]) -> str:
         return name_in(row["user"]) if self.one_user is None else self.one_user
 
-    def _hashtags(self, cell: Any, report: Report) -> list[str] | str:
+    def _hashtags(self, cell: Any, report: Report) -> Spelled | str:
         """Those of a cell, or why there is none."""
         typed, is_cut = self.separator(cell)
         undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()

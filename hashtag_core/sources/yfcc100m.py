@@ -17,7 +17,7 @@ from typing import Any
 
 from hashtag_core.data.words import load_vocabulary
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.cleaning import UNKNOWN, clean_encoded, has_word_vector
+from hashtag_core.prepare.cleaning import UNKNOWN, clean_encoded, decoded, has_word_vector, spelling
 from hashtag_core.prepare.opening import (
     BLOCK,
     blocks_of_lines,
@@ -91,14 +91,16 @@ class Yfcc100m:
         listed = words is not None and not isinstance(words, str | Path)
         return has_word_vector(words if listed else load_vocabulary(words))
 
-    def _cleaned(self, tag: bytes) -> tuple[str | None, str | None]:
+    def _cleaned(self, tag: bytes) -> tuple[str | None, str | None, str | None]:
         """`_hashtag`, which is asked for most tags once."""
         return self._clean(tag) if len(tag) <= MAX_KNOWN_TAG else self._hashtag(tag)
 
-    def _hashtag(self, tag: bytes) -> tuple[str | None, str | None]:
-        """(hashtag, None), or (None, why not)."""
+    def _hashtag(self, tag: bytes) -> tuple[str | None, str | None, str | None]:
+        """(hashtag, None, its `spelling`), or (None, why not, None)."""
         hashtag, why = clean_encoded(tag)
-        return (hashtag, why) if why or self._has_vector(hashtag) else (None, UNKNOWN)
+        if hashtag is None or not self._has_vector(hashtag):
+            return None, why or UNKNOWN, None
+        return hashtag, None, spelling(decoded(tag), hashtag)
 
 
 def _width(path: Path) -> int:

@@ -118,7 +118,8 @@ class Block:
         """All rows, as `Source.understand` says.
 
         Args:
-            clean: a tag as it stands -> (hashtag, None), or (None, why it is left out).
+            clean: a tag as it stands -> (hashtag, None, its `spelling`), or (None, why it is left
+                out, None).
             with_images: whether the pictures' URLs, or paths, are asked for.
             with_texts: whether the texts of the rows left out are asked for.
         """
@@ -138,7 +139,7 @@ class Block:
         self._require(MANY_HASHTAGS, commas < MAX_HASHTAGS)
         seconds, from_upload = _times(of["taken"], of["uploaded"])
         self._require(NO_DATE, seconds != NEVER)
-        hashtags, any_left = self._hashtags(clean)
+        hashtags, capitals, any_left = self._hashtags(clean)
         self._require(NO_HASHTAG, any_left)
         left = np.flatnonzero(self.left)
         self.report.note(UPLOAD_DATE, int(from_upload[left].sum()))
@@ -151,14 +152,18 @@ class Block:
             "user": of["user"].take(left).cast(pa.string()),
             "time": pa.array(seconds[left] * 1_000_000, pa.timestamp("us")),
             "hashtags": hashtags.take(left),
+            "capitals": capitals.take(left),
             "image": self._image_paths().take(left) if with_images else no_text,
             "picture": pa.nulls(len(left), pa.binary()),
         }
         table = pa.table(columns, schema=staged_schema())
         return Understood(table, self.report, self._texts() if with_texts else [])
 
-    def _hashtags(self, clean: Callable) -> tuple[pa.Array, np.ndarray]:
-        """(lists of those that are kept, bool: any that is a hashtag, with a vector or not)."""
+    def _hashtags(self, clean: Callable) -> tuple[pa.Array, pa.Array, np.ndarray]:
+        """(lists of those that are kept and of their spellings, bool: any that is a hashtag).
+
+        With a vector or not.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -166,9 +171,10 @@ class Block:
         tags = pc.split_pattern(self.columns["tags"].take(rows), b",")
         codes = tags.flatten().dictionary_encode()
         of_row = rows[pc.list_parent_indices(tags).to_numpy()]
-        names, number_of, reasons = {}, [], []  # of each different tag
+        names, number_of, reasons, spellings = {}, [], [], []  # of each different tag
         for tag in codes.dictionary.to_pylist():
-            hashtag, why = clean(tag)
+            hashtag, why, spelled = clean(tag)
+            spellings.append(spelled)
             number_of.append(-1 if hashtag is None else names.setdefault(hashtag, len(names)))
             reasons.append(why)
         indices = codes.indices.to_numpy()
@@ -188,7 +194,13 @@ class Block:
         self.report.hashtags_kept += len(kept)
         offsets = np.searchsorted(of_row[kept], np.arange(len(self.lines) + 1))
         texts = pa.array(list(names), pa.string()).take(pa.array(hashtag_ids[kept]))
-        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts), any_left
+        spelled = pa.array(spellings, pa.string()).take(pa.array(indices[kept]))
+        has_one = np.zeros(len(self.lines), bool)
+        has_one[of_row[kept][spelled.is_valid().to_numpy(zero_copy_only=False)]] = True
+        starts = pa.array(offsets, pa.int32())
+        hashtags = pa.ListArray.from_arrays(starts, texts)
+        capitals = pa.ListArray.from_arrays(starts, spelled, mask=pa.array(~has_one))
+        return hashtags, capitals, any_left
 
     def _image_paths(self) -> pa.Array:
         """Download URLs; without one, `abc/def/abcdef….jpg` by the hash, or `<photo id>.jpg`."""
