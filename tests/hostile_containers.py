@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 from broken_files import mutated
-from hostile_tables import MB, USUAL, flipped, repeated
+from hostile_tables import MB, ROW, USUAL, deep, flipped, repeated
 
 TIME = "2001-01-01"
 
@@ -105,6 +105,18 @@ HOSTILE_CONTAINERS = {  # name: (what makes it, (exit code, what is said))
         lambda: arrow(pa.array(["x"]).cast(pa.string_view())),
         (2, "a column of views, which is not read. Write it as Parquet"),
     ),
+    "200,000 lists in an object": (
+        lambda: json.dumps({str(n): [{"a": n}] for n in range(200_000)}).encode(),
+        (2, "nothing in column user for --user"),
+    ),
+    "10 MB of objects in objects behind a script": (
+        lambda: b"f(" + b'{"a":' * 2 * MB,
+        (2, "there is no list of objects in it"),
+    ),
+    "a list in front, of 10 MB": (
+        lambda: (f'{{"a":[{f"[],{deep(40)}," * (MB // 16)}0],"b":[{ROW}]}}').encode(),
+        (0, "1  kept"),
+    ),
     "a blob of 60 MB": (
         lambda: sqlite(GOOD, GOOD, ("a", TIME, bytes(60 * MB))),
         (0, "damaged, or with a value that is too large, after row 1"),
@@ -170,10 +182,11 @@ def fuzz(kind: str, folder: str, first: int, last: int) -> None:
         data = files[seed % len(files)]
         path.write_bytes(mutated(data, seed) if seed % 3 == 0 else flipped(data, seed))
         columns = USUAL
+        told = {"encoding": "utf-8"} if kind == "json" and seed // 4 % 4 else {}  # or it is refused
         if kind == "json" and seed % len(files) == len(files) - 1:
             columns = {what: f"tweet.{name}" for what, name in USUAL.items()}
         try:
-            source, total, rows = Table(path, **columns), Report(), 0
+            source, total, rows = Table(path, **columns, **told), Report(), 0
             for piece in source.pieces(0):
                 if not isinstance(piece, str):
                     rows += len(piece.data)

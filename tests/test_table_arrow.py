@@ -208,6 +208,13 @@ def test_a_column_of_bytes_holds_pictures_of_any_size_up_to_a_bound(tmp_path, ki
     assert photos.meta["report"]["notes"] == {table_batches.LARGE_PICTURE: 1}
 
 
+def test_a_column_of_pictures_may_be_told_by_its_number(tmp_path):
+    cells = pa.array([{"bytes": picture(1), "path": "a.png"}, None, None], HUB)
+    source = Table(with_pictures(tmp_path, "parquet", cells), "1", "2", "3", image="4")
+    photos = prepare(source, tmp_path / "o", images=Images(tmp_path))
+    assert pictures_of(photos)["x"] == {"bytes": picture(1), "path": None}
+
+
 def test_our_own_collection_is_a_table_with_pictures(site, tmp_path):
     columns = {"user": "user", "time": "time", "hashtags": "hashtags", "image": "image"}
     source = Table(site / "photos.parquet", **columns, photo_id="photo_id")

@@ -76,11 +76,11 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
     table = prepare.add_parser(
         "table",
         parents=[_shared_options("data/table")],
-        help="read any table: CSV, TSV, Parquet, JSON lines, GeoJSON",
+        help="read any table: CSV, TSV, JSON, GeoJSON, Parquet, Arrow, SQLite",
         description=(
             "COL is a column's name, or its number from 1 where there is no header. In objects, "
             "names have dots between them: user.name. Without columns it shows those of the file, "
-            "and a command."
+            "and a command: also for archives of Twitter, Mastodon and Instagram."
         ),
     )
     table.add_argument("file", metavar="FILE", type=Read, help="it may be compressed")
@@ -88,7 +88,7 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         table.add_argument(f"--{name}", metavar="COL", help=what)
     table.add_argument("--one-user", metavar="NAME", help="whose all rows are, in place of --user")
     table.add_argument("--photo-id", metavar="COL", help="default: the number of the line")
-    table.add_argument("--image", metavar="COL", help="the picture's path")
+    table.add_argument("--image", metavar="COL", help="the picture, or its path")
     table.add_argument(
         "--image-root", metavar="DIR", type=ReadSome, help="from here; default: FILE's folder"
     )

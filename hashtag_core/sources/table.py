@@ -1,7 +1,7 @@
 """Any table with a row for each photo: who, when, which hashtags, and perhaps a picture.
 
-CSV with its relatives, JSON lines, JSON, GeoJSON and Parquet, compressed or not. What the table
-does not say itself is guessed from its first rows, and told in `Table.understood`.
+CSV with its relatives, JSON and GeoJSON, compressed or not, Parquet, Arrow and SQLite. What the
+table does not say itself is guessed from its first rows, and told in `Table.understood`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Table:
         path: of the file.
         user, time, hashtags: the columns.
         photo_id, image: further columns, where there are any. Without the first, a photo's id is
-            the number of its line.
+            the number of its line. The second holds pictures, or their paths.
         separator: what stands between two hashtags; " ", "#" (before each), "list", "caption" (a
             text in which hashtags stand) and "row" (a row has one, and `photo_id` says of which
             photo) are meant as such. Guessed where not given, like the following.
@@ -136,18 +136,7 @@ class Table:
         by_number = all(column.isdecimal() for column in columns.values())
         self.opened = open_table(self.path, not by_number, encoding, delimiter, columns, table)
         self.columns = keys_of(self.path, self.opened, columns)
-        first, keys = self.opened.rows, self.columns
-        if self.opened.of_columns is not None:
-            tops = {w: k if k in self.opened.names else k.split(".")[0] for w, k in keys.items()}
-            picture = image if tops.get("image") == keys.get("image") else None
-            read = partial(self.opened.of_columns, sorted({*tops.values()}), picture)
-            self.opened.rows = read
-            if picture is not None:
-                keys = {what: key for what, key in keys.items() if what != "image"}
-                del tops["image"]
-            first = partial(self.opened.of_columns, sorted({*tops.values()}), None)
-        rows = _next(first(), SAMPLE_ROWS)
-        sample = sample_of(self.path, self.opened, keys, rows)
+        sample = self._sample()
         self.times = guess_times([row["time"] for row in sample], time, time_format)
         cells = [row["hashtags"] for row in sample]
         whose = [(self._user(row), name_in(row["photo_id"])) for row in sample if photo_id]
@@ -165,6 +154,18 @@ class Table:
         self.job = {"files": file_states([self.path]), "columns": columns, "user": self.one_user}
         self.job["understood"] = self.understood
         self.meta = {"source": self.path.name, "licence": "not known", "read as": self.understood}
+
+    def _sample(self) -> list[dict[str, Any]]:
+        """The cells of the first rows, without pictures; no other column is read from here on."""
+        opened, keys, first = self.opened, dict(self.columns), self.opened.rows
+        if opened.of_columns is not None:
+            tops = {w: k if k in opened.names else k.split(".")[0] for w, k in keys.items()}
+            picture = keys.get("image") if keys.get("image") == tops.get("image") else None
+            opened.rows = partial(opened.of_columns, sorted({*tops.values()}), picture)
+            if picture is not None:
+                del keys["image"], tops["image"]
+            first = partial(opened.of_columns, sorted({*tops.values()}), None)
+        return sample_of(self.path, opened, keys, _next(first(), SAMPLE_ROWS))
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
         """Some rows each."""

@@ -23,6 +23,7 @@ MAX_DEPTH = 64  # of objects and lists in an object
 MAX_NESTED = 4  # objects and lists in one another, in which a list of rows is looked for
 MAX_LOOK = 64 * 2**20  # bytes that are looked through for it
 FIRST = 20  # rows that tell whether a list is meant
+MAX_LISTS, MAX_KEPT = 1000, 16 * 2**20  # lists, and characters of their first rows
 CLOSING = {"{": "}", "[": "]"}
 PIECE = 2**18  # bytes
 
@@ -112,6 +113,7 @@ def json_lists(
         are_meant: asked of each list when its first rows are known; then nothing more is read.
     """
     lists: dict[tuple[str, ...], Rows] = {}
+    kept = [0]  # characters of first rows
 
     def look(names: tuple[str, ...]) -> bool:
         """Take an object; returns whether what is meant is found, or enough was read."""
@@ -140,8 +142,10 @@ def json_lists(
             if text.next() == "{":
                 rows.number += 1
                 lists[names] = rows
-                if rows.number <= FIRST:
+                before = text.taken + text.at
+                if rows.number <= FIRST and kept[0] < MAX_KEPT:
                     rows.first.append(lifted(text.value())[0])
+                    kept[0] += text.taken + text.at - before
                 else:
                     text.pass_over()
             else:
@@ -149,7 +153,7 @@ def json_lists(
             ended = text.skip("]")
             if (ended or rows.number == FIRST) and rows.number and are_meant(names, rows):
                 return True
-            if text.bytes_read > MAX_LOOK:
+            if text.bytes_read > MAX_LOOK or len(lists) == MAX_LISTS:
                 return True
             if not ended:
                 text.expect(",")
@@ -185,7 +189,7 @@ class _Json:
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self.file, self.text, self.at, self.is_whole = file, "", 0, False
-        self.bytes_read = 0
+        self.bytes_read = self.taken = 0  # characters in front of `text`
         self.decode = codecs.getincrementaldecoder(encoding)(errors="replace").decode
 
     def drop(self, characters: int) -> None:
@@ -280,4 +284,5 @@ class _Json:
         piece = self.file.read(max(PIECE, len(left)))
         self.bytes_read += len(piece)
         self.is_whole = not piece
+        self.taken += self.at
         self.text, self.at = left + self.decode(piece, final=self.is_whole), 0

@@ -33,6 +33,8 @@ def parquet_rows(
     try:
         with open_parquet(path, columns) as file:
             total = file.metadata.num_rows
+            if picture is not None and _is_text(file.schema_arrow.field(picture).type):
+                picture = None  # paths
             rows = ROWS_AT_A_TIME if picture is None else PICTURES_AT_A_TIME
             for batch in _batches(file, columns, rows):
                 for bytes_of_row, cells, why in cells_of(batch.to_struct_array(), picture):
@@ -57,3 +59,10 @@ def _batches(
     """
     for group in range(file.num_row_groups):
         yield from file.iter_batches(rows, row_groups=[group], columns=columns)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return types.is_string(kind) or types.is_large_string(kind)

@@ -69,7 +69,7 @@ def refuse_text(path: Path, start: str) -> None:
 def refuse_folder(path: Path) -> None:
     """Raise InputError where a folder is given, and name the table in it if it is an archive."""
     if path.is_dir():
-        names = islice(path.rglob("*.js*"), MOST_FILES)
+        names = islice(path.rglob("*"), MOST_FILES)
         raise InputError(f"{path}: a folder. {_look_in(tables_among(map(str, names)))}")
 
 
