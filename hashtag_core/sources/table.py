@@ -31,7 +31,7 @@ from hashtag_core.sources.table_cells import (
     name_in,
     text,
 )
-from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
+from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Longer, Refused
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
     decoded,
@@ -66,6 +66,10 @@ SHORTENED = (
     "become one. Export them as text"
 )
 SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
+LONGER = (
+    "more cells than the header has names, left out: one that holds the delimiter needs quotes "
+    "around it"
+)
 CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
@@ -121,7 +125,7 @@ class Table:
         columns = {"user": user, "time": time, "hashtags": hashtags}
         columns |= {k: c for k, c in (("photo_id", photo_id), ("image", image)) if c is not None}
         by_number = all(column.isdecimal() for column in columns.values())
-        self.opened = open_table(self.path, not by_number, encoding, delimiter)
+        self.opened = open_table(self.path, not by_number, encoding, delimiter, columns)
         self.columns = {what: self._key(column) for what, column in columns.items()}
         if self.opened.kind == "parquet":  # the others may hold pictures, gigabytes of them
             names, keys = self.opened.names, self.columns.values()
@@ -168,6 +172,8 @@ class Table:
     def _photo(self, line: int, cells: Cells | Refused, why: str, report: Report) -> dict | str:
         """The photo of a row, or why it is left out."""
         if isinstance(cells, Refused):
+            if isinstance(cells, Longer):
+                report.doubt(LONGER, 1, [cells[:MAX_NAME]])
             return why
         report.note(why, int(why != ""))
         row = {what: cell_at(cells, key) for what, key in self.columns.items()}

@@ -7,7 +7,7 @@ What is guessed about the file (encoding, delimiter) is told in `Opened.understo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,14 +17,12 @@ from hashtag_core.errors import InputError
 from hashtag_core.prepare.opening import opened, read_some
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
-    DELIMITERS,
     Found,
     Refused,
     csv_rows,
     find_encoding,
-    guess_delimiter,
-    usual_width,
 )
+from hashtag_core.sources.table_dialect import find_dialect
 from hashtag_core.sources.table_json import DEEP, NO_OBJECT, json_items, json_lines
 from hashtag_core.sources.table_parquet import LARGE, UNREADABLE, parquet_rows
 from hashtag_core.sources.table_refused import refuse, refuse_text
@@ -59,7 +57,11 @@ def is_read(row: Found | str) -> bool:
 
 
 def open_table(
-    path: Path, header: bool, encoding: str | None = None, delimiter: str | None = None
+    path: Path,
+    header: bool,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Opened:
     """Find out what kind of table a file is, and how to read it.
 
@@ -68,6 +70,7 @@ def open_table(
         header: whether the first row of a CSV file names the columns.
         encoding: of a text file; found out where not given.
         delimiter: of a CSV file; found out where not given.
+        columns: those of `Table` that are told.
 
     Raises:
         InputError: where that cannot be found out.
@@ -92,28 +95,29 @@ def open_table(
     refuse_text(path, text)
     if start[:1] == "{":
         return Opened("json lines", lambda: json_lines(path, encoding), None, [how])
-    return _csv(path, text, header, encoding, delimiter, how)
+    return _csv(path, text, header, (encoding, how), delimiter, columns)
 
 
 def _csv(
-    path: Path, text: str, header: bool, encoding: str, delimiter: str | None, how: str
+    path: Path,
+    text: str,
+    header: bool,
+    encoding: tuple[str, str],
+    delimiter: str | None,
+    columns: Mapping[str, str] | None,
 ) -> Opened:
     delimiter = "\t" if delimiter == r"\t" else delimiter
-    if delimiter is None:
-        delimiter, width = guess_delimiter(path, text)
-    elif len(delimiter) != 1 or delimiter in '\r\n"':
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
         raise InputError(f"--delimiter {delimiter!r}: one character.")
-    else:
-        width = usual_width(text, delimiter)[1]
-    rows, names = partial(csv_rows, path, encoding, delimiter, width), None
+    dialect, how = find_dialect(path, text.removeprefix("\ufeff"), delimiter, columns)
+    rows, names = partial(csv_rows, path, encoding[0], dialect), None
     if header:
         first = next(filter(is_read, rows(False)), None)
         if first is None:
             why = next(row if isinstance(row, str) else row[-1] for row in rows(False))
-            raise InputError(f"{path}: no row with {width} columns to name them ({why}).")
+            raise InputError(f"{path}: no row with {dialect.width} columns to name them ({why}).")
         names = [str(cell).strip() for cell in first[2]]
-    columns = f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
-    return Opened("csv", partial(rows, header), names, [how, columns])
+    return Opened("csv", partial(rows, header), names, [encoding[1], how])
 
 
 def _parquet(path: Path) -> Opened:
