@@ -15,8 +15,8 @@ from hashtag_core.sources.table_dialect import find_dialect
 from hashtag_core.sources.table_suggestion import suggest
 
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
-TITLES = ["plain", 'He said "hi, there"', 'ends with "', 'two\nlines, "quoted"', "a, b", '"', "C:\\",
-          '\\"', "\\\\server\\x", "a\\nb", '","', ""]  # fmt: skip
+TITLES = ["plain", 'He said "hi, there"', 'ends with "', 'two\nlines, "quoted"', "a, b", '"',
+          "C:\\", '\\"', "\\\\server\\x", "a\\nb", '","', ""]  # fmt: skip
 
 
 def read(path, text, **options):
@@ -94,8 +94,9 @@ def test_paths_that_end_with_a_backslash_among_broken_rows(tmp_path):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_hashtags_without_quotes_are_all_read(tmp_path, delimiter):
-    lines = ["user,time,tags", "a,2014-01-01,sea,sun,new york", "b,2014-01-02,snow", "c,2014-01-03,",
-             "d,2014-01-04,NA", "e,2014-01-05,x,,y,", "f,2014-01-06,x,X"]  # fmt: skip
+    lines = ["user,time,tags", "a,2014-01-01,sea,sun,new york", "b,2014-01-02,snow",
+             "c,2014-01-03,", "d,2014-01-04,NA", "e,2014-01-05,x,,y,",
+             "f,2014-01-06,x,X"]  # fmt: skip
     text = "\n".join(lines).replace(",", delimiter)
     rows, report, understood = read(tmp_path / "t.csv", text)
     assert rows == [("a", ["sea", "sun", "new york"]), ("b", ["snow"]), ("e", ["x", "y"]),

@@ -26,15 +26,17 @@ from hashtag_core.prepare.report import Report
 from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.table_cells import (
     cell_at,
+    is_address,
     is_empty,
     is_word_for_nothing,
     name_in,
     text,
 )
-from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Longer, Refused
+from hashtag_core.sources.table_csv import LONGER, Cells, Found, Longer, Refused, as_text
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
     decoded,
+    is_form_encoded,
     is_percent_encoded,
     without_entities,
 )
@@ -60,22 +62,19 @@ LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
 LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
+ADDRESS = "an address (https://…) in place of hashtags"
 NOTHING = "cells that say NA, NULL, None … for nothing: taken as empty"
 SHORTENED = (
     "users or ids like 9.06E+17: a spreadsheet cut their digits off, and different ones may have "
     "become one. Export them as text"
 )
 SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d{1,3}|\d[eE]\+\d{1,3}")
-LONGER = (
-    "more cells than the header has names, left out: one that holds the delimiter needs quotes "
-    "around it"
-)
 CUT_LIST = "a list of hashtags that was cut off (...): its rest is not in the table"
 WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
     {*BAD_ROWS, NO_USER, LONG_USER, NO_ID, LONG_ID, NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
-    | {LARGE_ROW, LONG_HASHTAGS}
+    | {LARGE_ROW, LONG_HASHTAGS, ADDRESS}
 )
 
 
@@ -139,12 +138,14 @@ class Table:
         self.joins_rows = self.separator.name == "row"
         if self.joins_rows and photo_id is None:
             raise InputError("--separator row: tell the column of the photo's id (--photo-id).")
-        self.is_percent_encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
+        encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
+        self.plus = encoded and is_form_encoded([t for c in cells for t in self.separator(c)[0]])
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
             f"times: {self.times.how}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
+            *["a + between words of a hashtag is a blank: they are form-encoded"] * self.plus,
         ]
         self.job = {"files": file_states([self.path]), "columns": columns}
         self.job["understood"] = self.understood
@@ -167,7 +168,7 @@ class Table:
             ((0, line), self._photo(line, cells, why, report), cells)
             for _, line, cells, why in data
         )
-        return understood(rows, report, _as_text if with_texts else None)
+        return understood(rows, report, as_text if with_texts else None)
 
     def _photo(self, line: int, cells: Cells | Refused, why: str, report: Report) -> dict | str:
         """The photo of a row, or why it is left out."""
@@ -200,6 +201,8 @@ class Table:
             return NO_HASHTAGS
         if isinstance(row["hashtags"], str | bytes) and len(row["hashtags"]) > MAX_TYPED:
             return LONG_HASHTAGS
+        if is_address(row["hashtags"]):
+            return ADDRESS
         hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
@@ -216,7 +219,7 @@ class Table:
         typed, is_cut = self.separator(cell)
         undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()
         if len(typed) <= MAX_HASHTAGS:
-            typed = [decoded(piece, self.is_percent_encoded, undone.add) for piece in typed]
+            typed = [decoded(piece, self.plus, undone.add) for piece in typed]
         hashtags = report.hashtags_of(typed)
         if not isinstance(hashtags, str):
             for what in sorted(undone) + [CUT_LIST] * is_cut:
@@ -292,10 +295,3 @@ def _size(value: Any) -> int:
 def _listed(names: list[str]) -> str:
     more = ", …" if len(names) > MOST_NAMES else ""
     return ", ".join(name[:MAX_NAME] for name in names[:MOST_NAMES]) + more
-
-
-def _as_text(cells: Cells | Refused) -> str:
-    """A row for the file of rejected rows."""
-    if isinstance(cells, Refused):
-        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:MAX_TEXT]
-    return str(cells if isinstance(cells, dict) else list(cells))[:MAX_TEXT]

@@ -37,6 +37,10 @@ LONG_CELL = f"a cell of more than {csv.field_size_limit():,} characters"
 QUOTES = "quotes that do not match"
 PLAIN_QUOTES = "quotes that do not match: read as they stand"
 WIDTH = "another number of columns than most rows"
+LONGER = (
+    "more cells than the header has names, left out: one that holds the delimiter needs quotes "
+    "around it"
+)
 GOES_ON = "more cells than names of columns: the further ones read as hashtags"
 BAD_LINES = {LONG_LINE, LONG_CELL, QUOTES, WIDTH}
 SEP_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t;,]*\r?\n', re.IGNORECASE)  # for a spreadsheet
@@ -212,3 +216,10 @@ def parse_csv(
 def _escaped(line: str) -> str:
     """A line in which all backslashes are escaped that escape no quote and no backslash."""
     return BACKSLASH.sub(lambda match: match[0] if match[1] else r"\\", line)
+
+
+def as_text(cells: Cells | Refused) -> str:
+    """A row for the file of rejected rows."""
+    if isinstance(cells, Refused):
+        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:MAX_TEXT]
+    return str(cells if isinstance(cells, dict) else list(cells))[:MAX_TEXT]
