@@ -23,6 +23,7 @@ from hashtag_core.data.photos import COLUMNS
 from hashtag_core.errors import InputError
 from hashtag_core.files import enough_disk, locked, write_whole
 from hashtag_core.formats import read_json
+from hashtag_core.prepare.outlook import outlook
 from hashtag_core.prepare.places import (
     check_places,
     check_replaceable,
@@ -171,6 +172,9 @@ def _prepare(
             with replacing(out, staging) as partial:
                 pictures, notes = _write_photos(selected, partial, images)
                 account["notes"] = {**account["notes"], **notes}
+                account["outlook"] = outlook(
+                    partial / "photos.parquet", pictures, _all_known(source)
+                )
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
                 write_json(partial / "report.json", account)
                 write_whole(partial / "report.txt", (report_text(account) + "\n").encode())
@@ -197,12 +201,23 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
                 Selected(staging, selection or Selection(), _joins_rows(source))
             ) as selected:
                 selected.account(report)
-                return report.as_dict(source.files, source.inputs), selected.first(PREVIEW)
+                account = report.as_dict(source.files, source.inputs)
+                if report.rows_kept:
+                    path = staging / "photos.parquet"
+                    selected.write_without_pictures(path)
+                    pictures = selected.number_of_pictures()
+                    account["outlook"] = outlook(path, pictures, _all_known(source))
+                return account, selected.first(PREVIEW)
 
 
 def _joins_rows(source: Source) -> bool:
     """Whether several rows of a source can be one photo; most sources do not say."""
     return getattr(source, "joins_rows", False)
+
+
+def _all_known(source: Source) -> bool:
+    """Whether a source keeps hashtags with a word vector alone; it says then which `words` have."""
+    return hasattr(source, "words")
 
 
 def _write_photos(selected: Selected, folder: Path, images: Images | None) -> tuple[int, Counter]:

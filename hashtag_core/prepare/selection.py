@@ -175,6 +175,11 @@ class Selected:
         """Whether the source gave the bytes of any picture."""
         return bool(self._one("SELECT bool_or(picture IS NOT NULL) FROM staged"))
 
+    def number_of_pictures(self) -> int:
+        """How many of the kept photos come with a picture, or say where it is."""
+        has_one = "(image IS NOT NULL OR picture IS NOT NULL)"
+        return self._one(f"SELECT count(*) FROM judged WHERE why IS NULL AND {has_one}")
+
     def write_without_pictures(self, path: Path) -> None:
         """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""
         self._write("NULL::STRUCT(bytes BLOB, path VARCHAR) AS image", path)
