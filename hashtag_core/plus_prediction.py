@@ -100,6 +100,11 @@ class PlusPredictor(HashtagPredictor):
             raise InputError("no user of `ours+`: make one by `new_user` or `user`.")
         return user
 
+    def unknown(self, candidates: list[str], user: PlusUser | None = None) -> list[str]:
+        """As `HashtagPredictor.unknown`; what the user has used is known by that."""
+        own = {} if user is None else user.own_names
+        return [name for name in super().unknown(candidates) if name not in own]
+
     def add_photo(self, user: PlusUser, picture: Picture, hashtags: list[str]) -> PlusUser:
         """The user after one more photo; no older photo is read again.
 
@@ -158,16 +163,14 @@ class PlusPredictor(HashtagPredictor):
                 second ConvNet needs the picture itself, since it looks at it with both.
             user: from `new_user` and `add_photo`; None for nobody in particular.
             candidates: hashtags to choose from, seen in training or not; None for the vocabulary
-                and all that the user has used.
+                and all that the user has used. Those that are `unknown` are left out.
             k: how many at most.
 
         Raises:
-            InputError: where the picture cannot be used, or there is no candidate.
+            InputError: where the picture cannot be used, or no candidate is left.
         """
         check_number(k)
-        wanted = None if candidates is None else as_typed(candidates)
-        if wanted == {}:
-            raise InputError(f"no candidates: {candidates}.")
+        wanted = None if candidates is None else self._candidates(candidates, user)
         names, p = self.probabilities(picture, user, [*(wanted or {}).values()])
         if wanted is not None:
             places = {name: i for i, name in enumerate(names)}

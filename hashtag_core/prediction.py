@@ -180,6 +180,14 @@ class HashtagPredictor(Pretrained):
             )
         ]
 
+    def unknown(self, candidates: list[str], user: Tensor | None = None) -> list[str]:
+        """The candidates that `predict` leaves out for this user.
+
+        Those without any known word, of which the model knows nothing; none where it was trained
+        with such (`every_hashtag`).
+        """
+        return [] if self.every_hashtag else self.approximated(candidates)
+
     def new_user(self) -> Tensor:
         """The vector of a user without a history: zeros (d_u,)."""
         return torch.zeros(self.model.user_encoder.d_u, device=self.device)
@@ -241,24 +249,33 @@ class HashtagPredictor(Pretrained):
             picture: a path, encoded bytes, a PIL image, or a feature vector (d_v,).
             user: (d_u,), from `new_user` and `add_photo`; None for nobody in particular.
             candidates: hashtags to choose from, seen in training or not; None for the vocabulary.
+                Those that are `unknown` are left out.
             k: how many at most.
 
         Raises:
-            InputError: where the picture cannot be used, or there is no candidate.
+            InputError: where the picture cannot be used, or no candidate is left.
         """
         check_number(k)
         if candidates is None:
             names, vectors = self.hashtags.names, self.psi
         else:
-            names, vectors = self.represent(candidates)
-            if not names:
-                raise InputError(f"no candidates: {candidates}.")
+            names, vectors = self.represent([*self._candidates(candidates, user).values()])
         user = self._known(user)
         query = self.model.queries(self.feature(picture), user[None])  # (1, d)
         k = min(k, len(names))
         best = top_hashtags(query, vectors, self.model.phi_tag, range(len(names)), k)
         scores, ids = (row[0].tolist() for row in (finite(best[0]), best[1]))
         return [(names[i], score) for i, score in zip(ids, scores, strict=True)]
+
+    def _candidates(self, given: list[str], user: Tensor | None) -> dict[str, str]:
+        """Those to choose from, `as_typed`; raises InputError where none is left."""
+        candidates = as_typed(given)
+        unknown = {*self.unknown([*candidates.values()], user)}
+        known = {name: typed for name, typed in candidates.items() if name not in unknown}
+        if not known:
+            what = f"a word vector: {', '.join(candidates)}" if candidates else f"text: {given}"
+            raise InputError(f"no candidates with {what}.")
+        return known
 
     @torch.inference_mode()
     def probabilities(

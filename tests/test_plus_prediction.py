@@ -102,6 +102,10 @@ def test_a_hashtag_without_a_word_vector_is_suggested_once_the_user_has_used_it(
     for t in range(3):
         user = predictor.add_photo(user, features[t], ["qqqzz"])
     assert predictor.predict(features[3], user)[0][0] == "qqqzz"
+    chosen = predictor.predict(features[3], user, ["cat", "qqqzz", "xyzzyq"])
+    assert {name for name, _ in chosen} == {"cat", "qqqzz"}
+    assert predictor.unknown(["cat", "qqqzz", "xyzzyq"], user) == ["xyzzyq"]
+    assert predictor.unknown(["qqqzz"]) == ["qqqzz"]
 
 
 def test_candidates_are_ranked_by_the_same_p(predictor, open_art):

@@ -175,12 +175,15 @@ def test_no_candidate_is_one_line(predict):
     refused(predict("--hashtags", ""))
 
 
-@pytest.mark.parametrize("hashtags", ["xyzzyq", "sun,xyzzyq"])
-def test_an_unknown_candidate_is_ranked_and_named(hashtags, predict):
-    code, out, _ = predict("--hashtags", hashtags)
+def test_an_unknown_candidate_is_told_and_left_out(predict):
+    code, out, _ = predict("--hashtags", "kitten,xyzzyq,sun,qqxzzy")
     *ranked, last = out.splitlines()
-    assert code == 0 and sorted(names_in("\n".join(ranked))) == sorted(hashtags.split(","))
-    assert last == "Without a word vector, known by their letters alone: xyzzyq"
+    assert code == 0 and sorted(names_in("\n".join(ranked))) == ["kitten", "sun"]
+    assert last == "Left out, without a word vector: xyzzyq, qqxzzy"
+
+
+def test_unknown_candidates_alone_are_one_line(predict):
+    refused(predict("--hashtags", "xyzzyq,qqxzzy"), "word vector", "xyzzyq, qqxzzy")
 
 
 @pytest.mark.parametrize("table", ["", "image,tags\n", "image,hashtags\nmine.jpg\n"])

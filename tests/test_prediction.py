@@ -193,9 +193,7 @@ def test_a_history_is_read_as_in_training(predictor, hashtags, feature):
     both, one = predictor.add_photo(new, feature, ["cat", "qqzzwy"]), ["cat"]
     assert torch.equal(both, predictor.add_photo(new, feature, one))
 
-    kinds = ["approximated"] + ["whole"] * (len(hashtags) - 1)
-    trained_so = HashtagPredictor(predictor.model, replace(hashtags, kinds=kinds), device="cpu")
-    trained_so.vectors = predictor.vectors
+    trained_so = trained_with_every_hashtag(predictor)
     erna, karl = (trained_so.add_photo(new, feature, [name]) for name in ("xyzzyq", "qqzzwy"))
     assert not torch.allclose(erna, karl)
     assert not torch.allclose(trained_so.add_photo(new, feature, ["cat", "qqzzwy"]), both)
@@ -217,9 +215,33 @@ def test_a_candidate_scores_as_it_does_in_the_vocabulary(predictor, feature):
         assert predictor.predict(feature, candidates=[name])[0] == (name, pytest.approx(score))
 
 
-def test_any_hashtag_may_be_a_candidate(predictor, feature):
-    best = predictor.predict(feature, candidates=["cat", "xyzzyq", "#日本"])
+def trained_with_every_hashtag(predictor):
+    """The same, as if the first hashtag of its vocabulary had no word."""
+    kinds = ["approximated"] + ["whole"] * (len(predictor.hashtags) - 1)
+    hashtags = replace(predictor.hashtags, kinds=kinds)
+    other = HashtagPredictor(predictor.model, hashtags, device="cpu")
+    other.vectors = predictor.vectors
+    return other
+
+
+def test_a_candidate_without_a_word_vector_is_left_out(predictor, feature):
+    given = ["cat", "xyzzyq", "#日本"]
+    assert [name for name, _ in predictor.predict(feature, candidates=given)] == ["cat"]
+    assert predictor.unknown(given) == ["xyzzyq", "日本"]
+    assert predictor.predict(feature, candidates=given) == predictor.predict(
+        feature, candidates=["cat"]
+    )
+    with pytest.raises(InputError, match="no candidates with a word vector: xyzzyq, 日本"):
+        predictor.predict(feature, candidates=given[1:])
+
+
+def test_any_hashtag_may_be_a_candidate_of_a_model_that_was_trained_with_every_hashtag(
+    predictor, feature
+):
+    trained_so = trained_with_every_hashtag(predictor)
+    best = trained_so.predict(feature, candidates=["cat", "xyzzyq", "#日本"])
     assert {name for name, _ in best} == {"cat", "xyzzyq", "日本"}
+    assert trained_so.unknown(["cat", "xyzzyq"]) == []
 
 
 @pytest.mark.parametrize("candidates", [[], ["", " "]])

@@ -275,3 +275,58 @@ def test_a_semicolon_of_an_entity_separates_nothing(tmp_path):
 def test_a_list_with_its_quotes_as_entities_is_a_list():
     cell = "[&quot;new york&quot;, &quot;sea&quot;]"
     assert guess_separator([cell])(cell) == (["new york", "sea"], False)
+
+
+FORMS = {  # cells -> hashtags; where + is a blank, and where it is a plus
+    "one hashtag is encoded": ["caf%C3%A9,c++", "a+b,google+", "new york"],
+    "plus at an end": ["caf%C3%A9", "a+b", "google+"],
+    "%20 is the blank": ["new%20york,a%2Bb", "a+b"],
+    "raw characters": ["caf%C3%A9,b&w", "a+b,rock'n'roll", "été,#x"],
+    "form": ["caf%C3%A9,black+white", "a+b,sea"],
+    "%2B is the plus": ["a%2Bb,b&w", "new york,a+b"],
+    "form, in a row with c++ later": ["caf%C3%A9", *["a+b"] * 20_000, "c++,google+,x+y"],
+}
+MEANT = [
+    [["café", "c++"], ["a+b", "google+"], ["new york"]],
+    [["café"], ["a+b"], ["google+"]],
+    [["new york", "a+b"], ["a+b"]],
+    [["café", "b&w"], ["a+b", "rock'n'roll"], ["été", "x"]],
+    [["café", "black white"], ["a b", "sea"]],
+    [["a+b", "b&w"], ["new york", "a b"]],
+    [["café"], *[["a b"]] * 20_000, ["c++", "google+", "x y"]],
+]
+
+
+@pytest.mark.parametrize("cells, meant", list(zip(FORMS.values(), MEANT, strict=True)), ids=FORMS)
+def test_a_plus_is_a_blank_only_where_hashtags_are_encoded_as_forms_are(tmp_path, cells, meant):
+    path = table(tmp_path / "t.csv", [("ann", DAY, cell) for cell in cells])
+    assert tags_of(path, separator=",")[0] == meant
+    is_blank = ["a", "b"] in [h.split() for hashtags in meant for h in hashtags]
+    told = "\n".join(Table(path, **USUAL, separator=",").understood)
+    assert ("+ between words of a hashtag is a blank" in told) == is_blank
+
+
+def test_addresses_where_hashtags_should_be_are_left_out_and_counted(tmp_path):
+    cells = ["sea", "https://x.org/a_b.jpg", "http://a.b/c, https://d.e/f?g=h", " www.x.org ",
+             "sea,https://x.org"]  # fmt: skip
+    tags, report = tags_of(table(tmp_path / "t.csv", [("ann", DAY, cell) for cell in cells]))
+    assert tags == [["sea"], ["sea", "https://x.org"]]
+    (reason, entry), = report["rows"]["left_out"].items()  # fmt: skip
+    assert "address" in reason and entry["count"] == 3
+    assert [doubt["count"] for doubt in report["doubts"].values()] == [1]
+
+
+def test_hashtags_beyond_the_most_of_a_photo_are_counted_under_their_own_reason(tmp_path):
+    rows = [("1", "7", f"t{i}", "1445714996") for i in range(1003)]
+    rows += [("1", "7", "t1", "1445714996"), ("2", "8", "x", "1445714996")]
+    path = table(tmp_path / "t.csv", rows, ("user", "id", "tags", "time"))
+    tags, report = tags_of(path, photo_id="id", separator="row")
+    assert tags == [[f"t{i}" for i in range(1000)], ["x"]]
+    assert report["hashtags"] == {
+        "read": 1005,
+        "kept": 1001,
+        "left_out": {
+            "the same hashtag twice in a photo": 1,
+            "more than the first 1,000 hashtags of a photo": 3,
+        },
+    }

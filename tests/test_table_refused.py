@@ -50,10 +50,14 @@ FILES = {
         r"a zip. Unpack it. Its table: data/tweets.js",
     ),
     "ragged": (
-        b"user,time,tags\na,2014,x,y\nb,2014,x,y,z\n",
-        "needs quotes around it",
+        b"user,tags,time\na,x,y,2014\nb,x,y,z,2014\n",
+        "rows have up to 5 cells, but the header has 3 names.*needs quotes around it",
     ),
-    "spark": (b'user,time,tags\na,"so \\"x, y\\"",2014,sea\nb,2014\n', "written as .*twice.*Spark"),
+    "equally long": (
+        b"user,time,tags\n1,ann,2014,sea\n2,bob,2014,sun\n",
+        "rows have up to 4 cells, but the header has 3 names.*needs quotes around it",
+    ),
+    "uneven": (b"user,time,tags\na,2014,x,y\nb,2014\n", "needs quotes around it"),
     "utf-16-le": ("user,time,tags\na,2014-01-01,b\n".encode("utf-16-le"), "--encoding: utf-16-le"),
     "utf-16-be": ("user,time,tags\na,2014-01-01,b\n".encode("utf-16-be"), "--encoding: utf-16-be"),
 }

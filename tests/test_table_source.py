@@ -492,7 +492,7 @@ def test_what_is_no_table_is_said_clearly(tmp_path):
     for content, message in (
         ("PK\x03\x04", "a spreadsheet, or a zip. Save it as CSV"),
         ("user,time,tags\n", "there is no row in it"),
-        ("user,time,tags\na,2001-01-01,x,\nb,2001-01-01,y,\n", "first row with 4 columns names"),
+        ("usr,time,tags\na,2001-01-01,x,\nb,2001-01-01,y,\n", "first row with 4 columns names"),
     ):
         with pytest.raises(InputError, match=message):
             Table(text_file(tmp_path / "t", content), **USUAL)

@@ -104,3 +104,24 @@ def test_users_whose_digits_a_spreadsheet_cut_off_are_told(tmp_path):
     rows = [(user, "2014-01-01", "sea") for user in users]
     report, _ = dry_run(Table(table(tmp_path / "t.csv", rows), **USUAL))
     assert report["doubts"][SHORTENED] == {"count": 3, "examples": users[:3]}
+
+
+def test_epochs_before_and_around_1970_are_read_among_usual_ones():
+    cells = ["-500000000", "86400", "-86400", "1336130000", "-631152000", "99999.5"]
+    times = guess_times(cells, "time")
+    assert times.name == "epoch"
+    assert [str(times(cell)) for cell in cells] == [
+        "1954-02-26 23:06:40", "1970-01-02 00:00:00", "1969-12-31 00:00:00", "2012-05-04 11:13:20",
+        "1950-01-01 00:00:00", "1970-01-02 03:46:39.500000",
+    ]  # fmt: skip
+    assert [times(cell) for cell in ("0", "-1", "2012", "20120504", "12345678901")] == [None] * 5
+
+
+@pytest.mark.parametrize("cells", [["86400", "-86400"], ["3", "12", "17"], ["0"] * 5])
+def test_small_numbers_alone_are_no_times(cells):
+    with pytest.raises(InputError, match="not understood"):
+        guess_times(cells, "time")
+
+
+def test_small_epochs_are_read_where_that_is_told():
+    assert str(guess_times(["86400"], "time", "epoch")("86400")) == "1970-01-02 00:00:00"

@@ -10,6 +10,10 @@ from hashtag_core.commands.paths import Read
 from hashtag_core.errors import InputError
 from hashtag_core.printing import progress_bar, say
 
+CANDIDATES = (
+    "choose among these, seen in training or not; one without a word vector is told and left out"
+)
+
 
 def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:
     """Add the command to the command line."""
@@ -21,7 +25,7 @@ def add_command(commands: argparse._SubParsersAction, common: argparse.ArgumentP
         type=Read,
         help="any table (image, hashtags), or your collection",
     )
-    predict.add_argument("--hashtags", metavar="A,B,C", help="choose among these, seen or not")
+    predict.add_argument("--hashtags", metavar="A,B,C", help=CANDIDATES)
     predict.add_argument("-k", type=int, default=10, help="how many; default: %(default)s")
     predict.add_argument(
         "--run", metavar="DIR", type=Read, help="default: the model of data/models/open-art"
@@ -57,5 +61,7 @@ def _predict(options: argparse.Namespace) -> None:
     form = "{:7.1%}" if isinstance(predictor, PlusPredictor) else "{:8.2f}"  # p, or the score f
     for name, score in best:
         say(f"{form.format(score)}  {name}")
-    if unknown := predictor.approximated(candidates or []):
-        say(f"Without a word vector, known by their letters alone: {', '.join(unknown)}")
+    if predictor.every_hashtag and (by_letters := predictor.approximated(candidates or [])):
+        say(f"Without a word vector, known by their letters alone: {', '.join(by_letters)}")
+    if left_out := predictor.unknown(candidates or [], user):
+        say(f"Left out, without a word vector: {', '.join(left_out)}")

@@ -15,6 +15,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.printing import say
 
 if TYPE_CHECKING:
+    from hashtag_core.data.photos import PhotoCollection
     from hashtag_core.prepare.staging import Source
     from hashtag_core.prepare.url_list import UrlList
 
@@ -286,8 +287,16 @@ def _prepare_simulated(options: argparse.Namespace) -> None:
     photos = prepare_simulated(options.out, *size, workers)
     hashtags = len(photos.hashtag_names.dictionary)
     say(f"{len(photos):,} photos of {len(photos.users):,} made-up users, {hashtags:,} hashtags.")
+    _tell_outlook(photos)
     say(f"Written: {photos.folder}")
     say(f"Next:    hashtag-core table 1 --data {options.out}")
+
+
+def _tell_outlook(photos: PhotoCollection) -> None:
+    """What training will miss of photos of which each has a picture's features."""
+    from hashtag_core.prepare.outlook import outlook, outlook_lines
+
+    say(*outlook_lines(outlook(photos.folder / "photos.parquet", len(photos))))
 
 
 def _prepare_open_art(options: argparse.Namespace) -> None:
@@ -300,4 +309,5 @@ def _prepare_open_art(options: argparse.Namespace) -> None:
     say(f"{meta['read']:,} pictures read, {len(photos):,} kept of {len(photos.users)} artists.")
     for reason, count in meta["left_out"].items():
         say(f"{count:6,d}  left out: {reason}")
+    _tell_outlook(photos)
     say(f"Written: {photos.folder}")

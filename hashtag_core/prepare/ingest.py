@@ -25,6 +25,7 @@ from hashtag_core.files import enough_disk, locked, write_whole
 from hashtag_core.formats import read_json
 from hashtag_core.prepare.capitals import Capitals
 from hashtag_core.prepare.images import Images
+from hashtag_core.prepare.outlook import outlook
 from hashtag_core.prepare.places import (
     check_places,
     check_replaceable,
@@ -148,8 +149,10 @@ def _prepare(
                 notes: Counter = Counter()
                 with nullcontext() if urls is None else urls.writer(digest, notes) as listed:
                     pictures = _write_photos(selected, partial, images, listed, notes)
-                capitals = Capitals(selected.database, partial / "photos.parquet")
+                path = partial / "photos.parquet"
+                capitals = Capitals(selected.database, path)
                 account["notes"] = {**account["notes"], **notes, **capitals.notes()}
+                account["outlook"] = outlook(path, pictures, _all_known(source))
                 np.save(partial / "features.npy", np.zeros((report.rows_kept, 0), np.float16))
                 write_json(partial / "report.json", account)
                 write_whole(partial / "report.txt", (report_text(account) + "\n").encode())
@@ -179,12 +182,22 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
                 selected.account(report)
                 account = report.as_dict(source.files, source.inputs)
                 account["notes"] = {**account["notes"], **Capitals(selected.database).notes()}
+                if report.rows_kept:
+                    path = staging / "photos.parquet"
+                    selected.write_without_pictures(path)
+                    pictures = selected.number_of_pictures()
+                    account["outlook"] = outlook(path, pictures, _all_known(source))
                 return account, selected.first(PREVIEW)
 
 
 def _joins_rows(source: Source) -> bool:
     """Whether several rows of a source can be one photo; most sources do not say."""
     return getattr(source, "joins_rows", False)
+
+
+def _all_known(source: Source) -> bool:
+    """Whether a source keeps hashtags with a word vector alone; it says then which `words` have."""
+    return hasattr(source, "words")
 
 
 def _write_photos(

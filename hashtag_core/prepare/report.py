@@ -24,6 +24,7 @@ from hashtag_core.prepare.cleaning import (
     clean_hashtags,
 )
 from hashtag_core.prepare.doubts import Doubt, doubt_about
+from hashtag_core.prepare.outlook import Outlook, outlook_lines
 
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
@@ -83,6 +84,7 @@ class Account(TypedDict):
     notes: dict[str, int]
     doubts: NotRequired[dict[str, Doubtful]]
     problems: list[Problem]
+    outlook: NotRequired[Outlook]
 
 
 @dataclass
@@ -240,6 +242,7 @@ def report_text(report: dict) -> str:
         for what, doubt in report.get("doubts", {}).items()
     ]
     lines += [f"{_shown(p['file'])}: {_shown(p['what'])}" for p in report["problems"]]
+    lines += outlook_lines(report["outlook"]) if "outlook" in report else []
     return "\n".join(lines)
 
 

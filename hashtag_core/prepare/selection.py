@@ -31,6 +31,7 @@ PICTURES_AT_A_TIME = 256
 
 TWICE = "a photo whose id stood before"
 JOINED = "joined with the first row of its photo"
+SURPLUS = f"more than the first {MAX_HASHTAGS:,} hashtags of a photo"
 NO_VECTOR = "no hashtag with a word vector"
 AS_READ = "CREATE VIEW staged AS SELECT *, false AS more FROM read"
 JOIN = f"""
@@ -43,7 +44,8 @@ JOIN = f"""
     CREATE TEMP TABLE photos AS
         SELECT photo_id, "user", min(ord) AS first,
             list(tag ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_tags,
-            list(typed ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_typed
+            list(typed ORDER BY ord)[1:{MAX_HASHTAGS:d}] AS all_typed,
+            greatest(count(*) - {MAX_HASHTAGS:d}, 0) AS surplus
         FROM tags GROUP BY ALL;
     CREATE VIEW staged AS
         SELECT read.* REPLACE (
@@ -171,12 +173,19 @@ class Selected:
         for why, count, first, hashtags in sorted(row for row in rows if row[0] is not None):
             report.leave_out(reasons[why], count, map(row_of, first))
             report.leave_out_hashtags("of a photo left out", int(hashtags))
-        report.leave_out_hashtags(SAME, read - int(sum(row[3] for row in rows)))
+        surplus = int(self._one("SELECT sum(surplus) FROM photos") or 0) if self.joins_rows else 0
+        report.leave_out_hashtags(SAME, read - surplus - int(sum(row[3] for row in rows)))
+        report.leave_out_hashtags(SURPLUS, surplus)
         report.check()
 
     def has_pictures(self) -> bool:
         """Whether the source gave the bytes of any picture."""
         return bool(self._one("SELECT bool_or(picture IS NOT NULL) FROM staged"))
+
+    def number_of_pictures(self) -> int:
+        """How many of the kept photos come with a picture, or say where it is."""
+        has_one = "(image IS NOT NULL OR picture IS NOT NULL)"
+        return self._one(f"SELECT count(*) FROM judged WHERE why IS NULL AND {has_one}")
 
     def write_without_pictures(self, path: Path) -> None:
         """photos.parquet, in (user, time, photo_id) order, with an empty column `image`."""

@@ -30,16 +30,18 @@ from hashtag_core.prepare.staging import Piece, Understood, understood
 from hashtag_core.sources.table_cells import (
     MAX_PATH,
     cell_at,
+    is_address,
     is_empty,
     is_word_for_nothing,
     name_in,
     picture_in,
 )
 from hashtag_core.sources.table_columns import keys_of, sample_of
-from hashtag_core.sources.table_csv import MAX_TEXT, Cells, Found, Refused
+from hashtag_core.sources.table_csv import LONGER, Cells, Found, Longer, Refused, as_text
 from hashtag_core.sources.table_decoding import (
     ENTITIES,
     decoded,
+    is_form_encoded,
     is_percent_encoded,
     without_entities,
 )
@@ -62,6 +64,7 @@ LARGE_ROW = f"a row of more than {BYTES_OF_PIECE // 2**20} MiB in memory"
 LONG_HASHTAGS = f"hashtags of more than {MAX_TYPED:,} characters"
 BROKEN_NAME = "a user or photo id with characters that are not of the encoding"
 NO_HASHTAGS = "no hashtags"
+ADDRESS = "an address (https://…) in place of hashtags"
 NOTHING = "cells that say NA, NULL, None … for nothing: taken as empty"
 SHORTENED = (
     "users or ids like 9.06E+17: a spreadsheet cut their digits off, and different ones may have "
@@ -74,7 +77,7 @@ WRONG_PATH = "the picture's path is too long or broken: kept without it"
 
 MALFORMED = frozenset(
     {*BAD_ROWS, NO_USER, LONG_USER, NO_ID, LONG_ID, NO_TIME, WRONG_TIME, BROKEN_NAME, MANY_HASHTAGS}
-    | {LARGE_ROW, LONG_HASHTAGS}
+    | {LARGE_ROW, LONG_HASHTAGS, ADDRESS}
 )
 
 
@@ -144,12 +147,14 @@ class Table:
         self.joins_rows = self.separator.name == "row"
         if self.joins_rows and photo_id is None:
             raise InputError("--separator row: tell the column of the photo's id (--photo-id).")
-        self.is_percent_encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
+        encoded = any(isinstance(c, str) and is_percent_encoded(c) for c in cells)
+        self.plus = encoded and is_form_encoded([t for c in cells for t in self.separator(c)[0]])
         self.understood = [
             f"{self.path.name}: {self.opened.kind}",
             *self.opened.understood,
             f"times: {self.times.how}" + (", as told" if time_format else ""),
             f"hashtags {self.separator.how}" + (", as told" if separator else ""),
+            *["a + between words of a hashtag is a blank: they are form-encoded"] * self.plus,
         ]
         self.job = {"files": file_states([self.path]), "columns": columns, "user": self.one_user}
         self.job["understood"] = self.understood
@@ -184,11 +189,13 @@ class Table:
             ((0, line), self._photo(line, cells, why, report), cells)
             for _, line, cells, why in data
         )
-        return understood(rows, report, _as_text if with_texts else None)
+        return understood(rows, report, as_text if with_texts else None)
 
     def _photo(self, line: int, cells: Cells | Refused, why: str, report: Report) -> dict | str:
         """The photo of a row, or why it is left out."""
         if isinstance(cells, Refused):
+            if isinstance(cells, Longer):
+                report.doubt(LONGER, 1, [cells[:MAX_NAME]])
             return why
         report.note(why, int(why != ""))
         row = {what: cell_at(cells, key) for what, key in self.columns.items()}
@@ -215,6 +222,8 @@ class Table:
             return NO_HASHTAGS
         if isinstance(row["hashtags"], str | bytes) and len(row["hashtags"]) > MAX_TYPED:
             return LONG_HASHTAGS
+        if is_address(row["hashtags"]):
+            return ADDRESS
         hashtags = self._hashtags(row["hashtags"], report)
         if isinstance(hashtags, str):
             return hashtags
@@ -229,7 +238,7 @@ class Table:
         typed, is_cut = self.separator(cell)
         undone = {ENTITIES} if isinstance(cell, str) and without_entities(cell) != cell else set()
         if len(typed) <= MAX_HASHTAGS:
-            typed = [decoded(piece, self.is_percent_encoded, undone.add) for piece in typed]
+            typed = [decoded(piece, self.plus, undone.add) for piece in typed]
         hashtags = report.hashtags_of(typed)
         if not isinstance(hashtags, str):
             for what in sorted(undone) + [CUT_LIST] * is_cut:
@@ -272,10 +281,3 @@ def _size(value: Any) -> int:
     if isinstance(value, dict):
         return size + sum(map(_size, value)) + sum(map(_size, value.values()))
     return size + sum(map(_size, value)) if isinstance(value, list | tuple) else size
-
-
-def _as_text(cells: Cells | Refused) -> str:
-    """A row for the file of rejected rows."""
-    if isinstance(cells, Refused):
-        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:MAX_TEXT]
-    return str(cells if isinstance(cells, dict) else list(cells))[:MAX_TEXT]

@@ -7,6 +7,7 @@ are written.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from hashtag_core.prepare.cleaning import NO_TEXT
@@ -15,6 +16,7 @@ from hashtag_core.sources.table_csv import Cells
 MAX_PATH = 1000  # characters
 OTHERS = {"mention", "emoji"}  # `type` of an object that is no hashtag
 MISSING = {"NA", "N/A", "#N/A", "<NA>", "NaN", "nan", "NaT", "NULL", "null", "None", "\\N"}
+ADDRESSES = re.compile(r"\s*(?:https?://|www\.)[^\s,;|]+(?:[\s,;|]+https?://[^\s,;|]+)*\s*")
 
 
 def is_empty(cell: Any) -> bool:
@@ -29,6 +31,11 @@ def is_empty(cell: Any) -> bool:
 def is_word_for_nothing(cell: Any) -> bool:
     """Whether a cell says in a word that there is nothing: NA, NULL, None."""
     return isinstance(cell, str) and len(cell) < 10 and cell.strip() in MISSING
+
+
+def is_address(cell: Any) -> bool:
+    """Whether there is nothing but the address of a page or a picture in a cell, or several."""
+    return isinstance(cell, str) and ADDRESSES.fullmatch(cell) is not None
 
 
 def text(cell: Any) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections import Counter, deque
+import re
+from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ from hashtag_core.prepare.opening import DAMAGED, opened, what_ends
 MAX_LINE = 2**20  # characters; also of a row's lines together
 MAX_LINES_OF_ROW = 200  # of a quoted cell with line breaks; a quote that nobody closes has no more
 MAX_TEXT = 100_000  # characters of a row that is left out
-SAMPLE_ROWS = 1000
-DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
+SAMPLE_LINES = 1000
 UNBOUNDED = {"utf-7", "punycode", "idna"}  # whose decoders keep what they wait for the end of
 BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -31,18 +31,48 @@ BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
+BACKSLASH = re.compile(r'\\(["\\])?')
 LONG_LINE = f"a line of more than {MAX_LINE:,} characters"
 LONG_CELL = f"a cell of more than {csv.field_size_limit():,} characters"
 QUOTES = "quotes that do not match"
 PLAIN_QUOTES = "quotes that do not match: read as they stand"
 WIDTH = "another number of columns than most rows"
+LONGER = (
+    "more cells than the header has names, left out: one that holds the delimiter needs quotes "
+    "around it"
+)
+GOES_ON = "more cells than names of columns: the further ones read as hashtags"
 BAD_LINES = {LONG_LINE, LONG_CELL, QUOTES, WIDTH}
+SEP_LINE = re.compile(r'"?sep=([^\r\n"])"?[ \t;,]*\r?\n', re.IGNORECASE)  # for a spreadsheet
 
 Cells = dict[str, Any] | Sequence[Any]
 
 
 class Refused(str):
     """The text of a row that could not be taken apart."""
+
+
+class Longer(Refused):
+    """The same, of one that has more cells than the header has names."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    r"""How the cells of a row are told apart.
+
+    Attributes:
+        delimiter: between them.
+        width: how many there are.
+        backslash: whether a quote in a cell is written `\"`, and a backslash `\\`.
+        goes_on: whether a row may be longer: what stands behind the last cell belongs to it.
+        is_broken: whether many rows are longer though they may not be.
+    """
+
+    delimiter: str
+    width: int
+    backslash: bool = False
+    goes_on: bool = False
+    is_broken: bool = False
 
 
 Found = tuple[int, int, Cells | Refused, str]  # position in the file, line, cells, note or reason
@@ -69,7 +99,7 @@ def find_encoding(
     for bom, name in BOMS.items():
         if sample.startswith(bom):
             return name, f"encoding {name}, as its first bytes say"
-    lines = [line for line in sample.splitlines() if not line.isascii()][:SAMPLE_ROWS]
+    lines = [line for line in sample.splitlines() if not line.isascii()][:SAMPLE_LINES]
     if not whole:
         del lines[-1:]  # it may be cut off
     broken = sum("\ufffd" in line.decode("utf-8", errors="replace") for line in lines)
@@ -107,38 +137,9 @@ def text_lines(path: Path, encoding: str) -> Iterator[tuple[int, int, str | None
             yield raw.tell(), number, None if too_long else line
 
 
-def guess_delimiter(path: Path, text: str) -> tuple[str, int]:
-    """(what separates the columns, how many there are), from the beginning of a file."""
-    widths = {delimiter: usual_width(text, delimiter) for delimiter in DELIMITERS}
-    share, width, best = max((*usual, delimiter) for delimiter, usual in widths.items())
-    if width < 2 or share < 0.5:
-        raise InputError(
-            f"{path}: no delimiter gives rows of equal length (commas, tabs, semicolons and bars "
-            f"were tried). {_why_unequal(text)}"
-        )
-    return best, width
-
-
-def _why_unequal(text: str) -> str:
-    if '\\"' in text:
-        return "Quotes in cells are written as \\\" here: write them twice (in Spark: escape='\"')."
-    return "Tell the --delimiter; a cell that holds it, of hashtags say, needs quotes around it."
-
-
-def usual_width(text: str, delimiter: str) -> tuple[float, int]:
-    """(share of the rows that have the most frequent width, that width); 0 for a width of 1."""
-    lines = islice(io.StringIO(text, newline=""), SAMPLE_ROWS)
-    rows = _parse_csv(enumerate(lines, 1), delimiter)
-    widths = Counter(len(cells) for _, cells, _ in rows if cells is not None)
-    width, count = widths.most_common(1)[0] if widths else (0, 0)
-    return (count / widths.total() if width > 1 else 0.0), width
-
-
-def csv_rows(
-    path: Path, encoding: str, delimiter: str, width: int, header: bool
-) -> Iterator[Found | str]:
+def csv_rows(path: Path, encoding: str, dialect: Dialect, header: bool) -> Iterator[Found | str]:
     """The rows of a file, but for the header where there is one; as `Opened.rows`."""
-    position, problem = 0, None
+    position, problem, width = 0, None, dialect.width
 
     def lines() -> Iterator[tuple[int, str | None]]:
         nonlocal position, problem
@@ -147,24 +148,30 @@ def csv_rows(
                 problem = numbered
                 return
             position, number, line = numbered
-            yield number, line
+            if number > 1 or line is None or not SEP_LINE.fullmatch(line):
+                yield number, line
 
-    for number, cells, why in _parse_csv(lines(), delimiter):
+    for number, cells, why in parse_csv(lines(), dialect):
         if cells is None:
             yield position, number, Refused(), why
         elif header and len(cells) == width:
             header = False
-        elif len(cells) != width:
-            text = Refused(delimiter.join(cells)[:MAX_TEXT])
-            yield position, number, text, QUOTES if why else WIDTH
-        else:
+        elif len(cells) == width:
             yield position, number, cells, why
+        elif dialect.goes_on and not why and len(cells) > width:
+            last = [cell for cell in cells[width - 1 :] if cell.strip()]
+            note = GOES_ON if len(last) > 1 else ""
+            yield position, number, [*cells[: width - 1], last if note else "".join(last)], note
+        else:
+            kind = Longer if dialect.is_broken and len(cells) > width else Refused
+            text = kind(dialect.delimiter.join(cells)[:MAX_TEXT])
+            yield position, number, text, QUOTES if why else WIDTH
     if problem:
         yield problem
 
 
-def _parse_csv(
-    lines: Iterator[tuple[int, str | None]], delimiter: str
+def parse_csv(
+    lines: Iterator[tuple[int, str | None]], dialect: Dialect
 ) -> Iterator[tuple[int, list[str] | None, str]]:
     """(line, cells, note or "") or (line, None, reason); blank lines are passed over.
 
@@ -172,6 +179,8 @@ def _parse_csv(
     again, and its first line is split as if quotes meant nothing.
     """
     again: deque[tuple[int, str | None]] = deque()
+    delimiter = dialect.delimiter
+    how = {"delimiter": delimiter, "escapechar": "\\" if dialect.backslash else None}
 
     def following(taken: list) -> Iterator[str]:
         left = MAX_LINE
@@ -183,12 +192,12 @@ def _parse_csv(
             if line[1] is None:
                 raise csv.Error(LONG_LINE)
             left -= len(line[1])
-            yield line[1]
+            yield _escaped(line[1]) if dialect.backslash and "\\" in line[1] else line[1]
 
     while True:
         taken: list[tuple[int, str | None]] = []
         try:
-            cells = next(csv.reader(following(taken), delimiter=delimiter, strict=True), None)
+            cells = next(csv.reader(following(taken), strict=True, **how), None)
             why = ""
         except csv.Error as error:
             again.extendleft(reversed(taken[1:]))
@@ -202,3 +211,15 @@ def _parse_csv(
             return
         if cells or why:
             yield taken[0][0], cells, why
+
+
+def _escaped(line: str) -> str:
+    """A line in which all backslashes are escaped that escape no quote and no backslash."""
+    return BACKSLASH.sub(lambda match: match[0] if match[1] else r"\\", line)
+
+
+def as_text(cells: Cells | Refused) -> str:
+    """A row for the file of rejected rows."""
+    if isinstance(cells, Refused):
+        return cells.encode("utf-8", "backslashreplace").decode().rstrip("\r\n")[:MAX_TEXT]
+    return str(cells if isinstance(cells, dict) else list(cells))[:MAX_TEXT]

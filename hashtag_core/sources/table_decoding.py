@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote_to_bytes
 
 from hashtag_core.sources.table_notations import unescaped
 
 TIMES = 2  # that a text may be encoded
+SELDOM = 0.02  # of form-encoded hashtags have a character in them that forms encode
 
 SIGNS = re.compile("[%&\\\\\xc2-\xf4]")  # one of them is in whatever is encoded
 PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+PLUS = re.compile(r"(?<=[^+])\+(?=[^+])")  # between words
+REAL_PLUS = re.compile(r"\+\+|^\+|\+$")
+FORM = re.compile(r"[\w.*~!'()+%-]*", re.ASCII)  # what is left of a text when a form is sent
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 ESCAPED = re.compile(r"\\u[0-9a-fA-F]{4}")
 LATIN = re.compile(  # the bytes of a character in UTF-8, each as a character
@@ -45,18 +49,32 @@ def is_percent_encoded(typed: str) -> bool:
     return "%" in typed and _without_percents(typed) != typed
 
 
+def is_form_encoded(hashtags: Sequence[str]) -> bool:
+    """Whether `+` is a blank in hashtags: they are encoded as forms are, and none says otherwise.
+
+    Where a blank is `%20` or a blank, or a hashtag is `c++` or `google+`, a plus is a plus. Else it
+    is a blank where a plus is `%2B`, or next to all characters are encoded that forms encode.
+    """
+    if any(re.search("%(?:25)?20", h) or REAL_PLUS.search(h.strip()) for h in hashtags):
+        return False
+    if any(re.search("%(?:25)?2[Bb]", h) for h in hashtags):
+        return True
+    odd = sum(FORM.fullmatch(h) is None for h in hashtags)
+    return any(map(is_percent_encoded, hashtags)) and odd <= SELDOM * len(hashtags)
+
+
 def decoded(typed: str, plus: bool, note: Callable[[str], None]) -> str:
     """A hashtag as somebody typed it.
 
     Args:
         typed: as it stands in the table.
-        plus: whether `+` stands for a space, as where others are percent-encoded.
+        plus: whether `+` between words stands for a space: `is_form_encoded`.
         note: told what was undone, once each.
     """
     if not SIGNS.search(typed) and not (plus and "+" in typed):  # most are fine
         return typed
     for undo, what in UNDO:
-        spaced = typed.replace("+", " ") if plus and what == PERCENTS else typed
+        spaced = PLUS.sub(" ", typed) if plus and what == PERCENTS else typed
         meant = undo(spaced)
         if meant != typed:
             note(what)

@@ -18,12 +18,10 @@ from hashtag_core.sources.table_arrow import arrow_names, arrow_rows, is_arrow
 from hashtag_core.sources.table_batches import LARGE, UNREADABLE
 from hashtag_core.sources.table_csv import (
     BAD_LINES,
-    DELIMITERS,
     csv_rows,
     find_encoding,
-    guess_delimiter,
-    usual_width,
 )
+from hashtag_core.sources.table_dialect import find_dialect
 from hashtag_core.sources.table_json import DEEP, NO_OBJECT
 from hashtag_core.sources.table_json_rows import open_json, script_before
 from hashtag_core.sources.table_opened import Opened, is_read
@@ -59,7 +57,7 @@ def open_table(
         InputError: where that cannot be found out.
     """
     refuse_folder(path)
-    columns = list((columns or {}).values())
+    named = list((columns or {}).values())
     with opened(path) as (file, raw):
         sample, _ = read_some(file, SAMPLE)
         is_packed = file is not raw
@@ -70,7 +68,7 @@ def open_table(
     if is_sqlite(sample) or is_arrow(sample) or sample.startswith(b"PAR1"):
         if is_packed:
             raise InputError(f"{path}: it is compressed as a whole. Unpack it.")
-        return _binary(path, sample, encoding, columns, table)
+        return _binary(path, sample, encoding, named, table)
     refuse(path, sample)
     encoding, how = find_encoding(path, sample, encoding, len(sample) < SAMPLE)
     try:
@@ -81,32 +79,33 @@ def open_table(
     start = text[len(script) :].lstrip()
     refuse_text(path, start)
     if start[:1] == "{" or (start[:1] == "[" and start[1:].lstrip()[:1] in ("{", "]")):
-        opened_json = open_json(path, encoding, start, len(script), columns)
+        opened_json = open_json(path, encoding, start, len(script), named)
         told = [f"in front of it, {' '.join(script.split())!r}: cut off"] if script else []
         opened_json.understood = [how, *told, *opened_json.understood]
         return opened_json
-    return _csv(path, text, header, encoding, delimiter, how)
+    return _csv(path, text, header, (encoding, how), delimiter, columns)
 
 
 def _csv(
-    path: Path, text: str, header: bool, encoding: str, delimiter: str | None, how: str
+    path: Path,
+    text: str,
+    header: bool,
+    encoding: tuple[str, str],
+    delimiter: str | None,
+    columns: Mapping[str, str] | None,
 ) -> Opened:
     delimiter = "\t" if delimiter == r"\t" else delimiter
-    if delimiter is None:
-        delimiter, width = guess_delimiter(path, text)
-    elif len(delimiter) != 1 or delimiter in '\r\n"':
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
         raise InputError(f"--delimiter {delimiter!r}: one character.")
-    else:
-        width = usual_width(text, delimiter)[1]
-    rows, names = partial(csv_rows, path, encoding, delimiter, width), None
+    dialect, how = find_dialect(path, text.removeprefix("\ufeff"), delimiter, columns)
+    rows, names = partial(csv_rows, path, encoding[0], dialect), None
     if header:
         first = next(filter(is_read, rows(False)), None)
         if first is None:
             why = next(row if isinstance(row, str) else row[-1] for row in rows(False))
-            raise InputError(f"{path}: no row with {width} columns to name them ({why}).")
+            raise InputError(f"{path}: no row with {dialect.width} columns to name them ({why}).")
         names = [str(cell).strip() for cell in first[2]]
-    columns = f"{width} columns, separated by {DELIMITERS.get(delimiter, delimiter)}"
-    return Opened("csv", partial(rows, header), names, [how, columns])
+    return Opened("csv", partial(rows, header), names, [encoding[1], how])
 
 
 def _binary(

@@ -45,6 +45,7 @@ NAMED = [  # what has no name is the clock, and the zone
     )
 ]
 MONTHS = "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"
+DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 LETTERS = re.compile(r"[A-SU-Ya-z]|[^\x00-\x7f]|\s\s")
 HALF_DAY = re.compile(r"\b(\d{1,2})((?:[:.]\d\d){0,2}(?:[.,]\d+)?) ?([AaPp])\.?[Mm]\b\.?")
 ZONES = {"UTC": 0, "GMT": 0, "UT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7}
@@ -135,6 +136,13 @@ def _epoch(unit: float, digits: range) -> Callable[[str], datetime]:
     return read
 
 
+def _any_epoch(text: str) -> datetime:
+    """Also of 1970 and the years around, where the column is known to hold such seconds."""
+    if DATE.fullmatch(text):
+        raise ValueError(text)  # 19700131 is a day
+    return _epoch(1, range(5, 11))(text)
+
+
 TIMES: dict[str, Callable[[str], datetime]] = {
     "iso": _iso,
     "exif": _exif,
@@ -154,10 +162,12 @@ class Times:
 
     Args:
         name: of `TIMES`, or a format of `strptime` with its `%`.
+        is_sure: whether they are known to be written so: a few digits are an epoch then.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, is_sure: bool = True) -> None:
         self.name = self.how = name
+        self.one_way = _any_epoch if name == "epoch" and is_sure else TIMES.get(name)
         if name not in TIMES and "%" not in name:
             raise InputError(
                 f"--time-format {name}: one of {', '.join(TIMES)}, or like '%d %B %Y %H:%M'."
@@ -190,8 +200,9 @@ class Times:
         text = str(cell).strip()
         if len(text) > MAX_TIME:
             raise ValueError(text)
-        read = TIMES.get(self.name)
-        return read(_usual(text)) if read else datetime.strptime(text, self.name)
+        if self.one_way is None:
+            return datetime.strptime(text, self.name)
+        return self.one_way(_usual(text))
 
 
 def guess_times(sample: Sequence[Any], column: str, given: str | None = None) -> Times:
@@ -207,7 +218,7 @@ def guess_times(sample: Sequence[Any], column: str, given: str | None = None) ->
         times = Times(given)
         times.tell_zones(some)
         return times
-    counts = {name: sum(Times(name)(c) is not None for c in some) for name in TIMES}
+    counts = {name: sum(Times(name, False)(c) is not None for c in some) for name in TIMES}
     best = max(counts, key=counts.get)
     if not cells or counts[best] < ENOUGH * len(some):
         odd = next((cell for cell in some if Times(best)(cell) is None), "")
