@@ -70,6 +70,7 @@ def test_a_photo_is_what_its_description_says(tmp_path):
             "user": "30302697@N00",
             "time": datetime(2012, 5, 4, 12, 31, 2),
             "hashtags": ["black white", "東京", "море", "rock & roll"],
+            "capitals": None,
             "image": None,
             "picture": None,
         }
