@@ -10,7 +10,7 @@ from helpers import prepare
 from hashtag_core import cli
 from hashtag_core.errors import InputError
 from hashtag_core.sources.table import Table
-from hashtag_core.sources.table_parquet import LARGE
+from hashtag_core.sources.table_batches import LARGE
 
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
 COLUMNS = ["--user", "user", "--time", "time", "--hashtags", "tags"]
