@@ -10,7 +10,7 @@ from helpers import prepare
 from hashtag_core import cli
 from hashtag_core.errors import InputError
 from hashtag_core.sources.table import Table
-from hashtag_core.sources.table_parquet import LARGE
+from hashtag_core.sources.table_batches import LARGE
 
 USUAL = {"user": "user", "time": "time", "hashtags": "tags"}
 COLUMNS = ["--user", "user", "--time", "time", "--hashtags", "tags"]
@@ -86,7 +86,7 @@ def test_of_several_tables_the_one_with_the_columns_is_read_or_the_one_that_is_t
         Table(path, **USUAL, table="notes")
     with pytest.raises(InputError, match=r"no table nothing. There are: notes \(user, note\); "):
         Table(path, **USUAL, table="nothing")
-    several = r"several tables. Tell the --table: notes \(user, note\); album \(user, time, title\)"
+    several = r"several tables. Tell its --table: notes \(user, note\); album \(user, time, title\)"
     with pytest.raises(InputError, match=several):
         Table(path, "user", "time", "user")
     (tmp_path / "csv").write_text("user,time,tags\na,2014-01-01,x\n")
@@ -97,7 +97,7 @@ def test_of_several_tables_the_one_with_the_columns_is_read_or_the_one_that_is_t
 def test_without_columns_tables_and_columns_are_shown_and_the_command_works(tmp_path, capsys):
     path = database(tmp_path / "t.db", more=["CREATE TABLE notes (user, note)"])
     assert cli.main(["prepare", "table", str(path)]) == 2
-    assert "Tell the --table: notes (user, note); photos (user, time, tags)" in (
+    assert "Tell its --table: notes (user, note); photos (user, time, tags)" in (
         capsys.readouterr().err
     )
     assert cli.main(["prepare", "table", str(path), "--table", "photos"]) == 2

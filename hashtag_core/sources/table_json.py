@@ -189,7 +189,8 @@ class _Json:
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self.file, self.text, self.at, self.is_whole = file, "", 0, False
-        self.bytes_read = self.taken = 0  # characters in front of `text`
+        self.bytes_read = 0
+        self.taken = 0  # characters in front of `text`
         self.decode = codecs.getincrementaldecoder(encoding)(errors="replace").decode
 
     def drop(self, characters: int) -> None:

@@ -1,4 +1,4 @@
-"""A table's rows, one after the other: of text, JSON, Parquet and SQLite.
+"""A table's rows, one after the other: of text, JSON, Parquet, Arrow, SQLite.
 
 Nothing here stops at a bad row: it comes out as a reason, with its line, and the next one follows.
 What is guessed about the file (encoding, delimiter) is told in `Opened.understood`.

@@ -46,7 +46,7 @@ def choose_table(
         return fitting[0], tables[fitting[0]], f"table {fitting[0]}, {others}"
     if not tables:
         raise InputError(f"{path}: there is no table in it.")
-    raise InputError(f"{path}: several tables. Tell the --table: {_listed(tables)}")
+    raise InputError(f"{path}: several tables. Tell its --table: {_listed(tables)}")
 
 
 def sqlite_rows(
