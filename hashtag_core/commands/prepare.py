@@ -54,12 +54,17 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         "yfcc100m",
         parents=[_shared_options("data/yfcc100m", 100, 200, 50)],  # the paper's
         help="read YFCC100M's metadata as it is published",
+        description=(
+            "FILE is the SQLite file, text of 23 or 25 columns, or JSON lines (the shards of the "
+            "package yfcc100m, or metadata_*.jsonl.gz of the hub's subset): it tells by itself. "
+            "Text and JSON lines may be compressed. A folder stands for all the metadata in it."
+        ),
     )
     yfcc.add_argument(
-        "metadata", metavar="FILE", type=Read, nargs="+", help="plain, .bz2, .gz or .xz"
+        "metadata", metavar="FILE", type=Read, nargs="+", help="of the metadata, or a folder"
     )
     yfcc.add_argument(
-        "--images", metavar="DIR", type=ReadSome, help="with <photo id>.jpg, or abc/def/<hash>.jpg"
+        "--images", metavar="DIR", type=ReadSome, help="with abc/def/<key>.jpg, or <photo id>.jpg"
     )
     yfcc.add_argument(
         "--words", metavar="FILE", type=Read, help="word vectors; default: the installed ones"
@@ -156,6 +161,10 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
     from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
 
     source = Yfcc100m(options.metadata, options.words, with_images=options.images is not None)
+    if (number := len(source.passed_over)) == 1:
+        say(f"{source.passed_over[0].parent}: 1 file in it is no metadata.")
+    elif number:
+        say(f"{source.passed_over[0].parent}: {number:,} files in it are no metadata.")
     _ingest(source, options, options.images, picture_paths)
 
 

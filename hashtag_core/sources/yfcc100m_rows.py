@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from functools import lru_cache
 from hashlib import md5
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -259,6 +260,7 @@ def _of_distinct(texts: pa.Array, function: Callable[[str], int]) -> np.ndarray:
     return values[codes.indices.to_numpy()]
 
 
+@lru_cache(50_000)
 def _seconds_of_day(text: str) -> int:
     """Epoch seconds at its beginning; `NEVER` where there is no such day, or it is too early."""
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import chain, islice, repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +20,7 @@ import numpy as np
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.report import FIRST
 from hashtag_core.prepare.sqlite import open_sqlite, quoted
-from hashtag_core.prepare.sqlite_pages import FIRST_ID, LAST_ID, leaf_ends, page_size
+from hashtag_core.prepare.sqlite_pages import FIRST_ID, LAST_ID, Range, Tree
 from hashtag_core.prepare.staging import LINE_BITS, Piece
 from hashtag_core.sources.yfcc100m_rows import MAX_TAGS, NAMES, UNREADABLE, WRONG_ROW_ID, Cells
 
@@ -71,61 +71,51 @@ class SqliteTable:
                     f"CREATE TABLE copy AS SELECT * FROM {quoted(self.table)}"
                 ) from None
         self.columns = {new: columns[name] for name, new in wanted.items() if name in columns}
-        with path.open("rb") as file:
-            self.page = page_size(file.read(100))
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
         """The rows that lie on so many bytes of pages, again and again."""
-        lost = Lost()
-        first, pages = FIRST_ID, 0
-        with open_sqlite(self.path, FUNCTIONS) as (connection, _):
-            all_ends = leaf_ends(self.path, self.root)
-            while ends := [*islice(all_ends, max(size // self.page, 1))]:
-                pages += len(ends)
-                for rows in self._rows(connection, first, ends, size, lost):
-                    yield Piece(pages * self.page, rows)
-                first = ends[-1] + 1
+        lost, leaves = Lost(), 0
+        with self.path.open("rb") as file, open_sqlite(self.path, FUNCTIONS) as (connection, _):
+            tree = Tree(file, self.root)
+            for part in tree.ranges(size):
+                leaves += part.leaves
+                rows = self._at_once(connection, part, 2 * size)
+                if rows is None:
+                    ends = tree.leaf_ends(part)
+                    for some in self._one_by_one(connection, part.first, ends, size, lost):
+                        yield Piece(leaves * tree.page, some)
+                elif len(rows.ids):
+                    yield Piece(leaves * tree.page, rows)
         yield from lost.told()
 
-    def _rows(
-        self, connection: sqlite3.Connection, first: int, ends: list[int], size: int, lost: Lost
-    ) -> Iterator[Rows]:
-        """The rows from the id `first` to the last of `ends`, the ends of pages."""
-        steps = chain(repeat(0, MOST_STEPS), repeat(1))  # in C, so that ctrl-C is not lost in it
-        connection.set_progress_handler(steps.__next__, 1_000_000)
-        rows = self._at_once(connection, first, ends[-1], 2 * size)
-        connection.set_progress_handler(None, 0)
-        if rows is None:
-            yield from self._one_by_one(connection, first, ends, size, lost)
-        elif len(rows.ids):
-            yield rows
-
-    def _at_once(
-        self, connection: sqlite3.Connection, first: int, last: int, most: int
-    ) -> Rows | None:
-        """The same as one text for each column; None where it cannot be."""
+    def _at_once(self, connection: sqlite3.Connection, part: Range, most: int) -> Rows | None:
+        """The rows of a range, as one text for each column; None where it cannot be."""
         import pyarrow as pa
 
         names = [self.row_id, *map(quoted, self.columns.values())]
-        joined = (f"group_concat(ifnull({name}, ''), x'{SEPARATOR.hex()}')" for name in names)
+        joined = (f"group_concat(ifnull({name}, ''), '{SEPARATOR.decode()}')" for name in names)
+        query = f"SELECT count(*), {', '.join(joined)} {self._between()}"
+        steps = chain(repeat(0, MOST_STEPS), repeat(1))  # in C, so that ctrl-C is not lost in it
+        connection.set_progress_handler(steps.__next__, 1_000_000)
         try:
-            query = f"SELECT count(*), {', '.join(joined)} {self._between()}"
-            number, *texts = connection.execute(query, [first, last]).fetchone()
+            number, *texts = connection.execute(query, [part.first, part.last]).fetchone()
         except sqlite3.Error:
             return None
+        finally:
+            connection.set_progress_handler(None, 0)
         if not number:
             return Rows(np.zeros(0, np.int64), {}, [])
         if any(t.count(SEPARATOR) != number - 1 for t in texts) or sum(map(len, texts)) > most:
             return None
         ids = _cells(texts[0], number).cast(pa.string()).cast(pa.int64()).to_numpy()
-        if ids[0] < first or ids[-1] > last or (np.diff(ids) <= 0).any():
+        if ids[0] < part.first or ids[-1] > part.last or (np.diff(ids) <= 0).any():
             return None
         return Rows(ids, dict(zip(self.columns, texts[1:], strict=True)), [])
 
     def _one_by_one(
         self, connection: sqlite3.Connection, first: int, ends: list[int], size: int, lost: Lost
     ) -> Iterator[Rows]:
-        """The same row by row, and behind each place that cannot be read."""
+        """The same row by row, up to the last of `ends` of leaves, going on behind a bad one."""
         last = ends[-1]
         columns = ", ".join(f"ifnull(CAST({quoted(c)} AS TEXT), '')" for c in self.columns.values())
         query = f"SELECT {self.row_id}, {columns} {self._between()} ORDER BY {self.row_id}"
