@@ -10,7 +10,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from broken_files import mutated
 
@@ -107,12 +106,12 @@ def test_the_same_photos_are_the_same_collection_in_every_form(world, tmp_path, 
         source = Yfcc100m([path], WORDS, with_images=images)
         where = Images(pictures, picture_paths) if images else None
         out = prepare(source, tmp_path / form, images=where)
-        kept[form] = pq.read_table(out / "photos.parquet")
+        kept[form] = hashlib.sha256((out / "photos.parquet").read_bytes()).hexdigest()
         told[form] = counts(json.loads((out / "report.json").read_text()))
         told[form][3]["left_out"] = dict(sorted(told[form][3]["left_out"].items()))
         if images:
             assert json.loads((out / "meta.json").read_text())["counts"]["pictures"] > 20
-    assert all(found == kept["23 columns"] for found in kept.values())
+    assert len(set(kept.values())) == 1
     assert all(found == told["23 columns"] for found in told.values())
     expected, left_out = csv_loop([world["23 columns"]], WORDS, (1, 10**9, 1))
     assert list(photos_of(tmp_path / "sqlite")) == expected and len(expected) > 300
@@ -342,11 +341,10 @@ def test_json_lines_of_every_kind(tmp_path):
     assert kept == dict.fromkeys(["1", "2", "5", "8", "14", "16"], ("cat",)) | tags
     lines = {r: [p["line"] for p in e["first"]] for r, e in report["rows"]["left_out"].items()}
     assert lines == {
-        "not a JSON object in one line": [3, 4, 5, 6, 14, 15, 21, 23, 24],
+        "not a JSON object of texts and numbers in one line": [3, 4, 5, 6, 7, 14, 15, 21, 23, 24],
         "the photo id is not a number": [8, 9, 12, 16],
         "the user is not like 30302697@N00": [11],
         "a video": [22],
-        "no hashtag with a word vector": [7],
     }
     with pytest.raises(InputError, match="has no uid, usertags"):
         Yfcc100m(

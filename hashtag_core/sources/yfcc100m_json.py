@@ -107,18 +107,22 @@ class JsonLines:
 
     def _by_python(self, lines: list[bytes]) -> tuple[list[list[bytes]], list[bool]]:
         """The same of any lines."""
-        objects = [_object(line) for line in lines]
-        good = [found for found in objects if found is not None]
-        columns = [[_cell(found.get(name)) for found in good] for name in self.columns.values()]
-        return columns, [found is not None for found in objects]
+        rows = [_cells(line, [*self.columns.values()]) for line in lines]
+        good = [row for row in rows if row is not None]
+        columns = [[row[i] for row in good] for i in range(len(self.columns))]
+        return columns, [row is not None for row in rows]
 
 
-def _object(line: bytes) -> dict | None:
+def _cells(line: bytes, names: list[str]) -> list[bytes] | None:
+    """The cells of a line; None where it is not as it should be."""
     try:
         found = json.loads(line.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    if not isinstance(found, dict):
+        return None
+    values = [found.get(name) for name in names]
+    return None if any(isinstance(v, list | dict) for v in values) else [*map(_cell, values)]
 
 
 def _cell(value: Any) -> bytes:

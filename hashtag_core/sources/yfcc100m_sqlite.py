@@ -115,34 +115,52 @@ class SqliteTable:
     def _one_by_one(
         self, connection: sqlite3.Connection, first: int, ends: list[int], size: int, lost: Lost
     ) -> Iterator[Rows]:
-        """The same row by row, up to the last of `ends` of leaves, going on behind a bad one."""
-        last = ends[-1]
-        columns = ", ".join(f"ifnull(CAST({quoted(c)} AS TEXT), '')" for c in self.columns.values())
-        query = f"SELECT {self.row_id}, {columns} {self._between()} ORDER BY {self.row_id}"
-        ids, cells, unreadable, held = [], [], [], 0
-        while first <= last:
-            try:
-                for row_id, *texts in connection.execute(query, [first, last]):
-                    if not first <= row_id <= last:
-                        raise sqlite3.DatabaseError("row ids that do not ascend")
-                    ids.append(row_id)
-                    cells.append([text[: MAX_TAGS + 1] for text in texts])
-                    held += sum(map(len, cells[-1])) + CELL * len(texts)
-                    first = row_id + 1
-                    if held > size:
-                        yield self._of(ids, cells, unreadable)
-                        ids, cells, unreadable, held = [], [], [], 0
-                break
-            except sqlite3.Error:
-                row_id = self._next(connection, first, last)
-                if row_id is not None:
-                    unreadable.append(row_id)
-                else:
-                    row_id = ends[bisect_left(ends, first)]
-                    lost.add(first, row_id)
-                first = row_id + 1
+        """The rows from an id to the last of `ends` of leaves, some at a time."""
+        ids: list[int] = []
+        cells: list[list[bytes]] = []
+        unreadable: list[int] = []
+        held = 0
+        for row_id, texts in self._each(connection, first, ends, lost):
+            if texts is None:
+                unreadable.append(row_id)
+                continue
+            ids.append(row_id)
+            cells.append([text[: MAX_TAGS + 1] for text in texts])
+            held += sum(map(len, cells[-1])) + CELL * len(texts)
+            if held > size:
+                yield self._of(ids, cells, unreadable)
+                ids, cells, unreadable, held = [], [], [], 0
         if ids or unreadable:
             yield self._of(ids, cells, unreadable)
+
+    def _each(
+        self, connection: sqlite3.Connection, first: int, ends: list[int], lost: Lost
+    ) -> Iterator[tuple[int, list[bytes] | None]]:
+        """(row id, cells; None where they cannot be read) of each, going on behind a bad leaf."""
+        last = ends[-1]
+        columns = ", ".join(f"ifnull(CAST({quoted(c)} AS TEXT), '')" for c in self.columns.values())
+        some = f"SELECT {self.row_id}, {columns} {self._between()} ORDER BY {self.row_id}"
+        one = f"SELECT {columns} FROM {quoted(self.table)} WHERE {self.row_id} = ?"
+        while first <= last:
+            try:
+                for row_id, *texts in connection.execute(some, [first, last]):
+                    if not first <= row_id <= last:
+                        raise sqlite3.DatabaseError("row ids that do not ascend")
+                    yield row_id, texts
+                    first = row_id + 1
+                return
+            except sqlite3.Error:  # of the next row, or of the one behind it
+                row_id = self._next(connection, first, last)
+            if row_id is None:
+                row_id = ends[bisect_left(ends, first)]
+                lost.add(first, row_id)
+            else:
+                try:
+                    found = connection.execute(one, [row_id]).fetchone()
+                except sqlite3.Error:
+                    found = None
+                yield row_id, None if found is None else [*found]
+            first = row_id + 1
 
     def _of(self, ids: list[int], cells: list[list[bytes]], unreadable: list[int]) -> Rows:
         columns = [[*column] for column in zip(*cells, strict=True)] or [[] for _ in self.columns]
