@@ -18,12 +18,15 @@ from hashtag_core.benchmarks import yfcc100m_forms, yfcc100m_sample
 from hashtag_core.benchmarks.ingest import csv_loop, photos_of
 from hashtag_core.benchmarks.yfcc100m_forms import FORMS, write_form
 from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
+from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.data.splits import split_users
 from hashtag_core.errors import InputError
 from hashtag_core.prepare import sqlite
 from hashtag_core.prepare.ingest import Images, NothingKept, prepare
 from hashtag_core.prepare.opening import Lines
 from hashtag_core.sources import yfcc100m
 from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
+from hashtag_core.sources.yfcc100m_facts import facts
 from hashtag_core.sources.yfcc100m_text import FIRST_RELEASE, LATER_RELEASE
 
 MUTATIONS = int(os.environ.get("HASHTAG_CORE_MUTATIONS", 150))
@@ -416,3 +419,31 @@ def damaged_pages(data, seed):
         else:
             data[at : at + length] = rng.randbytes(length)
     return bytes(data[: len(data) // 512 * 512])
+
+
+def test_the_paper_s_facts_are_counted_and_shown_beside_its_numbers(tmp_path, capsys):
+    sample = write_yfcc100m_sample(tmp_path / "s.tsv", 9000)
+    out = tmp_path / "out"
+    assert cli.main(["prepare", "yfcc100m", str(sample), "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    photos = PhotoCollection.load(out)
+    split = split_users(photos)
+    tags = [set(), set(), set()]
+    for part, users in enumerate(split):
+        for row in photos.table.filter(photos.of_users(users)).to_pylist():
+            tags[part].update(row["hashtags"])
+    train, new = len(tags[0]), len(tags[2] - tags[0])
+    found = facts(out)
+    total = sum(map(len, photos.table["hashtags"].to_pylist()))
+    assert found == {
+        "users": len(photos.users), "photos": len(photos),
+        "photos a user": pytest.approx(len(photos) / len(photos.users)),
+        "hashtags a photo": pytest.approx(total / len(photos)),
+        "hashtags of training": train, "hashtags at test": train + new, "unseen": new,
+    }  # fmt: skip
+    assert f"{train:,}  hashtags of training  (the paper's: 442,000)" in shown and new > 0
+    assert "unseen, " in shown and "(the paper's: about 125,000, 22%)" in shown
+    assert (
+        cli.main(["prepare", "yfcc100m", str(sample), "--out", str(out), "--min-photos", "90"]) == 0
+    )
+    assert "the paper's" not in capsys.readouterr().out

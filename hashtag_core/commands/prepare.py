@@ -159,6 +159,7 @@ def _shared_options(
 
 def _prepare_yfcc100m(options: argparse.Namespace) -> None:
     from hashtag_core.sources.yfcc100m import Yfcc100m, picture_paths
+    from hashtag_core.sources.yfcc100m_facts import facts, facts_text
 
     source = Yfcc100m(options.metadata, options.words, with_images=options.images is not None)
     if (number := len(source.passed_over)) == 1:
@@ -166,6 +167,9 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
     elif number:
         say(f"{source.passed_over[0].parent}: {number:,} files in it are no metadata.")
     _ingest(source, options, options.images, picture_paths)
+    asked = options.min_photos, options.max_photos, options.min_kept_photos
+    if asked == (100, 200, 50) and not options.dry_run:  # the paper's
+        say(*facts_text(facts(options.out)))
 
 
 def _prepare_table(options: argparse.Namespace) -> None:
