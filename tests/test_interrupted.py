@@ -54,6 +54,8 @@ COMMANDS = {
     "folder": ["prepare", "folder", "{inputs}/pictures", "--no-features", *OUT],
     "flickr": ["prepare", "flickr-export", "{inputs}/export.zip", "--no-features", *OUT],
     "yfcc100m": ["prepare", "yfcc100m", "{inputs}/sample.tsv", *EVERYBODY, *OUT],
+    "yfcc100m of SQLite": ["prepare", "yfcc100m", "{inputs}/sample.sql", *EVERYBODY, *OUT],
+    "yfcc100m of JSON": ["prepare", "yfcc100m", "{inputs}/shards", *EVERYBODY, *OUT],
     "simulated": SIMULATED,
     "simulated by two": [*SIMULATED, "--workers", "2"],
     "features": ["prepare", "features", "out", "--batch-size", "2", *CPU],
@@ -78,6 +80,8 @@ OLDER = {  # how the older collection was made that a command replaces
     "folder": ["--user", "somebody"],
     "flickr": ["--user", "somebody"],
     "yfcc100m": ["--min-photos", "5"],
+    "yfcc100m of SQLite": ["--min-photos", "5"],
+    "yfcc100m of JSON": ["--min-photos", "5"],
     "simulated": ["--seed", "1"],
     "simulated by two": ["--seed", "1"],
 }
@@ -212,6 +216,7 @@ def contents(folder) -> dict:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """What the commands read."""
+    from hashtag_core.benchmarks.yfcc100m_forms import write_form
     from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 
     folder = tmp_path_factory.mktemp("inputs")
@@ -224,7 +229,9 @@ def inputs(tmp_path_factory):
     members = {f"photo_{i}.json": description(str(i)) for i in range(100, 140)}
     members |= {f"cat_{i}_o.jpg": encode(noise(), "JPEG") for i in range(100, 104)}
     zip_of(folder / "export.zip", members)
-    write_yfcc100m_sample(folder / "sample.tsv", 1500)
+    sample = write_yfcc100m_sample(folder / "sample.tsv", 1500)
+    write_form(sample, folder / "sample.sql", "sqlite")
+    write_form(sample, folder / "shards", "shards")
     prepare_simulated(folder / "site", 24, 10, 400)
     write_pictures(folder / "to look at")
     (folder / "mine.jpg").write_bytes(encode(noise(), "JPEG"))

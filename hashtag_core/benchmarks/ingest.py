@@ -145,6 +145,7 @@ def read_tag(tag: str) -> str | None:
     text = unquote_to_bytes(encoded).decode("utf-8", errors="replace")
     if "\ufffd" in text or re.match(r"\s*[A-Za-z][A-Za-z0-9_]*:[A-Za-z][A-Za-z0-9_]*=", text):
         return None
+    text = text.replace("\ufeff", "")  # it has no shape
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
     text = " ".join(unicodedata.normalize("NFC", text.lower()).split()).lstrip("#＃ ")
     return text if 0 < len(text) <= 200 else None

@@ -16,6 +16,7 @@ from urllib.parse import quote_plus
 import numpy as np
 
 from hashtag_core.errors import InputError
+from hashtag_core.sources.yfcc100m_pictures import key_of
 
 PHOTOS_OF_USER = 110  # the median; log-normal
 VOCABULARY = 40_000  # of the most frequent words
@@ -112,8 +113,14 @@ def _lines_of_user(
         for one in line.split(b"\n") if b"\n" in line else (line,):
             if columns == 25:
                 first, _, rest = one.partition(b"\t")
-                one = b"\t".join([str(i).encode(), first, b"%032x" % (user * 2000 + i), rest])
+                key = key_of(_url(one)).encode()
+                one = b"\t".join([str(i).encode(), first, key, rest])
             yield one + b"\n"
+
+
+def _url(line: bytes) -> str:
+    """Where the picture of a line of the first release was; nothing where the line is broken."""
+    return (line.split(b"\t") + [b""] * 15)[14].decode(errors="replace")
 
 
 def _with(column: int, text: str):

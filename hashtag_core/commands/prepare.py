@@ -56,9 +56,14 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
         "yfcc100m",
         parents=[_shared_options("data/yfcc100m", 100, 200, 50)],  # the paper's
         help="read YFCC100M's metadata as it is published",
+        description=(
+            "FILE is the SQLite file, text of 23 or 25 columns, or JSON lines (the shards of the "
+            "package yfcc100m, or metadata_*.jsonl.gz of the hub's subset): it tells by itself. "
+            "Text and JSON lines may be compressed. A folder stands for all the metadata in it."
+        ),
     )
     yfcc.add_argument(
-        "metadata", metavar="FILE", type=Read, nargs="+", help="plain, .bz2, .gz or .xz"
+        "metadata", metavar="FILE", type=Read, nargs="+", help="of the metadata, or a folder"
     )
     yfcc.add_argument(
         "--images",
@@ -165,12 +170,20 @@ def _shared_options(
 def _prepare_yfcc100m(options: argparse.Namespace) -> None:
     from hashtag_core.prepare.url_list import UrlList
     from hashtag_core.sources.yfcc100m import Yfcc100m
+    from hashtag_core.sources.yfcc100m_facts import facts, facts_text
     from hashtag_core.sources.yfcc100m_pictures import key_of, picture_names, picture_paths
 
     urls = None if options.urls is None else UrlList(Path(options.urls), key_of)
     with_images = urls is not None or options.images is not None
     source = Yfcc100m(options.metadata, options.words, with_images)
+    if (number := len(source.passed_over)) == 1:
+        say(f"{source.passed_over[0].parent}: 1 file in it is no metadata.")
+    elif number:
+        say(f"{source.passed_over[0].parent}: {number:,} files in it are no metadata.")
     _ingest(source, options, options.images, picture_paths, picture_names, urls=urls)
+    asked = options.min_photos, options.max_photos, options.min_kept_photos
+    if asked == (100, 200, 50) and not options.dry_run:  # the paper's
+        say(*facts_text(facts(options.out)))
 
 
 def _prepare_table(options: argparse.Namespace) -> None:

@@ -22,7 +22,9 @@ class Split(NamedTuple):
         return f"Split of users: {parts}"
 
 
-def user_folds(users: PhotoCollection | int, folds: int = 5, seed: int = 0) -> list[Split]:
+def user_folds(
+    users: PhotoCollection | np.ndarray | int, folds: int = 5, seed: int = 0
+) -> list[Split]:
     """`folds` splits in which every user is a test user exactly once.
 
     The users, in random order, are cut where the photos of those in front are nearest to the share
@@ -31,7 +33,8 @@ def user_folds(users: PhotoCollection | int, folds: int = 5, seed: int = 0) -> l
     users allow.
 
     Args:
-        users: the collection whose U users to split; or U alone, and all have equally many photos.
+        users: the collection whose U users to split; or (U,), how many photos each has; or U
+            alone, and all have equally many.
         folds: at least 2.
         seed: of the random order of users.
 
@@ -43,7 +46,7 @@ def user_folds(users: PhotoCollection | int, folds: int = 5, seed: int = 0) -> l
     if isinstance(users, PhotoCollection):
         photos = np.diff(users.user_offsets)  # (U,), of each user
     else:
-        photos = np.ones(users, dtype=np.int64)
+        photos = np.ones(users, dtype=np.int64) if isinstance(users, int) else users
     order = np.random.default_rng(seed).permutation(len(photos))
     parts = _cut(order, photos, [k / folds for k in range(1, folds)])
     splits = []
@@ -111,6 +114,6 @@ def shuffled(photos: PhotoCollection, seed: int = 0) -> np.ndarray:
     return np.lexsort((chance, np.repeat(np.arange(len(lengths)), lengths)))
 
 
-def split_users(users: PhotoCollection | int, seed: int = 0) -> Split:
+def split_users(users: PhotoCollection | np.ndarray | int, seed: int = 0) -> Split:
     """One split, 70 / 10 / 20: the first of five folds; arguments as in `user_folds`."""
     return user_folds(users, folds=5, seed=seed)[0]

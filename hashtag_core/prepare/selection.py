@@ -116,6 +116,8 @@ class Selected:
             }
         )
         self.database.execute("SET enable_progress_bar = false")
+        # else the number of blocks would decide which columns of photos.parquet may be null
+        self.database.execute("SET disabled_optimizers = 'statistics_propagation'")
         try:
             self._judge()
         except duckdb.OutOfMemoryException:

@@ -60,6 +60,8 @@ def open_sqlite(path: Path, functions: frozenset[str] = frozenset()) -> Iterator
                 f"program that writes it, or run: sqlite3 {path.name} 'PRAGMA wal_checkpoint'"
             )
 
+    _check_whole(path)
+
     def allow(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         calls = action == sqlite3.SQLITE_FUNCTION and second in functions
         return sqlite3.SQLITE_OK if action in READS or calls else sqlite3.SQLITE_DENY
@@ -80,6 +82,17 @@ def open_sqlite(path: Path, functions: frozenset[str] = frozenset()) -> Iterator
         connection.set_authorizer(allow)
         connection.text_factory = bytes
         yield Database(connection, tables)
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file that is shorter than it says, as a download that was stopped leaves it."""
+    with path.open("rb") as file:
+        start = file.read(100)
+    size, pages = (int.from_bytes(start[i:j], "big") for i, j in ((16, 18), (28, 32)))
+    said = pages * (65536 if size == 1 else size)
+    is_valid = start[24:28] == start[92:96]  # else an old version of SQLite wrote it last
+    if is_valid and (there := path.stat().st_size) < said:
+        raise InputError(f"{path}: it has {there:,} bytes of {said:,}: is the download complete?")
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:

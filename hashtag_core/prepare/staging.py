@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -167,41 +168,44 @@ class Staging:
             ThreadPoolExecutor(WORKERS) as pool,
             progress_bar(total=sum(source.sizes) or None, desc=source.name, **options) as bar,
         ):
-            before = 0
-            for number, size in enumerate(source.sizes):
-                try:
-                    for position in self._input(number, pool):
-                        bar.update(max(before + position - bar.n, 0))
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-                before += size
-                bar.update(max(before - bar.n, 0))
+            waiting: deque[Callable[[], int]] = deque()  # each returns how much is done with it
+            try:
+                for step in self._steps(pool):
+                    waiting.append(step)
+                    if len(waiting) > AHEAD:
+                        bar.update(max(waiting.popleft()() - bar.n, 0))
+                while waiting:
+                    bar.update(max(waiting.popleft()() - bar.n, 0))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         pa.default_memory_pool().release_unused()
         return total_report(self.folder)
 
-    def _input(self, number: int, pool: ThreadPoolExecutor) -> Iterator[int]:
-        """The blocks of one input; yields how far it is. `.done` says that there are no more."""
-        done = self.folder / f"{number:06d}.done"
-        if self._is_done(done) and not self.strict:
-            return
-        waiting: deque[Future[int]] = deque()
-        problems: list[str] = []
-        block = 0
-        for piece in self.source.pieces(number):
-            if isinstance(piece, str):
-                problems.append(piece)
-                if self.strict:
-                    raise InputError(f"{self.source.inputs[number]}: {piece}")
-                continue
-            path = self._block(number, block)
-            block += 1
-            waiting.append(pool.submit(self._piece, piece, path))
-            while len(waiting) > AHEAD:
-                yield waiting.popleft().result()  # what went wrong in it is raised here
-        while waiting:
-            yield waiting.popleft().result()
-        write_whole(done, json.dumps({"blocks": block, "problems": problems}).encode())
+    def _steps(self, pool: ThreadPoolExecutor) -> Iterator[Callable[[], int]]:
+        """The blocks of all inputs, begun; and of each input its end, when its blocks are done.
+
+        The file `.done` of an input says that there are no more. While the last blocks of one are
+        worked on, the next one is read.
+        """
+        before = 0
+        for number, size in enumerate(self.source.sizes):
+            done = self.folder / f"{number:06d}.done"
+            if not self._is_done(done) or self.strict:
+                problems: list[str] = []
+                block = 0
+                for piece in self.source.pieces(number):
+                    if isinstance(piece, str):
+                        problems.append(piece)
+                        if self.strict:
+                            raise InputError(f"{self.source.inputs[number]}: {piece}")
+                        continue
+                    work = pool.submit(self._piece, piece, self._block(number, block))
+                    yield partial(_position, work, before)
+                    block += 1
+                told = json.dumps({"blocks": block, "problems": problems}).encode()
+                yield partial(_end, done, told, before + size)
+            before += size
 
     def _block(self, number: int, block: int) -> Path:
         """The file of a block of one input."""
@@ -244,6 +248,17 @@ class Staging:
         if broken:
             (file, line), reason = min(broken)
             raise _malformed(self.source.files[file], line, reason)
+
+
+def _position(work: Future[int], before: int) -> int:
+    """How much is read with a block, when it is done; what went wrong in it is raised here."""
+    return before + work.result()
+
+
+def _end(done: Path, told: bytes, position: int) -> int:
+    """Say that an input's blocks are all there."""
+    write_whole(done, told)
+    return position
 
 
 def refuse_malformed(account: dict, malformed: frozenset[str]) -> None:

@@ -1,7 +1,11 @@
-"""YFCC100M's metadata as it is published: tab-separated, no header, no quoting, percent-encoded.
+"""YFCC100M's metadata in every form in which it is published: `hashtag-core prepare yfcc100m`.
 
-The first release has 23 columns; the later one 25, with a line number in front and a hash behind
-the photo id. Files may be compressed (.bz2, .gz, .xz), and there may be one or many.
+- text of 23 columns, the first release, or of 25, the later one (`yfcc100m_text`);
+- an SQLite file with the same columns in a table (`yfcc100m_sqlite`);
+- JSON lines with the same names, in one file or in thousands (`yfcc100m_json`).
+
+Which one a file is its content says. Text and JSON lines may be compressed (.bz2, .gz, .xz). The
+same photos give the same collection in each form; `yfcc100m_rows` says what a row holds.
 
 A photo is kept with the user tags as its hashtags. Machine tags have a column of their own, which
 is not read; those among the user tags are left out. The time is the date taken, or the date of
@@ -10,45 +14,59 @@ upload where the first is missing or cannot be.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hashtag_core.data.words import load_vocabulary
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.cleaning import UNKNOWN, clean_encoded, decoded, has_word_vector, spelling
-from hashtag_core.prepare.opening import (
-    BLOCK,
-    blocks_of_lines,
-    check_files,
-    file_states,
-    opened,
-    read_some,
-)
+from hashtag_core.prepare.opening import BLOCK, check_files, file_states, opened, read_some
+from hashtag_core.prepare.sqlite import is_sqlite
 from hashtag_core.prepare.staging import Piece, Understood
-from hashtag_core.sources.yfcc100m_rows import COLUMNS, MALFORMED, Block
+from hashtag_core.sources.yfcc100m_json import JsonLines
+from hashtag_core.sources.yfcc100m_rows import MALFORMED, NAMES, OF_PICTURES, Block, Cells
+from hashtag_core.sources.yfcc100m_sqlite import SqliteTable
+from hashtag_core.sources.yfcc100m_text import BOM, Text, check_names, layout_of
 
 MOST_KNOWN_TAGS = 250_000  # asked for lately: kept in mind, cleaned
 MAX_KNOWN_TAG = 300  # bytes of one of them
+STARTS = 2**16, 2**20  # bytes of a file that are looked at to know its form; more if need be
+OF_THE_HUB = "metadata"  # the folder with the metadata, beside the one with the pictures
+
+
+class Form(Protocol):
+    """A file of the metadata, of which blocks are read and columns made."""
+
+    malformed: frozenset[str]  # reasons of its own to leave a row out
+
+    def pieces(self, size: int) -> Iterator[Piece | str]:
+        """Its blocks, of about so many bytes, and texts that say what is wrong with the file."""
+
+    def cells(self, data: Any) -> Cells:
+        """The columns of a block; called in threads."""
 
 
 class Yfcc100m:
     """The published metadata as a `Source`; arguments as in the command.
 
+    Attributes:
+        passed_over: the files in a folder that are no metadata.
+
     Args:
-        paths: the metadata files.
+        paths: the metadata files; a folder stands for all of them in it, by their names.
         words: those that have a vector, or the file of vectors, or None for the installed ones.
             A hashtag without any of them is left out.
         with_images: whether the pictures' download URLs, or paths, are kept, too.
 
     Raises:
-        InputError: where a file is missing, or its first lines have neither 23 nor 25 columns.
+        InputError: where a file is missing, or is none of the forms, or lacks columns.
     """
 
     name = "yfcc100m"
     unit = "B"
-    malformed = MALFORMED
 
     def __init__(
         self,
@@ -56,12 +74,17 @@ class Yfcc100m:
         words: Sequence[str] | str | Path | None = None,
         with_images: bool = False,
     ) -> None:
-        self.paths = [Path(path) for path in paths]
-        check_files(self.paths)
-        self.files = self.inputs = [str(path) for path in paths]
-        self.sizes = [path.stat().st_size for path in self.paths]
-        self.widths = [_width(path) for path in self.paths]
         self.words, self.with_images = words, with_images
+        self.passed_over: list[Path] = []
+        self.paths: list[Path] = []
+        self.forms: list[Form] = []
+        wanted = NAMES | OF_PICTURES if with_images else NAMES
+        for path in map(Path, paths):
+            self._add(path, wanted)
+        check_files(self.paths)
+        self.files = self.inputs = [str(path) for path in self.paths]
+        self.sizes = [path.stat().st_size for path in self.paths]
+        self.malformed = MALFORMED.union(*(form.malformed for form in self.forms))
         given = isinstance(words, str | Path)
         self.job = {
             "files": file_states(self.paths),
@@ -74,15 +97,36 @@ class Yfcc100m:
         }
         self._clean = lru_cache(MOST_KNOWN_TAGS)(self._hashtag)
 
+    def _add(self, path: Path, wanted: dict[str, str]) -> None:
+        """A file that was named, or all the metadata of a folder."""
+        if not path.is_dir():
+            check_files([path])
+            self.paths.append(path)
+            self.forms.append(_form(path, wanted))
+            return
+        folder = path / OF_THE_HUB if (path / OF_THE_HUB).is_dir() else path
+        files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+        before = len(self.paths)
+        for file in files:
+            if file.name.startswith(".") or (form := _form(file, wanted, in_folder=True)) is None:
+                self.passed_over.append(file)
+            else:
+                self.paths.append(file)
+                self.forms.append(form)
+        if len(self.paths) == before:
+            raise InputError(
+                f"{folder}: none of the {len(files)} files in it is YFCC100M's metadata."
+            )
+
     def pieces(self, number: int) -> Iterator[Piece | str]:
-        """Blocks of lines."""
-        for block in blocks_of_lines(self.paths[number], BLOCK):
-            yield block if isinstance(block, str) else Piece(block.position, (number, block))
+        """Blocks of rows."""
+        for piece in self.forms[number].pieces(BLOCK):
+            yield piece if isinstance(piece, str) else Piece(piece.position, (number, piece.data))
 
     def understand(self, data: Any, with_texts: bool) -> Understood:
-        """One block of lines."""
-        number, lines = data
-        block = Block(number, lines, self.widths[number])
+        """One block of rows."""
+        number, rows = data
+        block = Block(number, self.forms[number].cells(rows))
         return block.understand(self._cleaned, self.with_images, with_texts)
 
     @cached_property
@@ -103,16 +147,37 @@ class Yfcc100m:
         return hashtag, None, spelling(decoded(tag), hashtag)
 
 
-def _width(path: Path) -> int:
-    """23 or 25: how many columns the first line has that has one of the two."""
-    with opened(path) as (file, _):
-        start, _ = read_some(file, 2**20)
+def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form | None:
+    """What a file's content says it is; None for what is none of the forms and lies in a folder."""
+    start = b""
+    for size in STARTS:
+        with opened(path) as (file, raw):
+            start, _ = read_some(file, size)
+            packed = file is not raw
+        if is_sqlite(start) and packed:
+            raise InputError(f"{path}: a compressed SQLite file. Unpack it first.")
+        if is_sqlite(start):
+            return SqliteTable(path, wanted)
+        first = start.lstrip(BOM + b" \t\r\n").partition(b"\n")[0]
+        if first.startswith(b"{") and (found := _json(first)) is not None:
+            check_names([*found], path)
+            return JsonLines(path, wanted, found)
+        if (layout := layout_of(start, path)) is not None:
+            return Text(path, layout, wanted)
+    if in_folder:
+        return None
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
-    width = next((width for width in widths if width in COLUMNS), None)
-    if width is None:
-        seen = f"{widths[0]} columns in the first line" if widths else "no line"
-        raise InputError(
-            f"{path}: not YFCC100M's metadata, whose lines have 23 or 25 columns, separated by "
-            f"tabs ({seen}). For other tables there is `hashtag-core prepare table`."
-        )
-    return width
+    seen = f"{widths[0]} columns in the first line" if widths else "no line"
+    raise InputError(
+        f"{path}: not YFCC100M's metadata, which is an SQLite file, JSON lines, or lines of 23 or "
+        f"25 columns, separated by tabs ({seen}). For other tables there is "
+        "`hashtag-core prepare table`."
+    )
+
+
+def _json(line: bytes) -> dict | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,4 +1,4 @@
-"""YFCC100M's rows: a block of lines, column by column, and what each row holds.
+"""YFCC100M's rows, whichever form they come in: column by column, and what each row holds.
 
 Rows are judged in one order: its form, then photo or video, then tags, then dates, then hashtags;
 the first thing that is wrong is the reason it is left out for.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from itertools import compress
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,22 +20,19 @@ from hashtag_core.prepare.cleaning import (
     TWICE,
     UNKNOWN,
 )
-from hashtag_core.prepare.opening import BLOCK, Lines
+from hashtag_core.prepare.opening import BLOCK
 from hashtag_core.prepare.report import FIRST, Report, Row
-from hashtag_core.prepare.staging import Understood, ord_of, staged_schema
+from hashtag_core.prepare.sqlite import MAX_VALUE
+from hashtag_core.prepare.staging import LINE_BITS, Understood, ord_of, staged_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIRST_RELEASE = {
-    "photo_id": 0, "user": 1, "taken": 3, "uploaded": 4, "tags": 8, "url": 14, "extension": 21,
-    "marker": 22,
+NAMES = {  # of the columns in the published table -> what they are called here
+    "photoid": "photo_id", "uid": "user", "datetaken": "taken", "dateuploaded": "uploaded",
+    "usertags": "tags", "marker": "marker",
 }  # fmt: skip
-LATER_RELEASE = {
-    "photo_id": 1, "hash": 2, "user": 3, "taken": 5, "uploaded": 6, "tags": 10, "url": 16,
-    "extension": 23, "marker": 24,
-}  # fmt: skip
-COLUMNS = {23: FIRST_RELEASE, 25: LATER_RELEASE}
+OF_PICTURES = {"hash": "key", "key": "key", "downloadurl": "url", "ext": "extension"}
 MAX_TAGS = 65_536  # bytes of a photo's tags
 MAX_URL = 2_000  # bytes of a download URL
 FIRST_YEAR = 1990  # of a date taken; before it, cameras were not digital
@@ -46,11 +43,10 @@ ID = r"\A[0-9]{1,20}\z"
 USER = r"\A[0-9]{1,20}@N[0-9]{2}\z"
 EXTENSION = r"\A[a-z]{3,4}\z"
 URL = r"\Ahttps?://[\x21-\x7e]+\z"
-HASH = r"\A[0-9a-f]{8,64}\z"
+KEY = r"\A[0-9a-f]{8,64}\z"
 UPLOADED = r"\A[0-9]{1,10}\z"
 TAKEN = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?\z"
 
-WRONG_WIDTH = {width: f"not {width} columns" for width in COLUMNS}
 WRONG_ID = "the photo id is not a number"
 WRONG_USER = "the user is not like 30302697@N00"
 WRONG_MARKER = "the marker is neither 0 (photo) nor 1 (video)"
@@ -59,50 +55,36 @@ NO_TAGS = "no user tags"
 LONG_TAGS = f"user tags of more than {MAX_TAGS:,} bytes"
 NO_DATE = "no date, neither taken nor uploaded"
 UPLOAD_DATE = f"the date taken is missing, before {FIRST_YEAR} or after the upload: uploaded counts"
+NO_OBJECT = "not a JSON object of texts and numbers in one line"
+UNREADABLE = f"a value of more than {MAX_VALUE // 2**20} MiB, or a damaged one"
+WRONG_ROW_ID = f"the row id is not between 1 and 2^{LINE_BITS}"
 LONG_LINE = f"a line of more than {BLOCK // 2**20} MiB"
 NEVER = np.iinfo(np.int64).min
 MALFORMED = frozenset(
-    {*WRONG_WIDTH.values(), LONG_LINE, WRONG_ID, WRONG_USER, WRONG_MARKER, LONG_TAGS, NO_DATE}
-    | {MANY_HASHTAGS}
+    {LONG_LINE, NO_OBJECT, UNREADABLE, WRONG_ROW_ID, WRONG_ID, WRONG_USER, WRONG_MARKER}
+    | {LONG_TAGS, MANY_HASHTAGS, NO_DATE}
 )
+
+
+class Cells(NamedTuple):
+    """What stands in some rows, in whichever form they came; the same rows give the same cells."""
+
+    columns: dict[str, pa.Array]  # of binary: those of `NAMES`, and of `OF_PICTURES` what there is
+    lines: np.ndarray  # (n,) int64, of each row its line or row id
+    left_out: list[tuple[str, np.ndarray]]  # rows that could not be taken apart: reason, lines
+    text: Callable[[int], str]  # a line or row id -> the row as it stood
 
 
 class Block:
     """The rows of one block, column by column, and why each is left out, once one knows."""
 
-    def __init__(self, number: int, lines: Lines, width: int) -> None:
-        self.number, self.first_line, self.texts, self.width = number, *lines[1:3], width
-        self.report = Report(rows_read=len(lines.lines))
-        self.is_cut = lines.is_cut
+    def __init__(self, number: int, cells: Cells) -> None:
+        self.number, self.columns, self.lines, self.text = number, *cells[:2], cells.text
+        self.report = Report(rows_read=len(cells.lines) + sum(len(n) for _, n in cells.left_out))
         self.rejected: list[tuple[str, np.ndarray]] = []
-        self.columns, self.lines = self._split()
+        for reason, lines in cells.left_out:
+            self._leave_out(reason, lines)
         self.left = np.ones(len(self.lines), bool)
-
-    def _split(self) -> tuple[dict[str, pa.Array], np.ndarray]:
-        """The columns that are read, as bytes, and their lines; rows of other widths are out."""
-        import pyarrow as pa
-        import pyarrow.csv as csv
-
-        lines = [b"\t" * (self.width - 1)] if self.is_cut else self.texts
-        fits = np.array([line.count(b"\t") for line in lines]) == self.width - 1
-        numbers = np.arange(self.first_line, self.first_line + len(lines))
-        self._leave_out(WRONG_WIDTH[self.width], numbers[~fits])
-        good = b"".join(lines) if fits.all() else b"".join(compress(lines, fits))
-        if good[:1] == b"\xef" and numbers[fits][0] > 1:
-            good = b"\xee" + good[1:]  # no BOM, which arrow drops; only a file begins with one
-        wanted = COLUMNS[self.width]
-        names = [str(i) for i in range(self.width)]
-        types = {names[i]: pa.binary() for i in wanted.values()}
-        if not good:
-            return {name: pa.array([], pa.binary()) for name in wanted}, numbers[:0]
-        table = csv.read_csv(
-            pa.BufferReader(good),
-            csv.ReadOptions(use_threads=False, block_size=len(good) + 1, column_names=names),
-            csv.ParseOptions(delimiter="\t", quote_char=False, ignore_empty_lines=False),
-            csv.ConvertOptions(column_types=types, include_columns=list(types)),
-        )
-        columns = {name: table[names[i]].combine_chunks() for name, i in wanted.items()}
-        return columns, numbers[fits]
 
     def _leave_out(self, reason: str, lines: np.ndarray) -> None:
         self.report.leave_out(reason, len(lines), ((self.number, int(n)) for n in lines[:FIRST]))
@@ -128,7 +110,6 @@ class Block:
 
         of = self.columns
         sizes = pc.binary_length(of["tags"]).to_numpy()
-        self._require(LONG_LINE, np.full(len(self.lines), not self.is_cut))
         self._require(WRONG_ID, _matches(of["photo_id"], ID))
         self._require(WRONG_USER, _often_matches(of["user"], USER))
         self._require(WRONG_MARKER, _often_matches(of["marker"], r"\A[01]\z"))
@@ -153,7 +134,7 @@ class Block:
             "time": pa.array(seconds[left] * 1_000_000, pa.timestamp("us")),
             "hashtags": hashtags.take(left),
             "capitals": capitals.take(left),
-            "image": self._image_paths().take(left) if with_images else no_text,
+            "image": self._images(left) if with_images else no_text,
             "picture": pa.nulls(len(left), pa.binary()),
         }
         table = pa.table(columns, schema=staged_schema())
@@ -202,31 +183,32 @@ class Block:
         capitals = pa.ListArray.from_arrays(starts, spelled, mask=pa.array(~has_one))
         return hashtags, capitals, any_left
 
-    def _image_paths(self) -> pa.Array:
-        """Download URLs; without one, `abc/def/abcdef….jpg` by the hash, or `<photo id>.jpg`."""
+    def _images(self, rows: np.ndarray) -> pa.Array:
+        """Download URLs; without one, `abc/def/<key>.jpg`, and without a key `<photo id>.jpg`."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        of = self.columns
-        text = {n: _ascii(of[n]) for n in ("photo_id", "extension", "hash") if n in of}
-        good = _often_matches(of["extension"], EXTENSION)
-        if "hash" in text:
-            good = good & _matches(of["hash"], HASH)
-            hashed = text["hash"]
-            first, second = (pc.utf8_slice_codeunits(hashed, i, i + 3) for i in (0, 3))
-            stem = pc.binary_join_element_wise(first, second, hashed, "/")
-        else:
-            stem = text["photo_id"]
-        paths = pc.binary_join_element_wise(stem, text["extension"], ".")
+        of = {name: column.take(rows) for name, column in self.columns.items()}
+        extension, good = "jpg", np.ones(len(rows), bool)
+        if "extension" in of:
+            extension, good = _ascii(of["extension"]), _often_matches(of["extension"], EXTENSION)
+        stems = _ascii(of["photo_id"])
+        if "key" in of:
+            good &= _matches(of["key"], KEY)
+            keys = _ascii(of["key"])
+            first, second = (pc.utf8_slice_codeunits(keys, i, i + 3) for i in (0, 3))
+            stems = pc.binary_join_element_wise(first, second, keys, "/")
+        paths = pc.binary_join_element_wise(stems, extension, ".")
         paths = pc.if_else(pa.array(good), paths, pa.scalar(None, pa.string()))
-        has_url = _matches(of["url"], URL) & (pc.binary_length(of["url"]).to_numpy() <= MAX_URL)
-        return pc.if_else(pa.array(has_url), _ascii(of["url"]), paths)
+        if "url" not in of:
+            return paths
+        short = pc.binary_length(of["url"]).to_numpy() <= MAX_URL
+        return pc.if_else(pa.array(_matches(of["url"], URL) & short), _ascii(of["url"]), paths)
 
     def _texts(self) -> list[tuple[Row, str, str]]:
         """The rejected rows with their text."""
-        texts = [t.rstrip(b"\r\n").decode("utf-8", "backslashreplace") for t in self.texts]
         return [
-            ((self.number, n), reason, texts[n - self.first_line])
+            ((self.number, n), reason, self.text(n))
             for reason, lines in self.rejected
             for n in lines.tolist()
         ]
@@ -279,6 +261,7 @@ def _of_distinct(texts: pa.Array, function: Callable[[str], int]) -> np.ndarray:
     return values[codes.indices.to_numpy()]
 
 
+@lru_cache(50_000)
 def _seconds_of_day(text: str) -> int:
     """Epoch seconds at its beginning; `NEVER` where there is no such day, or it is too early."""
     try:
