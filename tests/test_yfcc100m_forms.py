@@ -443,7 +443,7 @@ def test_the_paper_s_facts_are_counted_and_shown_beside_its_numbers(tmp_path, ca
         "hashtags of training": train, "hashtags at test": train + new, "unseen": new,
     }  # fmt: skip
     assert f"{train:,}  hashtags of training  (the paper's: 442,000)" in shown and new > 0
-    assert "unseen, " in shown and "(the paper's: about 125,000, 22%)" in shown
+    assert "of them unseen  (the paper's: about 125,000 (22%))" in shown
     assert (
         cli.main(["prepare", "yfcc100m", str(sample), "--out", str(out), "--min-photos", "90"]) == 0
     )

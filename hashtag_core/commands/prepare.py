@@ -77,6 +77,10 @@ def _add_sources(prepare: argparse._SubParsersAction) -> None:
     yfcc.add_argument(
         "--words", metavar="FILE", type=Read, help="word vectors; default: the installed ones"
     )
+    yfcc.add_argument(
+        "--sample", metavar="SHARE", type=float, default=1.0, help="of the users, drawn at random"
+    )
+    yfcc.add_argument("--seed", type=int, default=0, help="of the draw")
     yfcc.set_defaults(command=_prepare_yfcc100m)
 
     table = prepare.add_parser(
@@ -175,14 +179,15 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
 
     urls = None if options.urls is None else UrlList(Path(options.urls), key_of)
     with_images = urls is not None or options.images is not None
-    source = Yfcc100m(options.metadata, options.words, with_images)
+    drawn = options.sample, options.seed
+    source = Yfcc100m(options.metadata, options.words, with_images, *drawn)
     if (number := len(source.passed_over)) == 1:
         say(f"{source.passed_over[0].parent}: 1 file in it is no metadata.")
     elif number:
         say(f"{source.passed_over[0].parent}: {number:,} files in it are no metadata.")
     _ingest(source, options, options.images, picture_paths, picture_names, urls=urls)
     asked = options.min_photos, options.max_photos, options.min_kept_photos
-    if asked == (100, 200, 50) and not options.dry_run:  # the paper's
+    if asked == (100, 200, 50) and options.sample == 1 and not options.dry_run:  # the paper's
         say(*facts_text(facts(options.out)))
 
 

@@ -123,6 +123,7 @@ def _write_page(plan: Plan) -> Path:
     import pandas as pd
 
     from hashtag_core.plots.comparison import reproduction_page
+    from hashtag_core.sources.yfcc100m_facts import beside_the_paper, facts
     from hashtag_core.study.reproduction import TABLES, differences
 
     photos, study, options = plan.photos, plan.study, plan.options
@@ -140,7 +141,7 @@ def _write_page(plan: Plan) -> Path:
         "A reproduction of Durand, CVPR 2020",
         about,
         differences(photos, plan.convnet, options.words, plan.sizes, options.sample),
-        [],
+        beside_the_paper(facts(plan.collection, options.seed)),
         tables,
         {"Figure 3": figure.read_bytes()} if figure.is_file() else {},
     )

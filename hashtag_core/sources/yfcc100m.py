@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,6 +62,9 @@ class Yfcc100m:
             A hashtag without any of them is left out.
         with_images: whether the pictures' download URLs, or paths, are kept, too.
 
+        sample: of the users, to read a share of them alone.
+        seed: of the draw.
+
     Raises:
         InputError: where a file is missing, or is none of the forms, or lacks columns.
     """
@@ -73,8 +77,13 @@ class Yfcc100m:
         paths: Sequence[str | Path],
         words: Sequence[str] | str | Path | None = None,
         with_images: bool = False,
+        sample: float = 1.0,
+        seed: int = 0,
     ) -> None:
+        if not 0 < sample <= 1:
+            raise InputError(f"--sample {sample:g}: a share above 0; 1 for all users.")
         self.words, self.with_images = words, with_images
+        self.sample, self.seed = sample, seed
         self.passed_over: list[Path] = []
         self.paths: list[Path] = []
         self.forms: list[Form] = []
@@ -89,6 +98,7 @@ class Yfcc100m:
         self.job = {
             "files": file_states(self.paths),
             "with images": with_images,
+            "sample": [sample, seed],
             "words": file_states([Path(words)]) if given else None if words is None else [*words],
         }
         self.meta = {
@@ -127,7 +137,13 @@ class Yfcc100m:
         """One block of rows."""
         number, rows = data
         block = Block(number, self.forms[number].cells(rows))
-        return block.understand(self._cleaned, self.with_images, with_texts)
+        is_drawn = None if self.sample == 1 else self._is_drawn
+        return block.understand(self._cleaned, self.with_images, with_texts, is_drawn)
+
+    def _is_drawn(self, user: bytes) -> bool:
+        """Whether a user is in the sample; that depends on nothing but the name and the seed."""
+        digest = blake2b(user, digest_size=8, key=str(self.seed).encode()[:64]).digest()
+        return int.from_bytes(digest, "big") < self.sample * 2**64
 
     @cached_property
     def _has_vector(self) -> Callable[[str], bool]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hashtag_core.data.splits import split_users
 from hashtag_core.errors import InputError
-from hashtag_core.prepare.selection import MEMORY
+from hashtag_core.prepare.selection import MEMORY, rows_in
 
 TRAIN, TEST, UNSEEN = 442_000, 568_000, 125_000  # hashtags, §4
 
@@ -36,8 +36,8 @@ def facts(folder: str | Path, seed: int = 0) -> dict[str, float]:
 
     with closing(duckdb.connect(config={"memory_limit": MEMORY, "threads": 2})) as database:
         database.execute("SET enable_progress_bar = false")
-        photos = database.read_parquet(str(Path(folder) / "photos.parquet"))
-        database.register("photos", photos)
+        kept = rows_in(Path(folder) / "photos.parquet")
+        database.execute(f"CREATE VIEW photos AS SELECT * FROM {kept}")
 
         def ask(query: str) -> Any:
             return database.execute(query).fetchnumpy()
@@ -72,23 +72,26 @@ def facts(folder: str | Path, seed: int = 0) -> dict[str, float]:
     return {**found, "hashtags of training": train, "hashtags at test": train + new, "unseen": new}
 
 
-def facts_text(found: dict[str, float]) -> list[str]:
-    """Them as lines, each with what the paper says."""
-    nothing = "the paper's: not given"
-    lines = [
-        f"{found['users']:12,.0f}  users  ({nothing})",
-        f"{found['photos']:12,.0f}  photos  ({nothing})",
-        f"{found['photos a user']:12,.1f}  photos a user  (the paper's: 50 to 200)",
-        f"{found['hashtags a photo']:12,.1f}  hashtags a photo  ({nothing})",
+def beside_the_paper(found: dict[str, float]) -> list[tuple[str, str, str]]:
+    """Them as (what, ours, the paper's), to read."""
+    rows = [
+        ("users", f"{found['users']:,.0f}", "not given"),
+        ("photos", f"{found['photos']:,.0f}", "not given"),
+        ("photos a user", f"{found['photos a user']:.1f}", "50 to 200"),
+        ("hashtags a photo", f"{found['hashtags a photo']:.1f}", "not given"),
     ]
     if "unseen" in found:
         share, paper = found["unseen"] / found["hashtags at test"], UNSEEN / TEST
-        lines += [
-            f"{found['hashtags of training']:12,.0f}  hashtags of training  "
-            f"(the paper's: {TRAIN:,})",
-            f"{found['hashtags at test']:12,.0f}  hashtags at test, seen and unseen  "
-            f"(the paper's: {TEST:,})",
-            f"{found['unseen']:12,.0f}  of them unseen, {share:.0%}  "
-            f"(the paper's: about {UNSEEN:,}, {paper:.0%})",
+        ours = f"{found['unseen']:,.0f} ({share:.0%})"
+        rows += [
+            ("hashtags of training", f"{found['hashtags of training']:,.0f}", f"{TRAIN:,}"),
+            ("hashtags at test, seen and unseen", f"{found['hashtags at test']:,.0f}", f"{TEST:,}"),
+            ("of them unseen", ours, f"about {UNSEEN:,} ({paper:.0%})"),
         ]
-    return lines
+    return rows
+
+
+def facts_text(found: dict[str, float]) -> list[str]:
+    """Them as lines."""
+    rows = beside_the_paper(found)
+    return [f"{ours:>14}  {what}  (the paper's: {paper})" for what, ours, paper in rows]

@@ -49,6 +49,7 @@ TAKEN = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2} ([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](
 
 WRONG_ID = "the photo id is not a number"
 WRONG_USER = "the user is not like 30302697@N00"
+NOT_DRAWN = "of a user who is not in the sample"
 WRONG_MARKER = "the marker is neither 0 (photo) nor 1 (video)"
 VIDEO = "a video"
 NO_TAGS = "no user tags"
@@ -96,7 +97,13 @@ class Block:
         self._leave_out(reason, self.lines[self.left & ~fits])
         self.left &= fits
 
-    def understand(self, clean: Callable, with_images: bool, with_texts: bool) -> Understood:
+    def understand(
+        self,
+        clean: Callable,
+        with_images: bool,
+        with_texts: bool,
+        is_drawn: Callable[[bytes], bool] | None = None,
+    ) -> Understood:
         """All rows, as `Source.understand` says.
 
         Args:
@@ -104,6 +111,7 @@ class Block:
                 out, None).
             with_images: whether the pictures' URLs, or paths, are asked for.
             with_texts: whether the texts of the rows left out are asked for.
+            is_drawn: whether a user is in the sample; None where all are.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -112,6 +120,10 @@ class Block:
         sizes = pc.binary_length(of["tags"]).to_numpy()
         self._require(WRONG_ID, _matches(of["photo_id"], ID))
         self._require(WRONG_USER, _often_matches(of["user"], USER))
+        if is_drawn is not None:
+            users = of["user"].dictionary_encode()
+            drawn = np.array([*map(is_drawn, users.dictionary.to_pylist())], bool)
+            self._require(NOT_DRAWN, drawn[users.indices.to_numpy()])
         self._require(WRONG_MARKER, _often_matches(of["marker"], r"\A[01]\z"))
         self._require(VIDEO, _often_matches(of["marker"], r"\A0\z"))
         self._require(NO_TAGS, sizes > 0)
