@@ -93,7 +93,8 @@ def _check_whole(path: Path) -> None:
     is_valid = start[24:28] == start[92:96]  # else an old version of SQLite wrote it last
     if is_valid and (there := path.stat().st_size) < said:
         raise InputError(
-            f"{path}: a damaged SQLite database: {there:,} bytes of {said:,}. Is it downloaded whole?"
+            f"{path}: a damaged SQLite database: {there:,} bytes of {said:,}. "
+            "Is it downloaded whole?"
         )
 
 
