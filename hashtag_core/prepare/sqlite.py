@@ -92,7 +92,10 @@ def _check_whole(path: Path) -> None:
     said = pages * (65536 if size == 1 else size)
     is_valid = start[24:28] == start[92:96]  # else an old version of SQLite wrote it last
     if is_valid and (there := path.stat().st_size) < said:
-        raise InputError(f"{path}: it has {there:,} bytes of {said:,}: is the download complete?")
+        raise InputError(
+            f"{path}: a damaged SQLite database: {there:,} bytes of {said:,}. "
+            "Is it downloaded whole?"
+        )
 
 
 def _tables(connection: sqlite3.Connection) -> dict[str, list[str]]:

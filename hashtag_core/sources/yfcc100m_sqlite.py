@@ -150,6 +150,8 @@ class SqliteTable:
                     first = row_id + 1
                 return
             except sqlite3.Error:  # of the next row, or of the one behind it
+                if first > last:
+                    return
                 row_id = self._next(connection, first, last)
             if row_id is None:
                 row_id = ends[bisect_left(ends, first)]
