@@ -128,7 +128,7 @@ def test_smileys_and_words_in_brackets_are_no_lists():
 
 def test_mastodon_s_mentions_are_no_hashtags():
     tag = [{"type": "Mention", "name": "@bob"}, {"type": "Hashtag", "name": "#sea"}]
-    assert guess_separator([tag])(tag) == (["", "#sea"], False)
+    assert guess_separator([tag])(tag) == (["#sea"], False)
 
 
 # ---- a hashtag a row

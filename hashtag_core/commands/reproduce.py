@@ -75,7 +75,6 @@ def add_command(commands: argparse._SubParsersAction, run: Run) -> None:
 def _reproduce(options: argparse.Namespace, run: Run) -> None:
     plan = Plan(options)
     refuse_others(plan.out / PAGE, "page")
-    say("The plan, by this machine's speed (as far as it is measured, about):")
     steps = _tell(plan)
     missing = plan.missing()
     for what in missing:
@@ -84,15 +83,24 @@ def _reproduce(options: argparse.Namespace, run: Run) -> None:
         return
     if missing:
         raise InputError("something is missing (above).")
+    if plan.photos is None:  # only the photos tell what is left to do
+        _run(steps[0], run)
+        plan = Plan(options)
+        steps = _tell(plan)
     for step in steps:
-        say("", f"hashtag-core {shlex.join(step.arguments)}", flush=True)
-        run(step.arguments)
-    page = _write_page(Plan(options))  # anew: now the collection is there
-    say("", f"Page:   {page}")
+        _run(step, run)
+    say("", f"Page:   {_write_page(Plan(options))}")
+
+
+def _run(step: Step, run: Run) -> None:
+    say("", f"hashtag-core {shlex.join(step.arguments)}", flush=True)
+    run(step.arguments)
 
 
 def _tell(plan: Plan) -> list[Step]:
     """Print each step as soon as its cost is known, and the sums."""
+    of = "the photos that were selected" if plan.photos else "the paper, until photos are selected"
+    say("", f"The plan, with the sizes of {of}, by what was measured here, about:")
     steps, seconds, disk, memory = [], 0.0, 0.0, 0.0
     for step in plan.steps():
         steps.append(step)
