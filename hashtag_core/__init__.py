@@ -25,7 +25,7 @@ from hashtag_core.threads import wait_without_spinning
 
 wait_without_spinning()
 
-__version__ = "0.11.0"
+__version__ = "0.12.0"
 
 ROOMS = ("data", "errors", "evaluation", "model", "prediction", "study", "training")
 

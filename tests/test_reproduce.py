@@ -7,9 +7,17 @@ from html_reading import ODD, Page
 
 from hashtag_core import cli
 from hashtag_core.benchmarks.costs import Cost, TrainingSpeed
+from hashtag_core.benchmarks.yfcc100m_forms import write_form
+from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
+from hashtag_core.commands import reproduce
 from hashtag_core.commands.reproduce import PAGE, duration
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.plots.comparison import END, comparison, reproduction_page
+from hashtag_core.prepare.ingest import prepare
+from hashtag_core.sources.yfcc100m import Yfcc100m
+from hashtag_core.study import reproduction
 from hashtag_core.study.reproduction import Size, trained_rows
+from hashtag_core.study.rows import TABLE_1, TABLE_3
 
 TABLE = pd.DataFrame(
     {
@@ -134,3 +142,93 @@ def test_a_page_of_somebody_else_is_not_written_over(tmp_path, capsys):
     assert cli.main(["reproduce", "--plan", "--out", str(tmp_path)]) == 2
     assert "holds something else" in capsys.readouterr().err
     assert (tmp_path / PAGE).read_text() == "mine"
+
+
+# ---- all of it
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("metadata")
+    text = write_yfcc100m_sample(folder / "text", 12_000)
+    return write_form(text, folder / "yfcc100m_dataset.sql", "sqlite")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No measurement, and few models."""
+    monkeypatch.setattr(
+        "hashtag_core.benchmarks.costs.training_speed",
+        lambda *_: TrainingSpeed(0.001, 0.0001, 1e6, 1000),
+    )
+    monkeypatch.setitem(reproduction.FIGURE_3, "small", [8])
+    monkeypatch.setattr(reproduction, "TABLES", {"1": TABLE_1, "3": TABLE_3})
+
+
+def results(out):
+    """The tables and what the page says of them, without where they lie."""
+    files = sorted((out / "tables").glob("*.csv"))
+    tables = {file.name: pd.read_csv(file, comment="#") for file in files}
+    timed = "ms per photo"
+    tables = {name: table.drop(columns=timed, errors="ignore") for name, table in tables.items()}
+    page = Page(
+        (out / PAGE).read_text(encoding="utf-8").replace("<!doctype html>", "").split(END)[0]
+    )
+    return tables, [text for text in page.texts if "command:" not in text]
+
+
+def test_a_stopped_reproduction_ends_like_one_that_was_not(
+    metadata, tmp_path, quick, monkeypatch, capsys
+):
+    def run(name):
+        out = tmp_path / name
+        return cli.main(
+            ["reproduce", "--metadata", str(metadata), "--without-pictures", "--sample", "0.9",
+             "--epochs", "1", "--out", str(out)]
+        ), out  # fmt: skip
+
+    code, whole = run("whole")
+    told = capsys.readouterr().out
+    assert code == 0
+    assert "the paper, until photos are selected" in told
+    assert "the photos that were selected" in told
+    assert "of a user who is not in the sample" in told
+    steps, real = [], reproduce._run
+
+    def stopped(step, run):
+        steps.append(step.arguments[:2])
+        if len(steps) in (2, 5, 9):
+            raise KeyboardInterrupt
+        real(step, run)
+
+    monkeypatch.setattr(reproduce, "_run", stopped)
+    codes = [run("stopped")[0] for _ in range(4)]
+    assert codes == [130, 130, 130, 0]
+    tables, texts = results(whole)
+    again, said = results(tmp_path / "stopped")
+    assert tables.keys() == again.keys() == {
+        "figure-3.csv", "table-1.csv", "table-3.csv", "table-data.csv"
+    }  # fmt: skip
+    for name, table in tables.items():
+        pd.testing.assert_frame_equal(table, again[name])
+    assert texts == said
+    assert any("A sample: 0.9 of the users" in text for text in texts)
+    assert "hashtags of training" in texts and "442,000" in texts
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_sample_is_of_users_and_the_same_in_every_form(metadata, tmp_path, seed):
+    text = metadata.with_name("text")
+    kept = []
+    for path in (metadata, text):
+        source = Yfcc100m([path], ("the", "and", "cat"), sample=0.4, seed=seed)
+        prepare(source, tmp_path / path.name)
+        kept.append(PhotoCollection.load(tmp_path / path.name))
+    assert kept[0].table.equals(kept[1].table)
+    prepare(Yfcc100m([text], ("the", "and", "cat")), tmp_path / "all")
+    whole = PhotoCollection.load(tmp_path / "all")
+    assert 0.2 * len(whole.users) < len(kept[0].users) < 0.6 * len(whole.users)
+    for number, user in enumerate(kept[0].users):  # with all their photos
+        rows, all_rows = kept[0].rows_of(number), whole.rows_of(whole.users.index(user))
+        ids = kept[0].table["photo_id"][rows].to_pylist()
+        assert ids == whole.table["photo_id"][all_rows].to_pylist()
