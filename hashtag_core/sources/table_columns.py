@@ -75,7 +75,8 @@ def _key(path: Path, opened: Opened, what: str, column: str) -> Key:
 
 def _hint(what: str, column: Key) -> str:
     """What somebody may have meant who names a user where a column is asked for."""
-    return f"; `--one-user {column}` gives all rows to one user" if what == "user" else ""
+    name = column if isinstance(column, str) and "." not in column else "NAME"
+    return f"; `--one-user {name}` gives all rows to one user" if what == "user" else ""
 
 
 def _listed(names: Sequence[str]) -> str:
