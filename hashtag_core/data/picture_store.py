@@ -130,7 +130,7 @@ class Pictures:
 def _read_in_shard(path: Path, place: Place, name: str) -> bytes:
     if place.size > MAX_BYTES:
         raise too_many_bytes(name, place.size)
-    with open_plain(path, name, most=None) as file:
+    with open_plain(path, name, is_bounded=False) as file:
         data = read_place(file, place, MAX_BYTES)
     if data is None:
         raise PictureError(f"{name}: {CHANGED}.", CHANGED)

@@ -160,13 +160,13 @@ def read_plain(path: Path, name: str) -> bytes:
 
 
 @contextmanager
-def open_plain(path: Path, name: str, most: int | None = MAX_BYTES) -> Iterator[BinaryIO]:
+def open_plain(path: Path, name: str, is_bounded: bool = True) -> Iterator[BinaryIO]:
     """A plain file, open to read; a pipe or a device is not waited for.
 
     Args:
         path: of the file.
         name: what an error calls it.
-        most: bytes that it has at most; None for any number.
+        is_bounded: whether more than `MAX_BYTES` bytes are refused.
 
     Raises:
         PictureError: where it is anything else, or cannot be read; it calls the file `name`.
@@ -179,7 +179,7 @@ def open_plain(path: Path, name: str, most: int | None = MAX_BYTES) -> Iterator[
             about = os.fstat(file.fileno())  # of what is open now, whatever has the name by then
             if not stat.S_ISREG(about.st_mode):
                 raise _not_plain(name)
-            if most is not None and about.st_size > most:
+            if is_bounded and about.st_size > MAX_BYTES:
                 raise too_many_bytes(name, about.st_size)
             yield file
     except FileNotFoundError:
