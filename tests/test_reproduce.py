@@ -6,6 +6,7 @@ import pytest
 from html_reading import ODD, Page
 
 from hashtag_core import cli
+from hashtag_core.benchmarks import costs
 from hashtag_core.benchmarks.costs import Cost, TrainingSpeed
 from hashtag_core.benchmarks.yfcc100m_forms import write_form
 from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
@@ -232,3 +233,16 @@ def test_a_sample_is_of_users_and_the_same_in_every_form(metadata, tmp_path, see
         rows, all_rows = kept[0].rows_of(number), whole.rows_of(whole.users.index(user))
         ids = kept[0].table["photo_id"][rows].to_pylist()
         assert ids == whole.table["photo_id"][all_rows].to_pylist()
+
+
+def test_the_cost_of_reading_counts_every_file(metadata, tmp_path, monkeypatch):
+    """Two files take twice as long as one, not as long as the last one seems to be of both."""
+    monkeypatch.setattr(costs, "READ_SECONDS", 1e9)  # all of them
+    now = iter(range(1000))
+    monkeypatch.setattr(costs.time, "perf_counter", lambda: next(now))
+    text = metadata.with_name("text")
+    (tmp_path / "copy").write_bytes(text.read_bytes())
+    one = costs.reading(Yfcc100m([text], ("the", "and", "cat")))
+    two = costs.reading(Yfcc100m([text, tmp_path / "copy"], ("the", "and", "cat")))
+    assert two.disk == pytest.approx(2 * one.disk, rel=0.01)
+    assert two.seconds == 2 * one.seconds

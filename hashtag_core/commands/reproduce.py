@@ -9,12 +9,16 @@ import argparse
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hashtag_core.commands.paths import Read, ReadSome, WrittenFolder
 from hashtag_core.commands.reproduction_plan import SAMPLE_EPOCHS, USERS_PER_BATCH, Plan, Step
 from hashtag_core.errors import InputError
 from hashtag_core.files import refuse_others, write_whole
 from hashtag_core.printing import say
+
+if TYPE_CHECKING:
+    from hashtag_core.data.photos import PhotoCollection
 
 ABOUT = (
     "Say what is missing and what each step costs on this machine; then select the photos, extract "
@@ -89,7 +93,9 @@ def _reproduce(options: argparse.Namespace, run: Run) -> None:
         steps = _tell(plan)
     for step in steps:
         _run(step, run)
-    say("", f"Page:   {_write_page(Plan(options))}")
+    plan = Plan(options)  # anew: it reads the features, too
+    if plan.photos is not None:
+        say("", f"Page:   {_write_page(plan, plan.photos)}")
 
 
 def _run(step: Step, run: Run) -> None:
@@ -126,7 +132,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86400:,.0f} days"
 
 
-def _write_page(plan: Plan) -> Path:
+def _write_page(plan: Plan, photos: PhotoCollection) -> Path:
     """The page of what is there."""
     import pandas as pd
 
@@ -134,8 +140,7 @@ def _write_page(plan: Plan) -> Path:
     from hashtag_core.sources.yfcc100m_facts import beside_the_paper, facts
     from hashtag_core.study.reproduction import TABLES, differences
 
-    photos, study, options = plan.photos, plan.study, plan.options
-    assert photos is not None and study is not None  # the steps made them
+    options = plan.options
     files = {f"Table {name}": plan.tables / f"table-{name}.csv" for name in TABLES}
     files["Figure 3: the size of the user representation"] = plan.tables / "figure-3.csv"
     tables = {

@@ -124,7 +124,8 @@ class Plan:
             arguments += ["--sample", f"{options.sample:g}", "--seed", str(options.seed)]
         cost = self._nothing()
         if self.photos is None:
-            cost = reading(Yfcc100m(files, options.words, with_images=options.images is not None))
+            drawn = options.images is not None, options.sample, options.seed
+            cost = reading(Yfcc100m(files, options.words, *drawn))
         return Step("select the photos", arguments, cost)
 
     def _features(self, name: str) -> Step:
