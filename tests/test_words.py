@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hashtag_core.data.splitting import words_of
+from hashtag_core.data.splitting import PUNCTUATION, _plain, words_of
 from hashtag_core.data.words import (
     WordVectors,
     approximate_psi,
@@ -17,6 +20,7 @@ from hashtag_core.data.words import (
     psi,
 )
 from hashtag_core.errors import InputError
+from hashtag_core.prepare.cleaning import clean_hashtag, has_word_vector
 
 WORDS = ["sun", "set", "the", "black", "white", "cat", "ting", "cafe", "ab", "naïve", "sunset"]
 
@@ -395,3 +399,28 @@ def test_king_is_near_queen(glove):
 
 def test_words_run_together_are_found_in_glove(glove):
     assert known_words("jumpingspiderphoto", glove) == ["jumping", "spider", "photo"]
+
+
+# ---- short cuts
+
+
+PIECES = st.sampled_from(
+    [*WORDS, "'s", "n't", "q", "zz", "7", "2015", "a", "%41", "%", *PUNCTUATION]
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.lists(st.one_of(PIECES, st.text(max_size=3)), min_size=1, max_size=6).map("".join))
+def test_whether_a_hashtag_has_a_word_is_told_as_its_words_are_found(text):
+    words = [*WORDS, "'s", "n't", "a", "7", "e-mail", "3.5"]
+    hashtag, _ = clean_hashtag(text)
+    if hashtag is not None:
+        assert has_word_vector(words)(hashtag) == (known_words(hashtag, vectors_of(words)) != [])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_of_ascii_is_what_the_long_way_makes_of_it(text):
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    kept = "".join(c for c in letters if unicodedata.category(c) not in ("Mn", "Cf"))
+    assert _plain(text) == unicodedata.normalize("NFC", kept).strip(PUNCTUATION)

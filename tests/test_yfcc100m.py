@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from datetime import datetime
 
+import pyarrow as pa
 import pytest
 from broken_files import mutated
 from helpers import prepare
@@ -25,7 +26,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.prepare import ingest
 from hashtag_core.prepare.ingest import Images, NothingKept
 from hashtag_core.prepare.selection import Selection
-from hashtag_core.sources import yfcc100m
+from hashtag_core.sources import yfcc100m, yfcc100m_rows
 from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.sources.yfcc100m_pictures import picture_paths
 
@@ -192,6 +193,24 @@ def test_dates_by_hand(tmp_path, taken, uploaded, expected):
     assert bool(report["notes"]) == (expected is not None and not taken.startswith(expected))
     if expected is None:
         assert list(report["rows"]["left_out"]) == ["no date, neither taken nor uploaded"]
+
+
+def test_every_day_is_the_calendar_s():
+    days = [f"{y}-{m:02d}-{d:02d}" for y in range(1988, 2101) for m in range(14) for d in range(33)]
+    clocks = ["00:00:00", "23:59:59", "07:08:09.5"]
+    texts = [f"{day} {clocks[i % 3]}" for i, day in enumerate(days)]
+
+    def seconds(text):
+        try:
+            time = datetime.strptime(text[:19], "%Y-%m-%d %H:%M:%S")
+        except ValueError:
+            return yfcc100m_rows.NEVER
+        since = int((time - datetime(1970, 1, 1)).total_seconds())
+        return since if time.year >= 1990 else yfcc100m_rows.NEVER
+
+    found, _ = yfcc100m_rows._times(pa.array(texts, pa.binary()), pa.array([b""] * len(texts)))
+    assert found.tolist() == [*map(seconds, texts)]
+    assert yfcc100m_rows._times(pa.array([], pa.binary()), pa.array([], pa.binary()))[0].size == 0
 
 
 @pytest.mark.parametrize(

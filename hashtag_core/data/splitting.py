@@ -122,6 +122,8 @@ def _forms(text: str) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Compatible, case-folded, without accents, punctuation around it and invisible marks."""
+    if text.isascii():  # it has none of them, and this is faster
+        return text.lower().strip(PUNCTUATION)
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
     kept = (c for c in letters if unicodedata.category(c) not in ("Mn", "Cf"))
     return unicodedata.normalize("NFC", "".join(kept)).strip(PUNCTUATION)

@@ -35,6 +35,7 @@ SHAPELESS = re.compile(  # soft hyphens, zero width, direction marks, variants o
 JOINERS = "\u200c\u200d"  # within a hashtag they have a meaning: in Persian, in emoji of several
 WIDTHS = re.compile("[\uff01-\uffee]+")  # full and half
 TURKISH = "i\u0307", "i"  # of its capital
+RUNS = re.compile("[a-z]+|[0-9]+")
 HALF = re.compile("[\ud800-\udfff]")
 
 Spelled: TypeAlias = dict[str, str | None]  # the hashtags of a photo -> `spelling`
@@ -143,13 +144,14 @@ def given_user(name: str) -> str:
 
 
 def has_word_vector(words: Iterable[str]) -> Callable[[str], bool]:
-    """Whether a hashtag holds one of these words, as `known_words` finds them."""
+    """Whether a hashtag, in lower case, holds one of these words, as `known_words` finds them."""
     known = {word: i for i, word in enumerate(words)}
     vocabulary = SimpleNamespace(key_to_index=known)
 
     def has(hashtag: str) -> bool:
-        if hashtag.isalpha() and hashtag in known:  # most are, and this is faster
-            return True
+        plain = hashtag.isascii() and "%" not in hashtag
+        if plain and any(run in known for run in RUNS.findall(hashtag)):
+            return True  # most have, and this is faster
         return bool(known_words(hashtag, vocabulary))
 
     return has

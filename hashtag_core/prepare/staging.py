@@ -281,7 +281,8 @@ def _write_table(table: pa.Table, path: Path) -> None:
 
     repeated = ["user", "hashtags.list.element", "capitals.list.element", "reason"]
     with whole_file(path, "what is understood so far") as partial:
-        pq.write_table(table, partial, compression="zstd", use_dictionary=repeated)
+        options = {"compression": "zstd", "write_statistics": False}
+        pq.write_table(table, partial, use_dictionary=repeated, **options)
 
 
 def _is_whole(block: Path) -> bool:

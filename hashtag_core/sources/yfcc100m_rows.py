@@ -7,8 +7,6 @@ the first thing that is wrong is the reason it is left out for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -37,7 +35,8 @@ MAX_TAGS = 65_536  # bytes of a photo's tags
 MAX_URL = 2_000  # bytes of a download URL
 FIRST_YEAR = 1990  # of a date taken; before it, cameras were not digital
 DAY = 86_400
-CLOCK = np.array([36_000, 3_600, 0, 600, 60, 0, 10, 1])  # seconds of the digits of HH:MM:SS
+ZEROS = b"0000-00-00 00:00:00"
+PAIRS = np.array([0, 2, 5, 8, 11, 14, 17])  # where two digits of it stand beside each other
 
 ID = r"\A[0-9]{1,20}\z"
 USER = r"\A[0-9]{1,20}@N[0-9]{2}\z"
@@ -128,8 +127,7 @@ class Block:
         self._require(VIDEO, _often_matches(of["marker"], r"\A0\z"))
         self._require(NO_TAGS, sizes > 0)
         self._require(LONG_TAGS, sizes <= MAX_TAGS)
-        commas = pc.count_substring(of["tags"], b",").to_numpy()
-        self._require(MANY_HASHTAGS, commas < MAX_HASHTAGS)
+        self._require(MANY_HASHTAGS, _few_commas(of["tags"], self.left & (sizes >= MAX_HASHTAGS)))
         seconds, from_upload = _times(of["taken"], of["uploaded"])
         self._require(NO_DATE, seconds != NEVER)
         hashtags, capitals, any_left = self._hashtags(clean)
@@ -238,6 +236,15 @@ def _often_matches(array: pa.Array, pattern: str) -> np.ndarray:
     return _matches(codes.dictionary, pattern)[codes.indices.to_numpy()]
 
 
+def _few_commas(tags: pa.Array, long: np.ndarray) -> np.ndarray:
+    """(n,) bool: fewer than `MAX_HASHTAGS` in each text; only the long ones can have more."""
+    import pyarrow.compute as pc
+
+    fits, places = np.ones(len(long), bool), np.flatnonzero(long)
+    fits[places] = pc.count_substring(tags.take(places), b",").to_numpy() < MAX_HASHTAGS
+    return fits
+
+
 def _ascii(array: pa.Array) -> pa.Array:
     """As text, with "" for what is not ASCII, which the patterns refuse anyway."""
     import pyarrow as pa
@@ -256,28 +263,24 @@ def _times(taken: pa.Array, uploaded: pa.Array) -> tuple[np.ndarray, np.ndarray]
     uploads = pc.if_else(pa.array(good), uploaded, b"0").cast(pa.string()).cast(pa.int64())
     uploads = np.where(good, uploads.to_numpy(), NEVER)
     good = _matches(taken, TAKEN)
-    texts = pc.if_else(pa.array(good), taken, b"0000-00-00 00:00:00").cast(pa.string())
-    days = _of_distinct(pc.utf8_slice_codeunits(texts, 0, 10), _seconds_of_day)
-    clock = pc.utf8_slice_codeunits(texts, 11, 19)  # HH:MM:SS
-    digits = np.frombuffer(clock.buffers()[2] or b"", np.uint8)[: 8 * len(clock)] - ord("0")
-    seconds = np.where(days == NEVER, NEVER, days + digits.reshape(-1, 8) @ CLOCK)
+    texts = pc.if_else(pa.array(good), taken, ZEROS).cast(pa.string())
+    seconds = _seconds(pc.utf8_slice_codeunits(texts, 0, len(ZEROS)))
     bound = np.where(uploads == NEVER, np.iinfo(np.int64).max, uploads + DAY)
     believed = (seconds != NEVER) & (seconds <= bound)
     return np.where(believed, seconds, uploads), ~believed
 
 
-def _of_distinct(texts: pa.Array, function: Callable[[str], int]) -> np.ndarray:
-    """(n,) int64: the function of each text, worked out once for each different one."""
-    codes = texts.dictionary_encode()
-    values = np.array([function(text) for text in codes.dictionary.to_pylist()], np.int64)
-    return values[codes.indices.to_numpy()]
+def _seconds(texts: pa.Array) -> np.ndarray:
+    """(n,) int64: epoch seconds of `YYYY-MM-DD HH:MM:SS`.
 
-
-@lru_cache(50_000)
-def _seconds_of_day(text: str) -> int:
-    """Epoch seconds at its beginning; `NEVER` where there is no such day, or it is too early."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return NEVER
-    return NEVER if day.year < FIRST_YEAR else (day - date(1970, 1, 1)).days * DAY
+    `NEVER` where there is no such day, or it is too early.
+    """
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[: len(ZEROS) * len(texts)]
+    digits = np.ascontiguousarray(data.reshape(-1, len(ZEROS)).T).astype(np.int32) - ord("0")
+    century, year, month, day, *clock = 10 * digits[PAIRS] + digits[PAIRS + 1]  # (n,) each
+    years = 100 * century.astype(np.int64) + year
+    first = (12 * (years - 1970) + month - 1).astype("M8[M]")
+    dates = first.astype("M8[D]") + (day - 1)
+    exists = (dates.astype("M8[M]") == first) & (month >= 1) & (month <= 12)
+    seconds = DAY * dates.astype(np.int64) + 3_600 * clock[0] + 60 * clock[1] + clock[2]
+    return np.where(exists & (years >= FIRST_YEAR), seconds, NEVER)
