@@ -290,6 +290,9 @@ def test_a_report_adds_up_or_says_so():
     text = report_text(data)
     assert "152  left out: broken  (a.tsv:1, a.tsv:4, b\\x1b.tsv:1, …)" in text
     assert "b\\x1b.tsv: cut off" in text and "\x1b" not in text
+    data = first.as_dict(["a.tsv", "b.sql"], ["a.tsv", "b.sql"], ["line", "row_id"])
+    assert data["rows"]["left_out"]["a video"]["first"] == [{"file": "b.sql", "row_id": 151}]
+    assert "broken  (a.tsv:1, a.tsv:4, b.sql, row id 1, …)" in report_text(data)
     first.rows_kept += 1
     with pytest.raises(RuntimeError, match=r"205 rows .* accounted for 206"):
         first.check()

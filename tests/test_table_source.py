@@ -482,7 +482,7 @@ def test_parquet_reads_the_named_columns_and_leaves_out_values_that_nothing_hold
     assert set(next(source.opened.rows())[2]) == {"u", "a.b", "tags", "file"}
     photos, report = collect(path, user="u.id", time="a.b")
     assert [photo["user"] for photo in photos] == ["0", "3"]
-    assert {r: e["first"][0]["line"] for r, e in report["rows"]["left_out"].items()} == {
+    assert {r: e["first"][0]["row"] for r, e in report["rows"]["left_out"].items()} == {
         "a value that cannot be read": 2,
         "no hashtag among the tags": 3,
     }

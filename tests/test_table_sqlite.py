@@ -47,6 +47,7 @@ def test_the_one_table_of_a_file_is_read_and_the_file_stays_as_it_is(tmp_path):
         {"photo_id": "000000000002", "user": "bob", "hashtags": ["snow"]},
     ]
     assert photos.meta["report"]["rows"]["left_out"] == {"no time": 1}
+    assert "no time  (row 3)" in (tmp_path / "out" / "report.txt").read_text()
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["my photos.sql", "out"]
 

@@ -112,7 +112,7 @@ def test_what_is_left_out_has_its_place_and_its_text(tmp_path, world, form):
     if form == "sqlite":  # by row id
         ids = [line.split("\t")[0] for line in world["23 columns"].read_text("utf-8").splitlines()
                if line.split("\t")[1] == "nobody"]  # fmt: skip
-        assert [str(found["line"]) for found in place] == sorted(ids, key=int)
+        assert [str(found["row_id"]) for found in place] == sorted(ids, key=int)
 
 
 def test_a_folder_stands_for_its_metadata_and_the_rest_is_told(world, tmp_path, capsys):

@@ -16,6 +16,7 @@ from yfcc100m_files import (
     small_world,
 )
 
+from hashtag_core import cli
 from hashtag_core.benchmarks.ingest import photos_of
 from hashtag_core.benchmarks.yfcc100m_forms import write_form
 from hashtag_core.errors import InputError
@@ -49,7 +50,7 @@ def test_another_table_and_values_that_nobody_expects(tmp_path):
         "1": ("cat",), "2": ("dog",), "4": ("cat",), "5": ("dog",), "6": ("a cat", "dog"),
         "7": ("cat",), "14": ("cat",),
     }  # fmt: skip
-    lines = {r: [p["line"] for p in e["first"]] for r, e in report["rows"]["left_out"].items()}
+    lines = {r: [p["row_id"] for p in e["first"]] for r, e in report["rows"]["left_out"].items()}
     assert lines == {
         "the photo id is not a number": [8, 9, 12],
         "the user is not like 30302697@N00": [10],
@@ -60,6 +61,18 @@ def test_another_table_and_values_that_nobody_expects(tmp_path):
         "no hashtag with a word vector": [14],
     }
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["my.db", "out"]
+
+
+def test_a_row_is_called_by_its_row_id(tmp_path, capsys):
+    rows = [photo(photoid=number) for number in range(1, 1200)] + [photo(uid="nobody")]
+    database(tmp_path / "my.db", *rows)
+    arguments = ["prepare", "yfcc100m", str(tmp_path / "my.db"), "--out", str(tmp_path / "out")]
+    everybody = ["--min-photos", "1", "--max-photos", "9999", "--min-kept-photos", "1"]
+    assert cli.main([*arguments, *everybody]) == 0
+    assert "the user is not like 30302697@N00  (row id 1,200)" in capsys.readouterr().out
+    for _ in range(2):  # found while it is read, then in the report that is there
+        assert cli.main([*arguments, *everybody, "--strict"]) == 2
+        assert "my.db, row id 1,200: the user is not" in capsys.readouterr().err
 
 
 def test_row_ids_of_every_size(tmp_path):
@@ -122,7 +135,7 @@ def test_a_value_of_17_megabytes_costs_its_row_alone(tmp_path):
     path = database(tmp_path / "a.db", *rows)
     photos, report = read(path, tmp_path / "out")
     entry = report["rows"]["left_out"]["a value of more than 16 MiB, or a damaged one"]
-    lost = [place["line"] for place in entry["first"]]
+    lost = [place["row_id"] for place in entry["first"]]
     assert 5 in lost and set(lost) <= {5, 20, 21} and len(photos) == 39 - len(lost)
 
 

@@ -36,7 +36,7 @@ from hashtag_core.prepare.places import (
 )
 from hashtag_core.prepare.report import Account, report_text
 from hashtag_core.prepare.selection import Selected, Selection
-from hashtag_core.prepare.staging import Source, Staging, refuse_malformed, same_job
+from hashtag_core.prepare.staging import Source, Staging, numbered, refuse_malformed, same_job
 from hashtag_core.prepare.url_list import UrlList
 from hashtag_core.prepare.writing import (
     ROWS_PER_GROUP,
@@ -135,7 +135,7 @@ def _prepare(
             selected.account(report)
             if rejected is not None:
                 selected.write_rejected(rejected, source.files)
-            account = report.as_dict(source.files, source.inputs)
+            account = report.as_dict(source.files, source.inputs, numbered(source))
             if not report.rows_kept:
                 raise NothingKept(
                     f"{out}: no photo is left to keep. {staging.name} stays for another selection.",
@@ -180,7 +180,7 @@ def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, l
                 Selected(staging, selection or Selection(), _joins_rows(source))
             ) as selected:
                 selected.account(report)
-                account = report.as_dict(source.files, source.inputs)
+                account = report.as_dict(source.files, source.inputs, numbered(source))
                 account["notes"] = {**account["notes"], **Capitals(selected.database).notes()}
                 if report.rows_kept:
                     path = staging / "photos.parquet"

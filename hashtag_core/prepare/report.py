@@ -3,8 +3,8 @@
     rows read     = rows kept     + rows left out, by reason
     hashtags read = hashtags kept + hashtags left out, by reason
 
-`Report.check` holds both. A row is told by the number of its file and its line there; line 0
-means the whole file.
+`Report.check` holds both. A row is told by the number of its file and its number there, which is
+that of its line where the file has lines; 0 means the whole file.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ from hashtag_core.prepare.outlook import Outlook, outlook_lines
 FIRST = 100  # rows of each reason that are named
 SHOWN = 3  # of them, in the text
 MAX_SHOWN = 300  # characters of what comes from outside, in the text
-Row = tuple[int, int]  # number of the file, line
+Row = tuple[int, int]  # number of the file, number of the row in it
+NUMBERED = ("line", "row", "row_id")  # what the number can be
 
 
 class Place(TypedDict):
-    """A row, in report.json; without a line it is the whole file."""
+    """A row, in report.json, with one of `NUMBERED`; without any it is the whole file."""
 
     file: str
     line: NotRequired[int]
+    row: NotRequired[int]
+    row_id: NotRequired[int]
 
 
 class Reason(TypedDict):
@@ -176,11 +179,19 @@ class Report:
                 f"but accounted for {rows} and {hashtags}"
             )
 
-    def as_dict(self, names: Sequence[str], inputs: Sequence[str]) -> dict:
-        """Plain data for report.json; `names` are the files', `inputs` those of the inputs."""
+    def as_dict(
+        self, names: Sequence[str], inputs: Sequence[str], numbered: Sequence[str] = ()
+    ) -> dict:
+        """Plain data for report.json.
 
-        def place(row: Row) -> dict:
-            return {"file": names[row[0]], "line": row[1]} if row[1] else {"file": names[row[0]]}
+        Args:
+            names: of the files.
+            inputs: the names of the inputs.
+            numbered: of each file, how its rows are (`NUMBERED`); by lines where not given.
+        """
+
+        def place(row: Row) -> Place:
+            return place_of(row, names, numbered)
 
         return {
             "rows": {
@@ -251,8 +262,23 @@ def _shown(text: str) -> str:
     return printable(text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…")
 
 
-def _place(place: dict, with_file: bool) -> str:
-    name = _shown(place["file"])
-    if "line" not in place:
-        return name
-    return f"{name}:{place['line']}" if with_file else f"line {place['line']:,}"
+def _place(place: Place, with_file: bool) -> str:
+    name, number = _shown(place["file"]), number_in(place)
+    if not number or not with_file:
+        return number or name
+    return f"{name}:{place['line']}" if "line" in place else f"{name}, {number}"
+
+
+def place_of(row: Row, names: Sequence[str], numbered: Sequence[str]) -> Place:
+    """A row, for report.json; arguments as in `Report.as_dict`."""
+    file, number = row
+    place = Place(file=names[file])
+    if number:
+        place[numbered[file] if numbered else "line"] = number
+    return place
+
+
+def number_in(place: Place) -> str:
+    """`line 1,234`; nothing for the whole file."""
+    numbers = ((how, place.get(how)) for how in NUMBERED)
+    return next((f"{how.replace('_', ' ')} {number:,}" for how, number in numbers if number), "")

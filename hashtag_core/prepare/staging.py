@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hashtag_core.errors import InputError
 from hashtag_core.files import whole_file, write_whole
-from hashtag_core.prepare.report import Report, Row
+from hashtag_core.prepare.report import Place, Report, Row, number_in, place_of
 from hashtag_core.prepare.writing import photo_fields
 from hashtag_core.printing import progress_bar
 
@@ -246,8 +246,8 @@ class Staging:
         left_out = report.rows_left_out.items()
         broken = [(e.first[0], reason) for reason, e in left_out if reason in self.source.malformed]
         if broken:
-            (file, line), reason = min(broken)
-            raise _malformed(self.source.files[file], line, reason)
+            row, reason = min(broken)
+            raise _malformed(place_of(row, self.source.files, numbered(self.source)), reason)
 
 
 def _position(work: Future[int], before: int) -> int:
@@ -267,12 +267,16 @@ def refuse_malformed(account: dict, malformed: frozenset[str]) -> None:
         raise InputError(f"{problem['file']}: {problem['what']}")
     for reason, entry in account["rows"]["left_out"].items():
         if reason in malformed:
-            place = entry["first"][0]
-            raise _malformed(place["file"], place.get("line"), reason)
+            raise _malformed(entry["first"][0], reason)
 
 
-def _malformed(file: str, line: int | None, reason: str) -> InputError:
-    where = file + (f", line {line}" if line else "")
+def numbered(source: Source) -> Sequence[str]:
+    """Of each file, how its rows are numbered (`report.NUMBERED`); sources of lines do not say."""
+    return getattr(source, "numbered", ())
+
+
+def _malformed(place: Place, reason: str) -> InputError:
+    where = ", ".join(filter(None, (place["file"], number_in(place))))
     return InputError(f"{where}: {reason}. Without --strict, such rows are counted only.")
 
 

@@ -138,6 +138,7 @@ class Table:
         columns = {k: c for k, c in {**given, "image": image}.items() if c is not None}
         by_number = all(column.isdecimal() for column in columns.values())
         self.opened = open_table(self.path, not by_number, encoding, delimiter, columns, table)
+        self.numbered = ["line" if self.opened.kind in ("csv", "json lines") else "row"]
         self.columns = keys_of(self.path, self.opened, columns)
         sample = self._sample()
         self.times = guess_times([row["time"] for row in sample], time, time_format)

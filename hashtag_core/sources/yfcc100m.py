@@ -42,6 +42,7 @@ class Form(Protocol):
     """A file of the metadata, of which blocks are read and columns made."""
 
     malformed: frozenset[str]  # reasons of its own to leave a row out
+    numbered: str  # how its rows are: "line" or "row_id"
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
         """Its blocks, of about so many bytes, and texts that say what is wrong with the file."""
@@ -92,6 +93,7 @@ class Yfcc100m:
             self._add(path, wanted)
         check_files(self.paths)
         self.files = self.inputs = [str(path) for path in self.paths]
+        self.numbered = [form.numbered for form in self.forms]
         self.sizes = [path.stat().st_size for path in self.paths]
         self.malformed = MALFORMED.union(*(form.malformed for form in self.forms))
         given = isinstance(words, str | Path)

@@ -34,6 +34,7 @@ class JsonLines:
     """
 
     malformed: frozenset[str] = frozenset()
+    numbered = "line"
 
     def __init__(self, path: Path, wanted: dict[str, str], first: dict) -> None:
         self.path = path

@@ -55,6 +55,7 @@ class SqliteTable:
     """
 
     malformed: frozenset[str] = frozenset()
+    numbered = "row_id"
 
     def __init__(self, path: Path, wanted: dict[str, str]) -> None:
         self.path = path

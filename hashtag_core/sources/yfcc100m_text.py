@@ -87,7 +87,7 @@ class Text:
 
     def __init__(self, path: Path, layout: Layout, wanted: dict[str, str]) -> None:
         self.path, self.layout = path, layout
-        self.malformed = frozenset({layout.wrong_width})
+        self.malformed, self.numbered = frozenset({layout.wrong_width}), "line"
         self.columns = {new: name for name, new in wanted.items() if name in layout.names}
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
