@@ -90,7 +90,7 @@ def _reproduce(options: argparse.Namespace, run: Run) -> None:
     if plan.photos is None:  # only the photos tell what is left to do
         _run(steps[0], run)
         plan = Plan(options)
-        steps = _tell(plan)
+        steps = _tell(plan)[1:]
     for step in steps:
         _run(step, run)
     plan = Plan(options)  # anew: it reads the features, too
