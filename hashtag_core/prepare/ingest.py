@@ -98,7 +98,7 @@ def prepare(
     root = None if images is None else images.root
     check_places(out, rejected, map(Path, source.inputs), root)
     if urls is not None:
-        urls.check()
+        urls.check(out)
     with errors_in_one_line(out), locked(out):
         _prepare(source, out, selection or Selection(), images, rejected, strict, urls)
     return out
