@@ -100,7 +100,7 @@ def test_a_table_without_row_ids_is_copied_as_the_message_says(tmp_path):
         writer.execute(f"CREATE TABLE yfcc100m_dataset ({rows}) WITHOUT ROWID")
         writer.execute(f"INSERT INTO yfcc100m_dataset VALUES ({PLACES})", [*PHOTO.values()])
         writer.commit()
-        with pytest.raises(InputError, match="has no row ids. Copy it: ") as error:
+        with pytest.raises(InputError, match=r"has no row ids\. Copy it: ") as error:
             Yfcc100m([path])
         writer.execute(str(error.value).partition("Copy it: ")[2])
         writer.commit()

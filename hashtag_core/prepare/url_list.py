@@ -39,7 +39,9 @@ class UrlList:
         """Raise InputError where something else is in its place, or it lies in the folder `out`."""
         where = f"--urls {self.path}"
         if self.path.resolve().is_relative_to(out):
-            raise InputError(f"{where}: it cannot be in the collection's folder, which is replaced.")
+            raise InputError(
+                f"{where}: it cannot be in the collection's folder, which is replaced."
+            )
         refuse_others(self.path, "urls", where)
 
     def is_of(self, job: str) -> bool:
