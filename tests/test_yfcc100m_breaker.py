@@ -13,6 +13,7 @@ import pytest
 from picture_shards import as_img2dataset, as_zip, member_of, metadata, picture, url_of
 from yfcc100m_files import PHOTO, WORDS, database, json_lines, photo, read
 
+from hashtag_core import cli
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.data.picture_store import Pictures
 from hashtag_core.data.pictures import PictureError
@@ -146,6 +147,38 @@ def test_the_first_json_line_may_be_broken_and_other_files_may_lie_in_the_folder
     photos, report = read(folder, tmp_path / "out")
     assert len(photos) == 1
     assert report["rows"]["read"] == 2
+
+
+def test_a_damaged_shard_of_a_folder_is_told_and_what_is_passed_over_is_named(tmp_path, capsys):
+    folders = tmp_path / "a", tmp_path / "b"
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        lines = "".join(json.dumps(photo(photoid=10 * number + i)) + "\n" for i in range(9))
+        (folder / "000.gz").write_bytes(gzip.compress(lines.encode()))
+        (folder / "001.gz").write_bytes((folder / "000.gz").read_bytes()[:12])
+        (folder / "002.gz").touch()
+    arguments = ["prepare", "yfcc100m", *map(str, folders), "--out", str(tmp_path / "out")]
+    arguments += ["--min-photos", "1", "--min-kept-photos", "1"]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    for folder in folders:
+        assert f"{folder}: 1 file in it is no metadata: 002.gz" in printed
+        assert f"{folder / '001.gz'}: the compressed file ends too early" in printed
+
+
+def test_rejected_rows_of_another_collection_do_not_stay(tmp_path):
+    rejected = tmp_path / "rejected.csv"
+    for name, user in (("a", "x"), ("b", "y"), ("a", "x")):
+        path = database(tmp_path / f"{name}.db", photo(), photo(photoid=2, uid=user))
+        os.utime(path, (0, 0))
+        prepare(Yfcc100m([path], WORDS), tmp_path / f"{name}.out", rejected=rejected)
+        assert f"{name}.db" in rejected.read_text()
+        path.unlink()
+    database(path, photo(), photo(photoid=2, uid=user))
+    os.utime(path, (0, 0))
+    (tmp_path / "empty.csv").touch()
+    prepare(Yfcc100m([path], WORDS), tmp_path / "a.out", rejected=tmp_path / "empty.csv")
+    assert (tmp_path / "empty.csv").read_bytes() == rejected.read_bytes()
 
 
 def test_the_list_of_urls_is_not_put_into_the_collection(tmp_path):

@@ -172,7 +172,7 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
     start = b""
     for size in STARTS:
         with opened(path) as (file, raw):
-            start, _ = read_some(file, size)
+            start, damaged = read_some(file, size)
             packed = file is not raw
         if is_sqlite(start) and packed:
             raise InputError(f"{path}: a compressed SQLite file. Unpack it first.")
@@ -183,8 +183,8 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
             return JsonLines(path, wanted, found)
         if (layout := layout_of(start, path)) is not None:
             return Text(path, layout, wanted)
-    if in_folder:
-        return None
+    if in_folder:  # of a shard that is damaged from its beginning, the report says so
+        return JsonLines(path, wanted, NAMES) if packed and damaged else None
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
     seen = f"{widths[0]} columns in the first line" if widths else "no line"
     raise InputError(
