@@ -108,6 +108,24 @@ def test_a_table_without_row_ids_is_copied_as_the_message_says(tmp_path):
     assert len(read(path, tmp_path / "out")[0]) == 1
 
 
+def test_rows_in_whose_place_another_page_stands_are_told(tmp_path):
+    path = database(tmp_path / "a.db", *(photo(photoid=i) for i in range(1, 100)), page=512)
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master").fetchone()
+    data = bytearray(path.read_bytes())
+    page = memoryview(data)[512 * (root - 1) :][:512]
+    first, second = (int.from_bytes(page[12 + i : 14 + i], "big") for i in (0, 2))
+    assert page[0] == 5  # inside the tree: (page, up to which row id) of those below
+    page[second : second + 4] = page[first : first + 4]
+    path.write_bytes(data)
+    ends = [page[at + 4] for at in (first, second)]
+    photos, report = read(path, tmp_path / "out")
+    kept = *range(1, ends[0] + 1), *range(ends[1] + 1, 100)
+    assert {found[2] for found in photos} == {*map(str, kept)}
+    (problem,) = report["problems"]
+    assert f"with a row id from {ends[0] + 1} to {ends[1]}" in problem["what"]
+
+
 def test_a_table_without_rows_is_an_empty_report(tmp_path):
     source = Yfcc100m([database(tmp_path / "a.db")], WORDS)
     with pytest.raises(NothingKept, match="no photo is left") as nothing:

@@ -140,14 +140,16 @@ class SqliteTable:
             try:
                 for row_id, *texts in connection.execute(some, [first, last]):
                     if not first <= row_id <= last:
-                        raise sqlite3.DatabaseError("row ids that do not ascend")
+                        raise Unordered
                     yield row_id, texts
                     first = row_id + 1
                 return
-            except sqlite3.Error:  # of the next row, or of the one behind it
+            except sqlite3.Error as error:  # of the next row, or of the one behind it
                 if first > last:
                     return
                 row_id = self._next(connection, first, last)
+                if isinstance(error, Unordered) and row_id is not None and row_id > first:
+                    lost.add(first, row_id - 1)  # another page stands in the place of theirs
             if row_id is None:
                 row_id = ends[bisect_left(ends, first)]
                 lost.add(first, row_id)
@@ -206,6 +208,10 @@ class SqliteTable:
             return Cells(columns, data.ids, left_out, text)
         good = {name: column.filter(pa.array(fits)) for name, column in columns.items()}
         return Cells(good, data.ids[fits], left_out, text)
+
+
+class Unordered(sqlite3.DatabaseError):
+    """Row ids that do not ascend: a page stands twice in the tree, or in a wrong place."""
 
 
 class Lost:
