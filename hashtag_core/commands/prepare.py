@@ -6,6 +6,7 @@ import argparse
 import os
 import shlex
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hashtag_core.prepare.staging import Source
     from hashtag_core.prepare.url_list import UrlList
 
+NAMED = 3  # files of a folder that are not read
 MOST_WORKERS = 8  # each holds a copy of the simulated world
 
 
@@ -181,10 +183,11 @@ def _prepare_yfcc100m(options: argparse.Namespace) -> None:
     with_images = urls is not None or options.images is not None
     drawn = options.sample, options.seed
     source = Yfcc100m(options.metadata, options.words, with_images, *drawn)
-    if (number := len(source.passed_over)) == 1:
-        say(f"{source.passed_over[0].parent}: 1 file in it is no metadata.")
-    elif number:
-        say(f"{source.passed_over[0].parent}: {number:,} files in it are no metadata.")
+    for folder, paths in groupby(source.passed_over, lambda path: path.parent):
+        names = [path.name for path in paths]
+        number = "1 file in it is" if len(names) == 1 else f"{len(names):,} files in it are"
+        more = ", …" if len(names) > NAMED else ""
+        say(f"{folder}: {number} no metadata: {', '.join(names[:NAMED])}{more}")
     _ingest(source, options, options.images, picture_paths, picture_names, urls=urls)
     asked = options.min_photos, options.max_photos, options.min_kept_photos
     if asked == (100, 200, 50) and options.sample == 1 and not options.dry_run:  # the paper's

@@ -66,9 +66,15 @@ class Pictures:
             raise PictureError(f"{name} has no picture.", NO_PICTURE)
         shown = f"{name}: {image['path']!r}"  # with its control characters escaped
         place = place_of(image["path"])
-        if place is not None and (self.root / place.shard).is_file():  # no file is below a file
+        if place is not None and self._is_file(place.shard):  # no file is below a file
             return _read_in_shard(self._inside(place.shard, shown), place, shown)
         return read_plain(self._inside(image["path"], shown), shown)
+
+    def _is_file(self, path: str) -> bool:
+        try:
+            return (self.root / path).is_file()
+        except (OSError, ValueError):  # too long, no permission; told when it is read
+            return False
 
     def _inside(self, given: str, shown: str) -> Path:
         """The path of what is given from the folder, which it must not leave."""

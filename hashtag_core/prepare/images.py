@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hashtag_core.data.shards import place_of
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.picture_index import find_pictures
+from hashtag_core.prepare.places import is_utf8
 
 if TYPE_CHECKING:
     from hashtag_core.prepare.selection import Selected
@@ -40,6 +41,8 @@ class Images:
     def __post_init__(self) -> None:
         if not self.root.is_dir():
             raise InputError(f"{self.root}: no such folder of pictures.")
+        if not is_utf8(self.root.resolve()):
+            raise InputError(f"{str(self.root)!r}: the folder's name is not UTF-8; rename it.")
 
     def find(
         self, photo_id: str, given: str | None, found: str | None = None, why_not: str | None = None

@@ -30,6 +30,7 @@ MAX_PROBLEMS = 100  # that are named
 MAX_REASONS = 50  # why pictures were not fetched; further ones are one
 NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")  # a photo id, or the key of a picture
 LACKING = "img2dataset fetched the picture, but it is not in its shard: kept without it"
+OUTSIDE = "its name is not UTF-8, or it leads out of the folder"
 OTHER = "img2dataset did not fetch the picture (other reasons): kept without it"
 
 
@@ -39,6 +40,17 @@ class Found(NamedTuple):
     name: str
     path: str | None
     why_not: str | None
+
+
+def _is_dir(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def as_name(text: str) -> str:
@@ -97,19 +109,22 @@ class PictureIndex:
     def _folders(self) -> list[Path]:
         """Those right below the root that do not leave it."""
         with os.scandir(self.root) as entries:
-            folders = [
-                Path(entry.path)
-                for entry in entries
-                if entry.is_dir() and not entry.name.endswith(SHARDS)
-            ]
-        root = self.root.resolve()
-        return sorted(f for f in folders if is_utf8(f) and f.resolve().is_relative_to(root))
+            names = sorted(e.name for e in entries if not e.name.endswith(SHARDS) and _is_dir(e))
+        root, folders = self.root.resolve(), []
+        for folder in map(self.root.joinpath, names):
+            if not is_utf8(folder) or not folder.resolve().is_relative_to(root):
+                self._problem(_shown(folder.name), OUTSIDE)
+            elif not os.access(folder, os.R_OK | os.X_OK):
+                self._problem(folder.name, "no permission to read it: not looked into")
+            else:
+                folders.append(folder)
+        return folders
 
     def _shards(self, folder: Path) -> list[str]:
         """The paths of a folder's zips and tars."""
         where = PurePosixPath(*folder.relative_to(self.root).parts)
         with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.name.endswith(SHARDS) and e.is_file()]
+            names = [e.name for e in entries if e.name.endswith(SHARDS) and not _is_dir(e)]
         return [str(where / name) for name in sorted(names)]
 
     def _files(self, folder: Path) -> Iterator[Found]:
@@ -129,9 +144,14 @@ class PictureIndex:
                 yield Found(as_name(stem), path, None)
 
     def _shard(self, path: Path, shard: str) -> Iterator[Found]:
-        if not is_utf8(path) or not path.resolve().is_relative_to(self.root.resolve()):
-            shown = shard.encode("utf-8", "backslashreplace").decode()
-            self._problem(shown, "its name is not UTF-8, or it leads out of the folder")
+        try:
+            is_inside = is_utf8(path) and path.resolve().is_relative_to(self.root.resolve())
+            is_file = path.is_file()
+        except (OSError, RuntimeError):  # links in a circle
+            is_inside = is_file = False
+        if not is_inside:
+            self._problem(_shown(shard), OUTSIDE)
+        if not is_inside or not is_file:
             return
         pictures = {}
         try:

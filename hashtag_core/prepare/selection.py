@@ -18,7 +18,7 @@ from hashtag_core.files import whole_file
 from hashtag_core.prepare.cleaning import MAX_HASHTAGS
 from hashtag_core.prepare.cleaning import TWICE as SAME
 from hashtag_core.prepare.report import FIRST, Report
-from hashtag_core.prepare.staging import LINE_BITS, row_of
+from hashtag_core.prepare.staging import LINE_BITS, row_of, staged_schema
 from hashtag_core.printing import AS_TEXT, FORMULA
 
 if TYPE_CHECKING:
@@ -129,8 +129,10 @@ class Selected:
         """Make `judged`: a number of `Selection.reasons`, or null, for each photo."""
         some = self.selection
         most = "false" if some.max_photos is None else f"photos > {some.max_photos:d}"
+        self.database.register("nothing", staged_schema().empty_table())
+        read = self._blocks("parquet") or "nothing"
         self.database.execute(f"""
-            CREATE VIEW read AS SELECT * FROM read_parquet({self._blocks("*.parquet")});
+            CREATE VIEW read AS SELECT * FROM {read};
             {JOIN if self.joins_rows else AS_READ};
             CREATE TEMP TABLE once AS
                 SELECT photo_id, min(ord) AS first FROM staged
@@ -159,8 +161,12 @@ class Selected:
             CREATE TEMP TABLE found (ord BIGINT, path VARCHAR, why_not VARCHAR)
         """)
 
-    def _blocks(self, pattern: str) -> str:
-        return _quoted(Path(glob.escape(str(self.folder / "blocks"))) / pattern)
+    def _blocks(self, ending: str) -> str:
+        """The table of all blocks, for SQL; "" where there are none."""
+        folder = self.folder / "blocks"
+        if not any(folder.glob(f"*.{ending}")):
+            return ""
+        return _table_of(Path(glob.escape(str(folder))) / f"*.{ending}")
 
     def account(self, report: Report) -> None:
         """Enter into the report who is left out here, and check that it adds up."""
@@ -207,11 +213,11 @@ class Selected:
         """
         self.database.execute(f"""
             CREATE TEMP TABLE first_of AS
-                SELECT ord, min(number) AS number FROM read_parquet({_quoted(wanted)})
-                JOIN read_parquet({_quoted(index)}) USING (name) GROUP BY ord;
+                SELECT ord, min(number) AS number FROM {rows_in(wanted)}
+                JOIN {rows_in(index)} USING (name) GROUP BY ord;
             INSERT INTO found
                 SELECT ord, path, why_not FROM first_of
-                JOIN read_parquet({_quoted(index)}) USING (number);
+                JOIN {rows_in(index)} USING (number);
             DROP TABLE first_of
         """)
 
@@ -289,9 +295,8 @@ class Selected:
         reasons = pa.table({"why": range(5), "reason": self.selection.reasons()[:5]})
         self.database.register("names", names)
         self.database.register("reasons", reasons)
-        texts = ""
-        if any((self.folder / "blocks").glob("*.rejected")):
-            texts = f"SELECT * FROM read_parquet({self._blocks('*.rejected')}) UNION ALL"
+        rejected = self._blocks("rejected")
+        texts = f"SELECT * FROM {rejected} UNION ALL" if rejected else ""
         file, reason, text = (
             f"regexp_replace({name}::VARCHAR, {_quoted(FORMULA)}, {_quoted(AS_TEXT)}) AS {name}"
             for name in ("file", "reason", "text")
@@ -312,7 +317,12 @@ class Selected:
 
 def rows_in(photos: Path) -> str:
     """The table of a Parquet file, for SQL."""
-    return f"read_parquet({_quoted(glob.escape(str(photos)))})"
+    return _table_of(glob.escape(str(photos)))
+
+
+def _table_of(pattern: str | Path) -> str:
+    """The table of Parquet files; a folder `user=ann` above them is only a name."""
+    return f"read_parquet({_quoted(pattern)}, hive_partitioning = false)"
 
 
 def _quoted(text: str | Path) -> str:

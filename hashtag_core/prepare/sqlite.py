@@ -52,19 +52,21 @@ def open_sqlite(path: Path, functions: frozenset[str] = frozenset()) -> Iterator
     Raises:
         InputError: where it cannot be opened, is no database, or has changes waiting beside it.
     """
+    real = path.resolve()  # beside which SQLite writes them
     for ending in UNFINISHED:
-        beside = path.with_name(path.name + ending)
-        if beside.is_file() and beside.stat().st_size:
+        beside = real.with_name(real.name + ending)
+        if _holds_changes(beside):
             raise InputError(
                 f"{path}: {beside.name} beside it holds changes that are not in it yet. Close the "
-                f"program that writes it, or run: sqlite3 {path.name} 'PRAGMA wal_checkpoint'"
+                f"program that writes it, or run: sqlite3 {real.name} 'PRAGMA wal_checkpoint'"
             )
 
     _check_whole(path)
 
     def allow(action: int, first: str | None, second: str | None, *_: str | None) -> int:
         calls = action == sqlite3.SQLITE_FUNCTION and second in functions
-        return sqlite3.SQLITE_OK if action in READS or calls else sqlite3.SQLITE_DENY
+        asks = action == sqlite3.SQLITE_PRAGMA and first == "table_xinfo"
+        return sqlite3.SQLITE_OK if action in READS or calls or asks else sqlite3.SQLITE_DENY
 
     try:
         address = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
@@ -82,6 +84,14 @@ def open_sqlite(path: Path, functions: frozenset[str] = frozenset()) -> Iterator
         connection.set_authorizer(allow)
         connection.text_factory = bytes
         yield Database(connection, tables)
+
+
+def _holds_changes(beside: Path) -> bool:
+    """Whether a journal is there, and not one that was done with: zeros stand in front of those."""
+    if not beside.is_file():
+        return False
+    with beside.open("rb") as file:
+        return file.read(1) not in (b"", b"\0")
 
 
 def _check_whole(path: Path) -> None:

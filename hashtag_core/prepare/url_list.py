@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashtag_core.errors import InputError
 from hashtag_core.files import refuse_others, whole_file
 
 if TYPE_CHECKING:
@@ -34,9 +35,14 @@ class UrlList:
     path: Path
     key: Callable[[str], str]
 
-    def check(self) -> None:
-        """Raise InputError where something is in its place that is not such a list."""
-        refuse_others(self.path, "urls", f"--urls {self.path}")
+    def check(self, out: Path) -> None:
+        """Raise InputError where something else is in its place, or it lies in the folder `out`."""
+        where = f"--urls {self.path}"
+        if self.path.resolve().is_relative_to(out):
+            raise InputError(
+                f"{where}: it cannot be in the collection's folder, which is replaced."
+            )
+        refuse_others(self.path, "urls", where)
 
     def is_of(self, job: str) -> bool:
         """Whether it is there, and this job wrote it."""

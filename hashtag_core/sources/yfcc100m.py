@@ -29,12 +29,14 @@ from hashtag_core.prepare.sqlite import is_sqlite
 from hashtag_core.prepare.staging import Piece, Understood
 from hashtag_core.sources.yfcc100m_json import JsonLines
 from hashtag_core.sources.yfcc100m_rows import MALFORMED, NAMES, OF_PICTURES, Block, Cells
-from hashtag_core.sources.yfcc100m_sqlite import SqliteTable
+from hashtag_core.sources.yfcc100m_sqlite import SqliteTable, has_photos
 from hashtag_core.sources.yfcc100m_text import BOM, Text, check_names, layout_of
 
 MOST_KNOWN_TAGS = 250_000  # asked for lately: kept in mind, cleaned
 MAX_KNOWN_TAG = 300  # bytes of one of them
 STARTS = 2**16, 2**20  # bytes of a file that are looked at to know its form; more if need be
+FIRST_LINES = 100  # of JSON, of which one at least is not broken
+ID = "photoid"
 OF_THE_HUB = "metadata"  # the folder with the metadata, beside the one with the pictures
 
 
@@ -170,20 +172,19 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
     start = b""
     for size in STARTS:
         with opened(path) as (file, raw):
-            start, _ = read_some(file, size)
+            start, damaged = read_some(file, size)
             packed = file is not raw
         if is_sqlite(start) and packed:
             raise InputError(f"{path}: a compressed SQLite file. Unpack it first.")
         if is_sqlite(start):
-            return SqliteTable(path, wanted)
-        first = start.lstrip(BOM + b" \t\r\n").partition(b"\n")[0]
-        if first.startswith(b"{") and (found := _json(first)) is not None:
+            return None if in_folder and not has_photos(path) else SqliteTable(path, wanted)
+        if (found := _json(start)) is not None and (ID in found or not in_folder):
             check_names([*found], path)
             return JsonLines(path, wanted, found)
         if (layout := layout_of(start, path)) is not None:
             return Text(path, layout, wanted)
-    if in_folder:
-        return None
+    if in_folder:  # of a shard that is damaged from its beginning, the report says so
+        return JsonLines(path, wanted, NAMES) if packed and damaged else None
     widths = [line.count(b"\t") + 1 for line in start.splitlines()]
     seen = f"{widths[0]} columns in the first line" if widths else "no line"
     raise InputError(
@@ -193,9 +194,19 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
     )
 
 
-def _json(line: bytes) -> dict | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+def _json(start: bytes) -> dict | None:
+    """The first object among the first lines that has a photo's id, or else the first object."""
+    lines = start.removeprefix(BOM).split(b"\n")[:FIRST_LINES]
+    if not start.lstrip(BOM + b" \t\r\n").startswith(b"{"):
         return None
-    return found if isinstance(found, dict) else None
+    objects = []
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            if ID in found:
+                return found
+            objects.append(found)
+    return objects[0] if objects else None

@@ -16,6 +16,7 @@ import numpy as np
 from hashtag_core.prepare.opening import Lines, blocks_of_lines
 from hashtag_core.prepare.staging import Piece
 from hashtag_core.sources.yfcc100m_rows import LONG_LINE, NO_OBJECT, Cells
+from hashtag_core.sources.yfcc100m_text import BOM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,11 +39,14 @@ class JsonLines:
 
     def __init__(self, path: Path, wanted: dict[str, str], first: dict) -> None:
         self.path = path
-        self.columns = {new: name for name, new in wanted.items() if name in first}
+        # an address may be missing in the first line alone
+        self.columns = {n: name for name, n in wanted.items() if name in first or n == "url"}
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
         """Blocks of lines."""
         for block in blocks_of_lines(self.path, size):
+            if not isinstance(block, str) and block.first == 1:
+                block = block._replace(lines=[block.lines[0].removeprefix(BOM), *block.lines[1:]])
             yield block if isinstance(block, str) else Piece(block.position, block)
 
     def cells(self, data: Lines) -> Cells:

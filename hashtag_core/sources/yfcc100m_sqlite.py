@@ -60,17 +60,11 @@ class SqliteTable:
     def __init__(self, path: Path, wanted: dict[str, str]) -> None:
         self.path = path
         with open_sqlite(path) as (connection, tables):
-            self.table, columns = _table(path, tables)
+            row_ids = {table: name for table in tables if (name := _row_id(connection, table))}
+            self.table, columns = _table(path, tables, row_ids)
+            self.row_id = row_ids[self.table]
             query = "SELECT rootpage FROM sqlite_master WHERE type = 'table' AND name = ?"
             self.root = connection.execute(query, [self.table]).fetchone()[0]
-            self.row_id = next((name for name in ROW_IDS if name not in columns), "rowid")
-            try:
-                connection.execute(f"SELECT {self.row_id} FROM {quoted(self.table)} LIMIT 0")
-            except sqlite3.Error:
-                raise InputError(
-                    f"{path}: the table {self.table} has no row ids. Copy it: "
-                    f"CREATE TABLE copy AS SELECT * FROM {quoted(self.table)}"
-                ) from None
         self.columns = {new: columns[name] for name, new in wanted.items() if name in columns}
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
@@ -146,14 +140,16 @@ class SqliteTable:
             try:
                 for row_id, *texts in connection.execute(some, [first, last]):
                     if not first <= row_id <= last:
-                        raise sqlite3.DatabaseError("row ids that do not ascend")
+                        raise Unordered
                     yield row_id, texts
                     first = row_id + 1
                 return
-            except sqlite3.Error:  # of the next row, or of the one behind it
+            except sqlite3.Error as error:  # of the next row, or of the one behind it
                 if first > last:
                     return
                 row_id = self._next(connection, first, last)
+                if isinstance(error, Unordered) and row_id is not None and row_id > first:
+                    lost.add(first, row_id - 1)  # another page stands in the place of theirs
             if row_id is None:
                 row_id = ends[bisect_left(ends, first)]
                 lost.add(first, row_id)
@@ -214,6 +210,10 @@ class SqliteTable:
         return Cells(good, data.ids[fits], left_out, text)
 
 
+class Unordered(sqlite3.DatabaseError):
+    """Row ids that do not ascend: a page stands twice in the tree, or in a wrong place."""
+
+
 class Lost:
     """Row ids between which nothing could be read."""
 
@@ -240,11 +240,37 @@ class Lost:
             yield f"damaged: so it is at {self.more:,} more places"
 
 
-def _table(path: Path, tables: dict[str, list[str]]) -> tuple[str, dict[str, str]]:
+def has_photos(path: Path) -> bool:
+    """Whether any table of a database has a column of photos' ids."""
+    with open_sqlite(path) as (_, tables):
+        return any("photoid" in map(str.lower, names) for names in tables.values())
+
+
+def _row_id(connection: sqlite3.Connection, table: str) -> str | None:
+    """SQLite's name of a table's row ids; None where it has none, or columns with all the names."""
+    columns = connection.execute(f"PRAGMA table_xinfo({quoted(table)})")
+    taken = {name.lower() for _, name, *_ in columns}  # also by computed ones
+    try:
+        free = next(name for name in ROW_IDS if name.encode() not in taken)
+        connection.execute(f"SELECT {free} FROM {quoted(table)} LIMIT 0")
+    except (StopIteration, sqlite3.Error):
+        return None
+    return free
+
+
+def _table(
+    path: Path, tables: dict[str, list[str]], row_ids: dict[str, str]
+) -> tuple[str, dict[str, str]]:
     """(the table that holds the metadata, its columns: name in lower case -> name)."""
     columns = {table: {name.lower(): name for name in names} for table, names in tables.items()}
     missing = {t: [name for name in NAMES if name not in found] for t, found in columns.items()}
-    fitting = [table for table, names in missing.items() if not names]
+    whole = [table for table, names in missing.items() if not names]
+    fitting = [table for table in whole if table in row_ids]
+    if whole and not fitting:
+        raise InputError(
+            f"{path}: the table {whole[0]} has no row ids. Copy it: "
+            f"CREATE TABLE copy AS SELECT * FROM {quoted(whole[0])}"
+        )
     if TABLE in fitting or len(fitting) == 1:
         table = TABLE if TABLE in fitting else fitting[0]
         return table, columns[table]
