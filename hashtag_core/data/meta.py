@@ -60,7 +60,6 @@ class Meta(TypedDict):
     read: NotRequired[int]  # pictures that a source read
     left_out: NotRequired[dict[str, int]]  # of them, by reason
     job: NotRequired[str]  # digest of what was prepared
-    rejected: NotRequired[str]  # digest of the file of rows left out, where one was written
     made_by: NotRequired[str]  # `MADE_BY`: it may be replaced
     pictures: NotRequired[dict[str, Any]]  # the account of `prepare features`
     query_features: NotRequired[str]  # the file of a second ConvNet's, where there are such

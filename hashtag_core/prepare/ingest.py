@@ -119,8 +119,7 @@ def _prepare(
     whole_job = {**job, "selection": asdict(selection), "images": root}
     digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
     put_back(out)
-    others = rejected is None or _is_of(rejected, out)
-    others = others and (urls is None or urls.is_of(digest))
+    others = (rejected is None or rejected.is_file()) and (urls is None or urls.is_of(digest))
     if others and _is_there(out, digest):
         if strict:
             account = read_json(out / "report.json", Account, "Prepare the collection again.")
@@ -159,7 +158,6 @@ def _prepare(
                 write_whole(partial / "report.txt", (report_text(account) + "\n").encode())
                 meta = {**source.meta, "job": digest, "selection": asdict(selection)}
                 meta |= {} if root is None else {"images": root}
-                meta |= {} if rejected is None else {"rejected": _digest(rejected)}
                 meta |= capitals.write(partial)
                 users = selected.number_of_users(partial / "photos.parquet")
                 counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
@@ -243,18 +241,6 @@ def _images(table: pa.Table, images: Images | None, notes: Counter) -> list[dict
         is_none = picture is None and path is None
         column.append(None if is_none else {"bytes": picture, "path": path})
     return column
-
-
-def _is_of(rejected: Path, out: Path) -> bool:
-    """Whether a file of rejected rows is there, and the one that was written with a collection."""
-    if not rejected.is_file() or not rejected.stat().st_size:
-        return False
-    return said_by(out).get("rejected") in (None, _digest(rejected))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_there(out: Path, digest: str) -> bool:
