@@ -265,7 +265,8 @@ def _ingest(
     say(*(out / "report.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     say(f"{photos:,} photos of {users:,} users, {pictures:,} with a picture.")
     if _changed(out) == before:
-        say(f"It was there, made of the same files: {out}. Delete it to begin anew.")
+        since = "" if images is None else " Pictures that came since are not looked for."
+        say(f"It was there, made of the same files: {out}.{since} Delete it to begin anew.")
     else:
         say(f"Written: {out}")
     if urls is not None:
