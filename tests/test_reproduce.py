@@ -283,7 +283,7 @@ def few(path, users):
     lines = []
     for user in range(users):
         for n in range(101):
-            cells = [f"{user:03d}{n:03d}", f"{user}@N00", "n", f"2008-01-{1 + n % 28:02d} 10:00:00.0"]
+            cells = [f"{user:03d}{n:03d}", f"{user}@N00", "n", "2008-01-02 10:00:00.0"]
             cells += ["1300000000", "c", "t", "d", ("cat,dog", "sea,sun", "cat,sun")[n % 3], "", ""]
             cells += ["", "", "p", f"http://x/{user}/{n}.jpg", "l", "u", "1", "1", "s", "o", "jpg"]
             lines.append("\t".join([*cells, "0"]))
