@@ -1,5 +1,8 @@
 """`hashtag-core reproduce`: the plan, its costs, and the page with the paper's numbers."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -246,3 +249,98 @@ def test_the_cost_of_reading_counts_every_file(metadata, tmp_path, monkeypatch):
     two = costs.reading(Yfcc100m([text, tmp_path / "copy"], ("the", "and", "cat")))
     assert two.disk == pytest.approx(2 * one.disk, rel=0.01)
     assert two.seconds == 2 * one.seconds
+
+
+# ---- the same folder again, with other options
+
+
+def run(out, *more):
+    return cli.main(["reproduce", "--epochs", "1", "--out", str(out), *more])
+
+
+@pytest.fixture
+def light(quick, monkeypatch):
+    """Only the photos are selected; the other steps are noted, and no table has a row."""
+    done, real = [], reproduce._run
+
+    def step(step, run):
+        done.append(step.arguments[:2])
+        if done[-1] == ["prepare", "yfcc100m"]:
+            real(step, run)
+        if done[-1] == ["table", "1"]:
+            tables = Path(step.arguments[step.arguments.index("--out") + 1])
+            tables.mkdir(exist_ok=True)
+            (tables / "table-1.csv").write_text("# command: x\n# y\nmodel,A@1\n")
+
+    monkeypatch.setattr(reproduce, "_run", step)
+    speed = {"decode": 0.3, "look": 0.2}
+    monkeypatch.setattr("hashtag_core.benchmarks.costs.features", lambda *_: speed)
+    return done
+
+
+def few(path, users):
+    """Metadata of so many users with 101 photos each."""
+    lines = []
+    for user in range(users):
+        for n in range(101):
+            cells = [f"{user:03d}{n:03d}", f"{user}@N00", "n", "2008-01-02 10:00:00.0"]
+            cells += ["1300000000", "c", "t", "d", ("cat,dog", "sea,sun", "cat,sun")[n % 3], "", ""]
+            cells += ["", "", "p", f"http://x/{user}/{n}.jpg", "l", "u", "1", "1", "s", "o", "jpg"]
+            lines.append("\t".join([*cells, "0"]))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--epochs", "0", "at least 1"), ("--users-per-batch", "0", "at least 1"),
+     ("--workers", "-1", "at least 0"), ("--seed", "-1", "at least 0"),
+     ("--convnet", "nope", "no ConvNet 'nope'")],
+)  # fmt: skip
+def test_an_odd_value_is_told_before_the_work(option, value, message, tmp_path, capsys):
+    assert cli.main(["reproduce", "--plan", option, value, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+def test_too_few_users_can_become_more(tmp_path, light, capsys):
+    out = tmp_path / "out"
+    how = "--without-pictures", "--sample", "0.999", "--metadata"
+    assert run(out, *how, str(few(tmp_path / "four", 4))) == 2
+    assert "4 users are too few" in capsys.readouterr().err
+    assert run(out, *how, str(few(tmp_path / "six", 6))) == 0
+    assert "606 photos of 6 users" in (out / PAGE).read_text(encoding="utf-8")
+
+
+def test_what_is_in_a_collection_is_on_its_page_whatever_the_options(tmp_path, light, capsys):
+    out, metadata = tmp_path / "out", str(few(tmp_path / "six", 6))
+    assert run(out, "--without-pictures", "--sample", "0.999", "--metadata", metadata) == 0
+    assert run(out, "--without-pictures", "--sample", "0.5") == 0
+    assert "A sample: 0.999 of the users" in (out / PAGE).read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert run(out, "--sample", "0.5", "--plan") == 0
+    assert "Missing: their pictures" in capsys.readouterr().out
+
+
+def test_features_that_are_there_are_not_made_again(tmp_path, light, capsys):
+    out, metadata = tmp_path / "out", str(few(tmp_path / "six", 6))
+    how = "--without-pictures", "--sample", "0.999"
+    assert run(out, *how, "--metadata", metadata) == 0
+    meta = json.loads((out / "collection" / "meta.json").read_text())
+    meta |= {"convnet": {"name": "efficientnet_lite0"}, "counts": {"pictures": 606}}
+    (out / "collection" / "meta.json").write_text(json.dumps(meta))
+    np.save(out / "collection" / "features.npy", np.ones((606, 4), np.float16))
+    assert run(out, *how) == 2
+    assert "has pictures. Name another --out" in capsys.readouterr().err
+    light.clear()
+    assert run(out, "--sample", "0.999") == 0
+    assert ["table", "1"] in light and ["prepare", "features"] not in light
+
+
+def test_speeds_of_another_kind_are_measured_again(tmp_path, quick, capsys):
+    out = tmp_path / "out"
+    assert run(out, "--without-pictures", "--sample", "0.5", "--plan") == 0
+    speeds = json.loads((out / "speeds.json").read_text())
+    for broken in ({}, {"more": 1.0}):
+        (out / "speeds.json").write_text(json.dumps(dict.fromkeys(speeds, broken)))
+        assert run(out, "--without-pictures", "--sample", "0.5", "--plan") == 0
+        assert json.loads((out / "speeds.json").read_text()) == speeds

@@ -70,7 +70,7 @@ def test_of_several_lists_the_one_that_has_the_columns_is_read_or_the_longest(tm
     more = {"albums": [{"user": "x", "title": "y"}] * 9, "items": ROWS, "last": [{"user": 1}]}
     path = write(tmp_path / "t", json.dumps(more))
     source = Table(path, **USUAL)
-    assert "rows: those in items, not in albums" in source.understood  # the rest is not looked at
+    assert "rows: those in items, not in albums, last" in source.understood
     assert len(read(source)[0]) == 3
     with pytest.raises(InputError, match="nothing in column tags for --hashtags"):
         Table(path, **{**USUAL, "user": "title"} | {"time": "title"})
@@ -172,6 +172,7 @@ def note(number, *tags, kind="Create"):
 
 OUTBOX = {
     "@context": ["https://www.w3.org/ns/activitystreams", {"toot": "x"}],
+    "id": "outbox.json",
     "type": "OrderedCollection",
     "orderedItems": [
         note(1, ("Hashtag", "#Cats"), ("Mention", "@bob@m"), ("Hashtag", "#Sun")),
@@ -218,7 +219,8 @@ def test_instagram(tmp_path, capsys):
     text = json.dumps(posts, indent=2)
     assert r"caf\u00c3\u00a9" in text
     command, out = suggested(write(tmp_path / "content" / "posts_1.json", text), capsys)
-    assert "--time creation_timestamp --hashtags title --image uri --image-root" in command
+    about = "--time creation_timestamp --hashtags title --separator caption --image uri"
+    assert f"{about} --image-root" in command
     assert "me  2020-09-13 12:26:40  #café #été #naïve #東京  [media/posts/1.jpg]" in out
     assert "me  2020-09-13 12:26:49  #them  [media/posts/2.jpg]" in out
     assert "2  kept" in out and "hashtags in UTF-8 that was read as Latin-1: decoded" in out
@@ -229,4 +231,18 @@ def test_older_archives_of_instagram_are_objects_with_lists(tmp_path, capsys):
                "path": "photos/1.jpg"} for n in range(3)]  # fmt: skip
     path = write(tmp_path / "media.json", json.dumps({"stories": photos[:1], "photos": photos}))
     assert cli.main(["prepare", "table", str(path)]) == 2
-    assert "--time taken_at --hashtags caption" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "--time taken_at --hashtags caption" in told.err
+    assert "rows: those in photos, not in stories" in told.out
+    source = Table(path, None, "taken_at", "caption", one_user="me")
+    assert "rows: those in photos, not in stories" in source.understood  # the same, by columns
+    assert len(read(source)[0]) == 3
+
+
+def test_short_captions_of_instagram_are_no_hashtags(tmp_path, capsys):
+    posts = [
+        {"media": [{"uri": f"{n}.jpg", "creation_timestamp": 1_600_000_000 + n, "title": title}]}
+        for n, title in enumerate(["Beach day #sea", "Home #sun", "Lake"])
+    ]
+    _, out = suggested(write(tmp_path / "posts_1.json", json.dumps(posts)), capsys)
+    assert "#sea\n" in out and "#beach" not in out and "2  hashtags read" in out

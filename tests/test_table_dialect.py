@@ -180,3 +180,10 @@ def test_sep_is_a_row_where_it_is_not_the_first_line(tmp_path):
 def test_a_wrong_delimiter_is_told():
     with pytest.raises(InputError, match="--delimiter"):
         find_dialect(Path("t.csv"), "a,b\nc\nd,e,f\ng,h,i,j\n\n")
+
+
+def test_a_file_of_nothing_but_its_separator_is_empty(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("sep=;\n")
+    with pytest.raises(InputError, match="there is no row in it"):
+        Table(path, "user", "time", "tags")

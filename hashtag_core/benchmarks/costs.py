@@ -128,7 +128,7 @@ def features(device: str, convnet: str) -> dict[str, float]:
 def training_speed(device: str, size: Size, sizes: str, d_i: int) -> TrainingSpeed:
     """Of the paper's model, or of a small one, with so many hashtags."""
     config = ModelConfig.paper(d_i) if sizes == "paper" else ModelConfig.small(d_i, 50)
-    users, photos = USERS[device], round(size.photos / size.users)
+    users, photos = USERS.get(device, USERS["cpu"]), round(size.photos / size.users)
     how: dict[str, Any] = {"users_per_batch": 16, "users": users, "photos": photos}
     slice_ = measure(training, device, 1, hashtags=round(size.seen), config=config, **how)
     number = sum(int(batch.mask.sum()) for batch in make_batches(users, 16, photos, 2, 1))

@@ -92,7 +92,8 @@ def _reproduce(options: argparse.Namespace, run: Run) -> None:
         plan = Plan(options)
         steps = _tell(plan)[1:]
     for step in steps:
-        _run(step, run)
+        if not step.is_done:
+            _run(step, run)
     plan = Plan(options)  # anew: it reads the features, too
     if plan.photos is not None:
         say("", f"Page:   {_write_page(plan, plan.photos)}")
@@ -147,13 +148,14 @@ def _write_page(plan: Plan, photos: PhotoCollection) -> Path:
         name: pd.read_csv(path, comment="#") for name, path in files.items() if path.is_file()
     }
     figure = plan.tables / "figure-3.png"
+    share = photos.meta.get("share of users", options.sample)  # older ones do not say it
     command = Path(plan.tables / "table-1.csv").read_text(encoding="utf-8").splitlines()[:2]
     about = [f"{len(photos):,} photos of {len(photos.users):,} users, {photos.meta.get('source')}."]
     about += [line.removeprefix("# ") for line in command]
     page = reproduction_page(
         "A reproduction of Durand, CVPR 2020",
         about,
-        differences(photos, plan.convnet, options.words, plan.sizes, options.sample),
+        differences(photos, plan.convnet, options.words, plan.sizes, share),
         beside_the_paper(facts(plan.collection, options.seed)),
         tables,
         {"Figure 3": figure.read_bytes()} if figure.is_file() else {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from hashtag_core.formats import read_json, to_json
 if TYPE_CHECKING:
     from hashtag_core.benchmarks.costs import Cost
     from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.sources.yfcc100m import Yfcc100m
     from hashtag_core.study.reproduction import Model, Size
     from hashtag_core.study.study import Study
 
@@ -29,6 +30,7 @@ PICTURES = (
 USERS_PER_BATCH = 16  # with the paper's sizes; its one takes 16 times as many steps
 SAMPLE_EPOCHS = 6  # of small models, so that a laptop does all of it
 SPEEDS = dict[str, dict[str, float]]  # what was measured -> numbers
+PARTS = {"decode", "look"}  # of what a picture takes
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Step:
         what: it does, in words.
         arguments: of this program.
         cost: of what is left to do.
+        is_done: whether it would do all of it anew.
     """
 
     what: str
     arguments: list[str]
     cost: Cost
+    is_done: bool = False
 
 
 class Plan:
@@ -61,6 +65,10 @@ class Plan:
             raise InputError(f"--sample {options.sample:g}: a share above 0; 1 for all users.")
         if options.images is not None and options.without_pictures:
             raise InputError("--images and --without-pictures: one of the two.")
+        for name, least in (("epochs", 1), ("users_per_batch", 1), ("workers", 0), ("seed", 0)):
+            value = getattr(options, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name.replace('_', '-')} {value}: at least {least}.")
         self.options, self.out = options, Path(options.out)
         self.collection, self.tables = self.out / "collection", self.out / "tables"
         is_sample = options.sample < 1
@@ -69,14 +77,43 @@ class Plan:
         self.users_per_batch = options.users_per_batch or (4 if is_sample else USERS_PER_BATCH)
         default = "efficientnet_lite0" if is_sample else "resnet50"
         self.convnet = None if options.without_pictures else options.convnet or default
+        if options.convnet is not None:
+            from hashtag_core.model.convnet import check_convnet
+
+            check_convnet(options.convnet)
+
+    @cached_property
+    def source(self) -> Yfcc100m:
+        """The metadata, as the first step reads them."""
+        from hashtag_core.sources.yfcc100m import Yfcc100m
+
+        options = self.options
+        drawn = (float(f"{options.sample:g}"), options.seed) if options.sample < 1 else (1.0, 0)
+        return Yfcc100m(options.metadata, options.words, options.images is not None, *drawn)
 
     @cached_property
     def photos(self) -> PhotoCollection | None:
-        """The collection, where it is there."""
+        """The collection, where it is there; where metadata are given, made of them."""
+        from hashtag_core.data.meta import said_by
         from hashtag_core.data.photos import PhotoCollection
+        from hashtag_core.prepare.ingest import digest_of
+        from hashtag_core.prepare.selection import Selection
 
-        there = (self.collection / "photos.parquet").is_file()
-        return PhotoCollection.load(self.collection) if there else None
+        if not (self.collection / "photos.parquet").is_file():
+            return None
+        if self.options.metadata:
+            images = self.options.images
+            root = None if images is None else str(Path(images).resolve())
+            made_of = said_by(self.collection).get("job")
+            if made_of != digest_of(self.source, Selection.paper(), root):
+                return None
+        photos = PhotoCollection.load(self.collection)
+        if self.convnet is None and photos.has_pictures:
+            raise InputError(
+                f"{self.collection} has pictures. Name another --out for what is --without-pictures"
+                ", or give the --metadata, too: it is made anew without them."
+            )
+        return photos
 
     @cached_property
     def study(self) -> Study | None:
@@ -101,6 +138,8 @@ class Plan:
         if self.photos is None:
             lines += [] if options.metadata else [METADATA]
             lines += [] if options.images or options.without_pictures else [PICTURES]
+        elif self.convnet is not None and not self.photos.has_pictures:
+            lines += [] if self.photos.meta.get("counts", {}).get("pictures") else [PICTURES]
         return lines
 
     def steps(self) -> Iterator[Step]:
@@ -114,7 +153,6 @@ class Plan:
 
     def _prepare(self) -> Step:
         from hashtag_core.benchmarks.costs import reading
-        from hashtag_core.sources.yfcc100m import Yfcc100m
 
         options, files = self.options, list(self.options.metadata)
         arguments = ["prepare", "yfcc100m", *files, "--out", str(self.collection), "--no-features"]
@@ -124,8 +162,7 @@ class Plan:
             arguments += ["--sample", f"{options.sample:g}", "--seed", str(options.seed)]
         cost = self._nothing()
         if self.photos is None:
-            drawn = options.images is not None, options.sample, options.seed
-            cost = reading(Yfcc100m(files, options.words, *drawn))
+            cost = reading(self.source)
         return Step("select the photos", arguments, cost)
 
     def _features(self, name: str) -> Step:
@@ -133,15 +170,17 @@ class Plan:
 
         arguments = ["prepare", "features", str(self.collection), "--convnet", name]
         cost = self._nothing()
-        if self.photos is None or self.photos.convnet != name:
-            numbers = self._measured(f"a picture, {name}", self._picture_seconds)
+        is_done = self.photos is not None and self.photos.convnet == name
+        if not is_done:
+            numbers = self._measured(f"a picture, {name}", PARTS, self._picture_seconds)
             photos, workers = self.size.photos, self.options.workers
             decode, look = numbers["decode"], numbers["look"]
             seconds = max(look, decode / workers) if workers else look + decode
             fetched = 0 if self.options.images else photos * costs.PICTURE_BYTES
             cost = costs.Cost(photos * seconds, photos * 2048 * 2 + fetched, 1e9)
         arguments += ["--workers", str(self.options.workers)]
-        return Step(f"features of the pictures, by {name}", arguments + self._device(), cost)
+        what = f"features of the pictures, by {name}"
+        return Step(what, arguments + self._device(), cost, is_done)
 
     def _trainings(self) -> Iterator[Step]:
         """Tables 1 to 5 and Figure 3; a model of several tables counts where it comes first."""
@@ -168,7 +207,8 @@ class Plan:
         more = f", {left} of {len(models)} models to train" if models else ", models of those above"
         cost = self._nothing()
         if left:
-            numbers = self._measured("training", self._training_speed)
+            parts = {field.name for field in fields(TrainingSpeed)}
+            numbers = self._measured("training", parts, self._training_speed)
             cost = TrainingSpeed(**numbers).of(self.size, self.epochs, left)
         return Step(what + more, self._of_study(*names), cost)
 
@@ -206,7 +246,9 @@ class Plan:
 
         return choose_device(self.options.device).type
 
-    def _measured(self, what: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    def _measured(
+        self, what: str, names: set[str], measure: Callable[[], dict[str, float]]
+    ) -> dict[str, float]:
         """Speeds of this machine, measured once and kept in speeds.json beside the results."""
         import torch
 
@@ -214,7 +256,7 @@ class Plan:
         kept = read_json(path, SPEEDS, "Delete it: it is measured again.") if path.is_file() else {}
         how = f"torch {torch.__version__}, {torch.get_num_threads()} threads, {self.device}"
         key = f"{what}; {self.sizes}, {self.size.hashtags:,.0f} hashtags; {how}"
-        if key not in kept:
+        if key not in kept or kept[key].keys() != names:
             kept[key] = measure()
             write_whole(path, to_json(kept, indent=1).encode())
         return kept[key]

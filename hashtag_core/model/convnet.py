@@ -97,15 +97,22 @@ def _efficientnet_lite0() -> tuple[str, nn.Module, Callable]:
     return Path(path).name, network, create_transform(**config)
 
 
-def _from_torchvision(name: str) -> tuple[str, nn.Module, Callable]:
+def check_convnet(name: str) -> None:
+    """Raise InputError where there is no ConvNet of that name."""
     from torchvision import models
 
     classifiers = models.list_models(module=models)
-    if name not in classifiers:
+    if name not in (DEFAULT_CONVNET, *classifiers):
         raise InputError(
             f"no ConvNet {name!r}. There are {DEFAULT_CONVNET!r} and torchvision's "
             f"{', '.join(classifiers)}."
         )
+
+
+def _from_torchvision(name: str) -> tuple[str, nn.Module, Callable]:
+    from torchvision import models
+
+    check_convnet(name)
     weights = models.get_model_weights(name).DEFAULT
     with _published(weights):
         network = models.get_model(name, weights=weights)

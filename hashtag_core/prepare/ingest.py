@@ -116,8 +116,7 @@ def _prepare(
     """The same, when nobody else writes there."""
     root = None if images is None else str(images.root.resolve())
     job = {"way in": source.name, **source.job, "rejected": rejected is not None}
-    whole_job = {**job, "selection": asdict(selection), "images": root}
-    digest = hashlib.sha256(json.dumps(whole_job, sort_keys=True).encode()).hexdigest()
+    digest = digest_of(source, selection, root, rejected is not None)
     put_back(out)
     others = (rejected is None or rejected.is_file()) and (urls is None or urls.is_of(digest))
     if others and _is_there(out, digest):
@@ -163,6 +162,22 @@ def _prepare(
                 counts = {"photos": report.rows_kept, "users": users, "pictures": pictures}
                 write_meta(partial, {**meta, "report": _summary(account)}, counts)
     leave_workplace(out)
+
+
+def digest_of(
+    source: Source, selection: Selection, root: str | None = None, rejected: bool = False
+) -> str:
+    """What meta.json says as `job` of a collection that was made like this.
+
+    Args:
+        source: what is read.
+        selection: which users are kept.
+        root: the folder of the pictures, resolved; None where there are none outside.
+        rejected: whether the rows left out are written, too.
+    """
+    job = {"way in": source.name, **source.job, "rejected": rejected}
+    job |= {"selection": asdict(selection), "images": root}
+    return hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
 
 
 def dry_run(source: Source, selection: Selection | None = None) -> tuple[dict, list[dict]]:

@@ -38,7 +38,9 @@ MASTODON = Archive(
     "an archive of Mastodon", {"time": "published", "hashtags": "object.tag", "photo-id": "id"}
 )
 INSTAGRAM = Archive(
-    "an archive of Instagram", {"time": "creation_timestamp", "hashtags": "title"}, "uri"
+    "an archive of Instagram",
+    {"time": "creation_timestamp", "hashtags": "title", "separator": "caption"},
+    "uri",
 )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,22 +101,19 @@ class Rows:
     number: int = 0
 
 
-def json_lists(
-    path: Path, encoding: str, skipped: int, are_meant: Callable[[tuple[str, ...], Rows], bool]
-) -> dict[tuple[str, ...], Rows]:
+def json_lists(path: Path, encoding: str, skipped: int) -> dict[tuple[str, ...], Rows]:
     """The lists of objects in the one object that a file is: {their names: what is in them}.
 
     Args:
-        path: of the file.
+        path: of the file, of which `MAX_LOOK` bytes are looked through.
         encoding: of its text.
         skipped: characters of a script in front.
-        are_meant: asked of each list when its first rows are known; then nothing more is read.
     """
     lists: dict[tuple[str, ...], Rows] = {}
     kept = [0]  # characters of first rows
 
     def look(names: tuple[str, ...]) -> bool:
-        """Take an object; returns whether what is meant is found, or enough was read."""
+        """Take an object; returns whether enough was read."""
         text.expect("{")
         ended = text.skip("}")
         while not ended:
@@ -151,8 +148,6 @@ def json_lists(
             else:
                 text.pass_over()
             ended = text.skip("]")
-            if (ended or rows.number == FIRST) and rows.number and are_meant(names, rows):
-                return True
             if text.bytes_read > MAX_LOOK or len(lists) == MAX_LISTS:
                 return True
             if not ended:

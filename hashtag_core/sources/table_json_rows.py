@@ -11,7 +11,7 @@ from typing import Any
 
 from hashtag_core.errors import InputError
 from hashtag_core.sources.table_cells import cell_at
-from hashtag_core.sources.table_json import Rows, json_items, json_lines, json_lists
+from hashtag_core.sources.table_json import json_items, json_lines, json_lists
 from hashtag_core.sources.table_opened import Opened
 
 FEATURES = re.compile(r'"features"\s*:\s*\[\s*\{\s*"(type|geometry|properties|id|bbox)"')
@@ -49,16 +49,15 @@ def open_json(
     lines = Opened("json lines", partial(json_lines, path, encoding), None)
     line, _, rest = start.partition("\n")
     whole = None if skipped else _object(line)
-    if whole is not None and (rest.strip() or any(_is_in(whole, c) for c in columns)):
+    own = sum(_is_in(whole, c) for c in columns)  # columns of the object itself
+    if whole is not None and (rest.strip() or own == len(columns) > 0):
         return lines
     if whole is None and not skipped and rest and not _goes_on(line):
         return lines
 
-    def are_meant(names: tuple[str, ...], rows: Rows) -> bool:
-        return bool(columns) and _found(columns, names, rows.first) == len(columns)
-
-    lists = json_lists(path, encoding, skipped, are_meant)
-    if not lists and whole is not None:
+    lists = json_lists(path, encoding, skipped)
+    most = max((_found(columns, names, rows.first) for names, rows in lists.items()), default=0)
+    if whole is not None and (not lists or own >= max(most, 1)):
         return lines
     if not lists:
         what = "one JSON object, not one in each line, and there is no list of objects in it"

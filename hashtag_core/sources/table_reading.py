@@ -102,7 +102,9 @@ def _csv(
     if header:
         first = next(filter(is_read, rows(False)), None)
         if first is None:
-            why = next(row if isinstance(row, str) else row[-1] for row in rows(False))
+            why = next((row if isinstance(row, str) else row[-1] for row in rows(False)), None)
+            if why is None:  # sep= in line 1 is all there is
+                raise InputError(f"{path}: there is no row in it.")
             raise InputError(f"{path}: no row with {dialect.width} columns to name them ({why}).")
         names = [str(cell).strip() for cell in first[2]]
     return Opened("csv", partial(rows, header), names, [encoding[1], how])

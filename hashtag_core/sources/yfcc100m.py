@@ -108,6 +108,7 @@ class Yfcc100m:
         self.meta = {
             "source": "YFCC100M (Thomee et al., Communications of the ACM 59(2), 2016)",
             "licence": "each photo its own, a Creative Commons one; see the metadata",
+            "share of users": sample,
         }
         self._clean = lru_cache(MOST_KNOWN_TAGS)(self._hashtag)
 
