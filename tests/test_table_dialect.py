@@ -187,3 +187,14 @@ def test_a_file_of_nothing_but_its_separator_is_empty(tmp_path):
     path.write_text("sep=;\n")
     with pytest.raises(InputError, match="there is no row in it"):
         Table(path, "user", "time", "tags")
+
+
+def test_blanks_before_quotes_count_for_nothing(tmp_path):
+    text = 'user, time, tags\nann, 2014-01-01, "sea, sun"\nbob, 2014-01-02,   "snow"\n'
+    rows, _, understood = read(tmp_path / "t.csv", text)
+    assert rows == [("ann", ["sea", "sun"]), ("bob", ["snow"])]
+    assert "blanks before a quote count for nothing" in understood
+    text = 'user,time,title,tags\nann,2014-01-01,he said: "hi",sea\nbob,2014-01-02,a "b",sun\n'
+    rows, _, understood = read(tmp_path / "u.csv", text)
+    assert rows == [("ann", ["sea"]), ("bob", ["sun"])]
+    assert "blanks" not in understood

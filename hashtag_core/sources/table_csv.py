@@ -66,6 +66,7 @@ class Dialect:
         backslash: whether a quote in a cell is written `\"`, and a backslash `\\`.
         goes_on: whether a row may be longer: what stands behind the last cell belongs to it.
         is_broken: whether many rows are longer though they may not be.
+        blanks: whether blanks stand between a delimiter and the quote behind it.
     """
 
     delimiter: str
@@ -73,6 +74,7 @@ class Dialect:
     backslash: bool = False
     goes_on: bool = False
     is_broken: bool = False
+    blanks: bool = False
 
 
 Found = tuple[int, int, Cells | Refused, str]  # position in the file, line, cells, note or reason
@@ -181,6 +183,7 @@ def parse_csv(
     again: deque[tuple[int, str | None]] = deque()
     delimiter = dialect.delimiter
     how = {"delimiter": delimiter, "escapechar": "\\" if dialect.backslash else None}
+    how |= {"skipinitialspace": dialect.blanks}
 
     def following(taken: list) -> Iterator[str]:
         left = MAX_LINE

@@ -1,12 +1,14 @@
 r"""How the cells of a CSV file are told apart, found out from its beginning.
 
-What separates them; whether a quote in a cell is written `\"`, as Spark, MySQL and Athena do; and
-whether hashtags without quotes make rows longer than the header.
+What separates them; whether a quote in a cell is written `\"`, as Spark, MySQL and Athena do;
+whether blanks stand before quotes; and whether hashtags without quotes make rows longer than the
+header.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -50,34 +52,43 @@ def find_dialect(
     best = max(usual, key=lambda mark: (*usual[mark], mark))
     share, width = usual[best]
     found = None
-    for mark, (rows, backslash) in samples.items():
+    for rows, dialect in samples.values():
         if named := _named(rows, columns or {}, share < EQUAL):
-            found = found or _longer_rows(path, Dialect(mark, named.width, backslash), named)
+            found = found or _longer_rows(path, replace(dialect, width=named.width), named)
     if found is None and delimiter is None and (width < 2 or share < 0.5):
         raise InputError(
             f"{path}: no delimiter gives rows of equal length (commas, tabs, semicolons and bars "
             "were tried). Tell the --delimiter; a cell that holds it, of hashtags say, needs "
             "quotes around it."
         )
-    found = found or Dialect(best, width, samples[best][1])
+    found = found or replace(samples[best][1], width=width)
     how = f"separated by {DELIMITERS.get(found.delimiter, found.delimiter)}{how}"
     how += '; a quote in a cell is written \\"' * found.backslash
+    how += "; blanks before a quote count for nothing" * found.blanks
     how += "; further cells of a row are hashtags, too" * found.goes_on
     return found, f"{found.width} columns, {how}"
 
 
-def _sample(text: str, delimiter: str) -> tuple[Rows, bool]:
-    """(rows, whether a quote in a cell is written with a backslash: quotes match then)."""
-    if '\\"' not in text:
-        return _rows(text, delimiter, False, SAMPLE_LINES), False
-    plain, escaped = (_rows(text, delimiter, backslash) for backslash in (False, True))
-    backslash = 2 * _odd(escaped) < _odd(plain)
-    return (escaped if backslash else plain)[:SAMPLE_LINES], backslash
+def _sample(text: str, delimiter: str) -> tuple[Rows, Dialect]:
+    """(rows, how they were read: so that quotes match)."""
+    dialect = Dialect(delimiter, 0)
+    rows = _rows(text, dialect, SAMPLE_LINES)
+    if '\\"' in text:
+        escaped = replace(dialect, backslash=True)
+        plain, found = _rows(text, dialect), _rows(text, escaped)
+        if 2 * _odd(found) < _odd(plain):
+            dialect, rows = escaped, found[:SAMPLE_LINES]
+    if re.search(re.escape(delimiter) + ' +"', text):
+        skipping = replace(dialect, blanks=True)
+        found = _rows(text, skipping, SAMPLE_LINES)
+        if _odd(found) <= _odd(rows):
+            return found, skipping
+    return rows, dialect
 
 
-def _rows(text: str, delimiter: str, backslash: bool, lines: int | None = None) -> Rows:
+def _rows(text: str, dialect: Dialect, lines: int | None = None) -> Rows:
     numbered = enumerate(islice(io.StringIO(text, newline=""), lines), 1)
-    rows = parse_csv(numbered, Dialect(delimiter, 0, backslash))
+    rows = parse_csv(numbered, dialect)
     return [(cells, why) for _, cells, why in rows if cells is not None]
 
 
