@@ -125,6 +125,8 @@ def test_what_is_missing_is_told(tmp_path, capsys, monkeypatch):
     assert cli.main([*arguments, "--without-pictures", "--plan"]) == 0
     told = capsys.readouterr().out
     assert "pictures" not in told and "Table 1, 5 of 5 models to train" in told
+    assert cli.main([*arguments, "--images", str(tmp_path / "none"), "--plan"]) == 0
+    assert f"Missing: the folder of pictures, {tmp_path / 'none'}." in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["speeds.json"]
 
 

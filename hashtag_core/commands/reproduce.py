@@ -54,7 +54,7 @@ def add_command(commands: argparse._SubParsersAction, run: Run) -> None:
         metavar="SHARE",
         type=float,
         default=1.0,
-        help="of the users, with small models; 0.01 is for a laptop",
+        help="of the users, with small models; 0.004 is for a laptop",
     )
     parser.add_argument("--epochs", type=int, help=f"default: 20, with --sample {SAMPLE_EPOCHS}")
     parser.add_argument(

@@ -138,6 +138,8 @@ class Plan:
         if self.photos is None:
             lines += [] if options.metadata else [METADATA]
             lines += [] if options.images or options.without_pictures else [PICTURES]
+            if options.images and not Path(options.images).is_dir():
+                lines.append(f"the folder of pictures, {options.images}")
         elif self.convnet is not None and not self.photos.has_pictures:
             lines += [] if self.photos.meta.get("counts", {}).get("pictures") else [PICTURES]
         return lines
