@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from hashtag_core.data.pictures import PictureError
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.images import Images
 from hashtag_core.prepare.ingest import NothingKept, dry_run, prepare
+from hashtag_core.prepare.selection import Selection
 from hashtag_core.prepare.url_list import UrlList
 from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.sources.yfcc100m_facts import facts
@@ -237,3 +239,46 @@ def test_a_shard_with_a_name_that_is_too_long_costs_its_photo_alone(tmp_path, sh
     pq.write_table(table, tmp_path / "photos.parquet")
     with pytest.raises(PictureError):
         Pictures(tmp_path / "photos.parquet", root)[0]
+
+
+def test_one_folder_of_img2dataset_is_not_taken_for_all_pictures(tmp_path):
+    (tmp_path / "12345").mkdir()
+    (tmp_path / "12345.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match="Name the folder above it"):
+        images(tmp_path / "12345")
+    images(tmp_path)
+
+
+def test_archives_that_are_not_looked_into_are_told(tmp_path):
+    root = tmp_path / "pictures"
+    as_zip(root / "000.zip", {member_of(1): picture(1)})
+    (root / "001.ZIP").write_bytes((root / "000.zip").read_bytes())
+    (root / "00000.tar.gz").write_bytes(b"")
+    path = metadata(tmp_path / "photos.tsv", range(1, 4))
+    out = prepare(Yfcc100m([path], WORDS, True), tmp_path / "out", images=images(root))
+    problems = json.loads((out / "report.json").read_text())["problems"]
+    assert [problem["file"] for problem in problems] == ["00000.tar.gz", "001.ZIP"]
+    assert all("not looked into" in problem["what"] for problem in problems)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_block_that_is_damaged_inside_is_made_again(tmp_path, seed):
+    path = metadata(tmp_path / "photos.tsv", range(2000))
+    path.write_bytes(path.read_bytes() + b"one more\n" * 50)
+    out = tmp_path / "out"
+    options = {"rejected": tmp_path / "rejected.csv"}
+    with pytest.raises(NothingKept) as nothing:
+        prepare(Yfcc100m([path], WORDS), out, Selection(99_999, None, 1), **options)
+    rejected = options["rejected"].read_bytes()
+    blocks = tmp_path / "out.hashtag-core" / "blocks"
+    (block,) = blocks.glob(f"*.{('parquet', 'rejected')[seed % 2]}")
+    data, rng = bytearray(block.read_bytes()), random.Random(seed)
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    start = rng.randrange(4, footer)
+    for place in range(start, min(start + rng.choice([1, 10, 500]), footer)):
+        data[place] ^= rng.randrange(1, 256)
+    block.write_bytes(data)
+    with pytest.raises(NothingKept) as again:
+        prepare(Yfcc100m([path], WORDS), out, Selection(99_999, None, 1), **options)
+    assert again.value.report == nothing.value.report
+    assert options["rejected"].read_bytes() == rejected

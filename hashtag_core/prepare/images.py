@@ -43,6 +43,15 @@ class Images:
             raise InputError(f"{self.root}: no such folder of pictures.")
         if not is_utf8(self.root.resolve()):
             raise InputError(f"{str(self.root)!r}: the folder's name is not UTF-8; rename it.")
+        if self.names is not None and self._is_one_of_many():
+            raise InputError(
+                f"{self.root}: one of the folders that img2dataset made, where pictures have its "
+                f"numbers, not their own. Name the folder above it: {self.root.resolve().parent}."
+            )
+
+    def _is_one_of_many(self) -> bool:
+        root = self.root.resolve()
+        return root.name.isdecimal() and root.with_name(f"{root.name}.parquet").is_file()
 
     def find(
         self, photo_id: str, given: str | None, found: str | None = None, why_not: str | None = None

@@ -31,6 +31,8 @@ MAX_REASONS = 50  # why pictures were not fetched; further ones are one
 NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")  # a photo id, or the key of a picture
 LACKING = "img2dataset fetched the picture, but it is not in its shard: kept without it"
 OUTSIDE = "its name is not UTF-8, or it leads out of the folder"
+NOT_READ = "not looked into: only names in .zip or .tar are, and tars that are not compressed"
+ALIKE = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".7z", ".rar")
 OTHER = "img2dataset did not fetch the picture (other reasons): kept without it"
 
 
@@ -124,8 +126,12 @@ class PictureIndex:
         """The paths of a folder's zips and tars."""
         where = PurePosixPath(*folder.relative_to(self.root).parts)
         with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.name.endswith(SHARDS) and not _is_dir(e)]
-        return [str(where / name) for name in sorted(names)]
+            files = sorted(entry.name for entry in entries if not _is_dir(entry))
+        names = [name for name in files if name.endswith(SHARDS)]
+        for name in files:
+            if name not in names and name.lower().endswith(ALIKE):
+                self._problem(_shown(str(where / name)), NOT_READ)
+        return [str(where / name) for name in names]
 
     def _files(self, folder: Path) -> Iterator[Found]:
         """The pictures of a folder below the root, by id or key."""

@@ -285,19 +285,20 @@ def _write_table(table: pa.Table, path: Path) -> None:
 
     repeated = ["user", "hashtags.list.element", "capitals.list.element", "reason"]
     with whole_file(path, "what is understood so far") as partial:
-        options = {"compression": "zstd", "write_statistics": False}
+        options = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
         pq.write_table(table, partial, use_dictionary=repeated, **options)
 
 
 def _is_whole(block: Path) -> bool:
-    """Whether a block is there to its end, and the rejected rows that belong to it."""
+    """Whether a block is there as it was written, and the rejected rows that belong to it."""
     import pyarrow.parquet as pq
 
     rejected = block.with_suffix(".rejected")
     try:
         for path in (block, rejected) if rejected.exists() else (block,):
-            pq.read_schema(path)
-    except (OSError, ValueError):  # not there, empty, or cut off
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                file.read()
+    except (OSError, ValueError):  # not there, empty, cut off, or with other bytes
         return False
     return True
 
