@@ -220,6 +220,12 @@ def test_a_stopped_reproduction_ends_like_one_that_was_not(
     assert texts == said
     assert any("A sample: 0.9 of the users" in text for text in texts)
     assert "hashtags of training" in texts and "442,000" in texts
+    options = "--metadata", str(metadata), "--without-pictures", "--sample", "0.9", "--plan"
+    for epochs, left in (("1", 0), ("2", 5)):  # of settings that are there, and of others
+        capsys.readouterr()
+        command = ["reproduce", *options, "--epochs", epochs, "--out", str(whole)]
+        assert cli.main(command) == 0
+        assert f"Table 1, {left} of 5 models to train" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seed", [0, 1])

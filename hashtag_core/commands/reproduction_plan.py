@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashtag_core.commands.options import FIXED, PAPER_FIXED
 from hashtag_core.errors import InputError
 from hashtag_core.files import write_whole
 from hashtag_core.formats import read_json, to_json
@@ -119,11 +120,18 @@ class Plan:
     def study(self) -> Study | None:
         """What the tables are made by, where the collection is there."""
         from hashtag_core.study.study import Study
+        from hashtag_core.training.state import TrainConfig
 
         if self.photos is None:
             return None
-        given = {"seed": self.options.seed, "device": self.options.device}
-        return Study(self.photos, self.tables, words=self.options.words, **given)
+        options, is_paper = self.options, self.sizes == "paper"
+        training = TrainConfig.paper() if is_paper else TrainConfig.small()
+        how = {"epochs": self.epochs, "users_per_batch": self.users_per_batch}
+        training = replace(training, seed=options.seed, **how)
+        return Study(
+            self.photos, self.tables, 1, options.seed, options.device, options.words, training,
+            PAPER_FIXED if is_paper else FIXED, self.sizes,
+        )  # fmt: skip
 
     @cached_property
     def size(self) -> Size:
@@ -201,11 +209,10 @@ class Plan:
 
     def _training(self, what: str, models: list[Model], names: list[str]) -> Step:
         from hashtag_core.benchmarks.costs import TrainingSpeed
-        from hashtag_core.training.runs import is_finished
 
         left, study = len(models), self.study
         if study is not None:
-            left = sum(not is_finished(study.path(0, *model)) for model in models)
+            left = sum(not study.is_trained(0, *model) for model in models)
         more = f", {left} of {len(models)} models to train" if models else ", models of those above"
         cost = self._nothing()
         if left:

@@ -44,7 +44,7 @@ from hashtag_core.study.folds import Fold, make_fixed_fold, make_fold, make_tran
 from hashtag_core.study.rival_rows import rival, seconds
 from hashtag_core.study.rows import IN_SECONDS, MODELS, PLUS, RIVALS, UNGUARDED, main_row
 from hashtag_core.training.loop import fit
-from hashtag_core.training.runs import Run, is_finished, load_run
+from hashtag_core.training.runs import Run, is_finished, load_run, made_for
 from hashtag_core.training.state import TrainConfig
 
 if TYPE_CHECKING:
@@ -197,6 +197,15 @@ class Study:
         fold = f"seed{self.seed}-fold{number + 1}of{self._of}{variant}"
         return self.folder / fold / setting / slug
 
+    def _about(self, number: int, setting: str) -> dict:
+        """What a model depends on, as run.json says it."""
+        return {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
+
+    def is_trained(self, number: int, setting: str, name: str) -> bool:
+        """Whether `model` has nothing to do: one with these settings is there."""
+        made = made_for(self.path(number, setting, name))
+        return self._about(number, setting).items() <= made.items()
+
     def model(self, number: int, setting: str, name: str, parts: dict | None = None):
         """A trained model: read from the study's folder, or trained now and written there.
 
@@ -220,7 +229,7 @@ class Study:
             num_users=len(self.photos.users),
             **{"learned_psi": setting != "open"} | parts,
         )
-        about = {**self.provenance, "fold": f"{number + 1} of {self._of}", "setting": setting}
+        about = self._about(number, setting)
         kept, _, run = load_run(path) if is_finished(path) else (None, None, {})
         self.processes.wait()  # nobody writes before all have looked
         if kept is not None and kept.config == config and about.items() <= run["data"].items():

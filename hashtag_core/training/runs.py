@@ -121,6 +121,11 @@ def is_finished(folder: Path) -> bool:
     return (folder / "run.json").is_file() and not (folder / CHECKPOINT).exists()
 
 
+def made_for(folder: Path) -> dict:
+    """What a finished run was trained on, as run.json says; {} where none lies there."""
+    return read_json(folder / "run.json", Run, AGAIN)["data"] if is_finished(folder) else {}
+
+
 def load_run(
     folder: str | Path, user_encoder: UserEncoder | None = None
 ) -> tuple[HashtagModel, Hashtags, dict]:
