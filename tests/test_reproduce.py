@@ -54,8 +54,10 @@ def test_a_table_without_the_papers_numbers_has_ours():
 
 def test_a_page_holds_everything_and_no_script():
     page = reproduction_page(
-        "A title", ODD, ODD, [("users", "3", "4")], {"Table 1": TABLE}, {"Figure 3": b"png"}
-    )
+        "A title", ODD, ODD, [("users", "3", "4")], {"Table 1": TABLE}, {"Table 1": ["a <b>"]},
+        {"Figure 3": b"png"},
+    )  # fmt: skip
+    assert "<p>a &lt;b&gt;</p>" in page
     assert page.endswith(END)
     read = Page(page.removesuffix(END).removeprefix("<!doctype html>\n"))
     assert not read.all("script")
@@ -278,7 +280,9 @@ def light(quick, monkeypatch):
         if done[-1] == ["table", "1"]:
             tables = Path(step.arguments[step.arguments.index("--out") + 1])
             tables.mkdir(exist_ok=True)
-            (tables / "table-1.csv").write_text("# command: x\n# y\nmodel,A@1\n")
+            (tables / "table-1.csv").write_text(
+                "# command: x\n# y\n# Not learned: a, b. C\nmodel,A@1\n"
+            )
 
     monkeypatch.setattr(reproduce, "_run", step)
     speed = {"decode": 0.3, "look": 0.2}
@@ -323,7 +327,8 @@ def test_what_is_in_a_collection_is_on_its_page_whatever_the_options(tmp_path, l
     out, metadata = tmp_path / "out", str(few(tmp_path / "six", 6))
     assert run(out, "--without-pictures", "--sample", "0.999", "--metadata", metadata) == 0
     assert run(out, "--without-pictures", "--sample", "0.5") == 0
-    assert "A sample: 0.999 of the users" in (out / PAGE).read_text(encoding="utf-8")
+    page = (out / PAGE).read_text(encoding="utf-8")
+    assert "A sample: 0.999 of the users" in page and "<p>Not learned: a, b. C</p>" in page
     capsys.readouterr()
     assert run(out, "--sample", "0.5", "--plan") == 0
     assert "Missing: their pictures" in capsys.readouterr().out

@@ -49,13 +49,22 @@ def as_lines(table: pd.DataFrame) -> list[str]:
     return shown.to_string(index=False).split("\n")
 
 
+NOT_LEARNED = "Not learned: "
+
+
 def tell_failed(table: pd.DataFrame) -> None:
     """Name the trained rows that did not learn, if there are any."""
-    if failed := table.attrs.get("failed"):
-        say(
-            f"Not learned: {'; '.join(failed)}. On the validation users these are behind "
-            "`frequency` (A@1): their numbers say nothing about the model."
-        )
+    if told := _failed(table):
+        say(told)
+
+
+def _failed(table: pd.DataFrame) -> str:
+    if not (failed := table.attrs.get("failed")):
+        return ""
+    return (
+        f"{NOT_LEARNED}{'; '.join(failed)}. On the validation users these are behind "
+        "`frequency` (A@1): their numbers say nothing about the model."
+    )
 
 
 def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> None:
@@ -73,6 +82,7 @@ def write_csv(table: pd.DataFrame, study: Study, path: Path, command: str) -> No
         f"data: {made['source']}, sha256 {made['sha256']}",
         f"seed {made['seed']}, folds {len(study.splits)}, training {made['training']}, "
         f"fixed vocabulary {made['fixed_size']}{order}",
+        *filter(None, [_failed(table)]),
     ]
     with whole_file(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"# {printable(line)}\n" for line in lines)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hashtag_core.commands.output import NOT_LEARNED
 from hashtag_core.commands.paths import Read, ReadSome, WrittenFolder
 from hashtag_core.commands.reproduction_plan import SAMPLE_EPOCHS, USERS_PER_BATCH, Plan, Step
 from hashtag_core.errors import InputError
@@ -144,12 +145,14 @@ def _write_page(plan: Plan, photos: PhotoCollection) -> Path:
     options = plan.options
     files = {f"Table {name}": plan.tables / f"table-{name}.csv" for name in TABLES}
     files["Figure 3: the size of the user representation"] = plan.tables / "figure-3.csv"
-    tables = {
-        name: pd.read_csv(path, comment="#") for name, path in files.items() if path.is_file()
-    }
+    files = {name: path for name, path in files.items() if path.is_file()}
+    tables = {name: pd.read_csv(path, comment="#") for name, path in files.items()}
+    heads = {name: path.read_text(encoding="utf-8").splitlines() for name, path in files.items()}
+    begins = f"# {NOT_LEARNED}"
+    notes = {n: [line[2:] for line in head if line.startswith(begins)] for n, head in heads.items()}
     figure = plan.tables / "figure-3.png"
     share = photos.meta.get("share of users", options.sample)  # older ones do not say it
-    command = Path(plan.tables / "table-1.csv").read_text(encoding="utf-8").splitlines()[:2]
+    command = heads["Table 1"][:2]
     about = [f"{len(photos):,} photos of {len(photos.users):,} users, {photos.meta.get('source')}."]
     about += [line.removeprefix("# ") for line in command]
     page = reproduction_page(
@@ -158,6 +161,7 @@ def _write_page(plan: Plan, photos: PhotoCollection) -> Path:
         differences(photos, plan.convnet, options.words, plan.sizes, share),
         beside_the_paper(facts(plan.collection, options.seed)),
         tables,
+        notes,
         {"Figure 3": figure.read_bytes()} if figure.is_file() else {},
     )
     path = plan.out / PAGE

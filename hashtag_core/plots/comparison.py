@@ -37,6 +37,7 @@ def reproduction_page(
     differences: Sequence[str],
     facts: Sequence[tuple[str, str, str]],
     tables: Mapping[str, pd.DataFrame],
+    notes: Mapping[str, Sequence[str]],
     figures: Mapping[str, bytes],
 ) -> str:
     """The whole page.
@@ -47,6 +48,7 @@ def reproduction_page(
         differences: in what ours is not the paper's, a sentence each.
         facts: (what, ours, the paper's) of the data.
         tables: heading -> a table with columns "… paper", as `study.tables` makes them.
+        notes: heading of a table -> what has to be known of it, a line each.
         figures: heading -> a PNG.
     """
     parts = [f"<h1>{html_text(title)}</h1>", *(f"<p>{html_text(line)}</p>" for line in about)]
@@ -57,6 +59,7 @@ def reproduction_page(
         parts += ["<h2>The data</h2>", _rows(("", "ours", "the paper's"), facts)]
     for heading, table in tables.items():
         parts += [f"<h2>{html_text(heading)}</h2>", comparison(table)]
+        parts += [f"<p>{html_text(line)}</p>" for line in notes.get(heading, ())]
     for heading, png in figures.items():
         source = "data:image/png;base64," + base64.b64encode(png).decode()
         name = html_text(heading)
