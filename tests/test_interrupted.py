@@ -30,6 +30,7 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import locked
 from hashtag_core.prepare.ingest import prepare
 from hashtag_core.prepare.selection import Selected
+from hashtag_core.prepare.staging import Staging
 from hashtag_core.sources import table as table_module
 from hashtag_core.sources.simulated import prepare_simulated
 from hashtag_core.sources.table import Table
@@ -529,19 +530,27 @@ def test_what_a_power_cut_left_of_the_work_is_made_again(name, damage, tmp_path,
     assert (tmp_path / "r.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
-def test_a_block_that_is_spoilt_inside_is_told_with_the_folder(tmp_path, monkeypatch):
+def test_a_block_that_is_spoilt_meanwhile_is_told_with_the_folder(tmp_path, monkeypatch):
     rows = [f"u{i % 3},2001-01-01,cat{i * 7919 % 997}" for i in range(3000)]
     (tmp_path / "t.csv").write_text("\n".join(["user,time,tags", *rows, ""]))
     source = Table(tmp_path / "t.csv", "user", "time", "tags")
+    run = Staging.run
+
+    def spoilt(staging):
+        report = run(staging)
+        [path] = (staging.folder / "blocks").iterdir()
+        data = path.read_bytes()
+        path.write_bytes(data[:100] + bytes(2000) + data[2100:])
+        return report
+
     with monkeypatch.context() as patch:
-        patch.setattr(Selected, "account", lambda *args: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr(Staging, "run", spoilt)
+        with pytest.raises(InputError, match=r"out.hashtag-core: damaged.*Remove that folder"):
             prepare(source, tmp_path / "out")
-    [path] = (tmp_path / "out.hashtag-core" / "blocks").iterdir()
-    data = path.read_bytes()
-    path.write_bytes(data[:100] + bytes(2000) + data[2100:])
-    with pytest.raises(InputError, match=r"out.hashtag-core: damaged.*Remove that folder"):
-        prepare(source, tmp_path / "out")
+    prepare(source, tmp_path / "out")  # which finds that it is not as it was written
+    prepare(source, tmp_path / "again")
+    one, other = (tmp_path / name / "photos.parquet" for name in ("out", "again"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 # ---- the program itself

@@ -190,7 +190,8 @@ def errors_in_one_line(where: Path) -> Iterator[None]:
     except (RuntimeError, duckdb.Error) as error:
         if "interrupted" in str(error).lower():
             raise KeyboardInterrupt from None
-        if f"{where.name}{OURS}" in str(error):  # a file in the folder that the work is done in
+        of_bytes = type(error) is duckdb.Error  # of Parquet; an error of ours would be of a kind
+        if of_bytes or f"{where.name}{OURS}" in str(error):  # in the folder of the work
             work, reason = where.with_name(where.name + OURS), str(error).splitlines()[0]
             raise InputError(f"{work}: damaged ({reason}). Remove that folder.") from None
         raise
