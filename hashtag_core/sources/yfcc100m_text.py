@@ -85,9 +85,11 @@ class Text:
         wanted: the columns that are read if they are there -> what they are called.
     """
 
+    numbered = "line"
+
     def __init__(self, path: Path, layout: Layout, wanted: dict[str, str]) -> None:
         self.path, self.layout = path, layout
-        self.malformed, self.numbered = frozenset({layout.wrong_width}), "line"
+        self.malformed = frozenset({layout.wrong_width})
         self.columns = {new: name for name, new in wanted.items() if name in layout.names}
 
     def pieces(self, size: int) -> Iterator[Piece | str]:
