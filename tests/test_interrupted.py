@@ -75,6 +75,7 @@ COMMANDS = {
     "benchmark": [
         "benchmark", "ranking", "--hashtags", "300", "--repeats", "1", *CPU, "--json", "rows.json",
     ],
+    "yfcc100m of the hub": ["prepare", "yfcc100m", "{inputs}/hub", *EVERYBODY, *OUT],
 }  # fmt: skip
 OLDER = {  # how the older collection was made that a command replaces
     "table": ["--min-photos", "30"],
@@ -83,6 +84,7 @@ OLDER = {  # how the older collection was made that a command replaces
     "yfcc100m": ["--min-photos", "5"],
     "yfcc100m of SQLite": ["--min-photos", "5"],
     "yfcc100m of JSON": ["--min-photos", "5"],
+    "yfcc100m of the hub": ["--min-photos", "5"],
     "simulated": ["--seed", "1"],
     "simulated by two": ["--seed", "1"],
 }
@@ -233,6 +235,7 @@ def inputs(tmp_path_factory):
     sample = write_yfcc100m_sample(folder / "sample.tsv", 1500)
     write_form(sample, folder / "sample.sql", "sqlite")
     write_form(sample, folder / "shards", "shards")
+    write_form(sample, folder / "hub", "hub")
     prepare_simulated(folder / "site", 24, 10, 400)
     write_pictures(folder / "to look at")
     (folder / "mine.jpg").write_bytes(encode(noise(), "JPEG"))
