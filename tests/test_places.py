@@ -1,17 +1,22 @@
 """Where a way in writes: refused before the work, one run at a time, never over something else."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from hashtag_core import cli
+from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.errors import InputError
 from hashtag_core.files import locked
-from hashtag_core.prepare import ingest
+from hashtag_core.prepare import ingest, places
+from hashtag_core.prepare.feature_files import DONE, FeatureFiles
 from hashtag_core.prepare.ingest import dry_run, prepare
 from hashtag_core.prepare.places import errors_in_one_line
 from hashtag_core.prepare.selection import Selected
+from hashtag_core.prepare.writing import write_json
 from hashtag_core.sources.table import Table
 
 TEXT = "user,time,tags\nann,2001-01-01,cat\nbob,soon,dog\nbob,2001-01-01\n"
@@ -120,6 +125,29 @@ def test_a_collection_is_not_replaced_while_features_are_extracted_in_it(table, 
         prepare(source(table), out)
     prepare(source(table), out)
     assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("how", ["begun", "done", "of a second ConvNet"])
+def test_features_that_took_long_are_not_replaced(table, tmp_path, monkeypatch, how):
+    out = prepare(source(table), tmp_path / "out")
+    table.write_text(TEXT + "cem,2002-02-02,cat\n")
+    if how == "begun":
+        features = FeatureFiles(out / "features.next.npy")
+        features.begin({}, 2, 4)
+        with features.writer() as write:
+            write(0, np.ones((1, 4)), np.array([DONE], np.uint8))
+    else:
+        pictures = "pictures" if how == "done" else "query_pictures"
+        meta = json.loads((out / "meta.json").read_text())
+        write_json(out / "meta.json", meta | {pictures: {"read": 1, "left_out": {}}})
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "COSTLY", 0)
+        with pytest.raises(InputError, match="holds the features of 1 pictures, which took long"):
+            prepare(source(table), out)
+    assert before == {path: path.read_bytes() for path in out.iterdir()}
+    prepare(source(table), out)  # of few pictures they are
+    assert len(PhotoCollection.load(out)) == 2
 
 
 @pytest.mark.parametrize("made", ["nothing", "blocks", "all"])

@@ -84,6 +84,10 @@ class FeatureFiles:
         """(P,) uint8, as they are on the disk now."""
         return np.fromfile(self._rows, dtype=np.uint8)
 
+    def done(self) -> int:
+        """How many rows have a feature so far; 0 where nothing was begun."""
+        return int((self.codes() == DONE).sum()) if self._rows.is_file() else 0
+
     @contextmanager
     def writer(self) -> Iterator[Callable[[int, np.ndarray | None, np.ndarray], None]]:
         """A function that writes a batch.

@@ -1,8 +1,9 @@
 """Where a way in writes: nothing that is somebody else's is removed or written over.
 
 Only a folder whose meta.json says that this program made it, and that holds nothing but what a
-collection holds, is ever replaced. What a run needs meanwhile lies in `<out>.hashtag-core` beside
-it, which says what it is; a folder of that name with anything else in it is left alone.
+collection holds, is ever replaced, and not where it has features that took long. What a run needs
+meanwhile lies in `<out>.hashtag-core` beside it, which says what it is; a folder of that name with
+anything else in it is left alone.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hashtag_core.data.meta import is_ours, said_by
+from hashtag_core.data.meta import HISTORY, QUERY, is_ours, said_by
 from hashtag_core.errors import InputError
 from hashtag_core.files import OURS, locked, refuse_others, write_whole
+from hashtag_core.prepare.feature_files import FeatureFiles
 
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|(features|query)(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json"
     rf"|capitals\.parquet|report\.json|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
 )
+COSTLY = 10_000  # pictures: a laptop's ConvNet has read them for minutes
 WORDS = "words.txt"  # of a simulated one, whose meta.json names it
 MARK = "README.txt"
 ABOUT = (
@@ -75,8 +78,8 @@ def check_replaceable(out: Path) -> None:
     """Refuse a place for a collection where something is that is not this program's own.
 
     Raises:
-        InputError: with the first name in the folder that is not a collection's, or where another
-            run extracts features in it.
+        InputError: with the first name in the folder that is not a collection's, where another run
+            extracts features in it, or where they were extracted of more than `COSTLY` pictures.
     """
     if Path.cwd().is_relative_to(out):
         raise InputError(f"{out} is the folder you are in, and would be replaced. Name another.")
@@ -97,6 +100,20 @@ def check_replaceable(out: Path) -> None:
             )
     with locked(out / "features"):  # nobody extracts features in it just now
         pass
+    pictures = _features_in(out)
+    if pictures > COSTLY:
+        raise InputError(
+            f"{out} holds the features of {pictures:,} pictures, which took long. Name another "
+            "--out, or move or remove it yourself."
+        )
+
+
+def _features_in(out: Path) -> int:
+    """Of how many pictures `prepare features` has features in a collection, finished or not."""
+    meta = said_by(out)
+    read = [meta.get(side.pictures, {}).get("read", 0) for side in (HISTORY, QUERY)]
+    begun = [FeatureFiles(out / name).done() for side in (HISTORY, QUERY) for name in side.files]
+    return max(n for n in read + begun if isinstance(n, int))
 
 
 def _is_free(out: Path) -> bool:
