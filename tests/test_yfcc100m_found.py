@@ -144,6 +144,18 @@ def test_a_mark_at_the_beginning_of_json_lines_costs_no_photo(tmp_path):
     assert not report["rows"]["left_out"]
 
 
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("form", ["text", "JSON"])
+def test_text_of_16_bits_is_told(tmp_path, order, form):
+    path = metadata(tmp_path / "photos.tsv", range(1, 4))
+    path = json_lines(tmp_path / "photos.json", PHOTO) if form == "JSON" else path
+    path.write_bytes(("\ufeff" + path.read_text(encoding="utf-8")).encode(order))
+    with pytest.raises(InputError, match="photos.*: UTF-16, as PowerShell"):
+        Yfcc100m([path], WORDS)
+    json_lines(tmp_path / "more.json", PHOTO)
+    assert path in Yfcc100m([tmp_path], WORDS).passed_over  # as a desktop.ini is
+
+
 def test_the_first_json_line_may_lack_its_address(tmp_path):
     first = {name: value for name, value in PHOTO.items() if name != "downloadurl"}
     path = json_lines(tmp_path / "a", first, photo(photoid=2, downloadurl=url_of(2)))

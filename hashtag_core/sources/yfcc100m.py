@@ -14,6 +14,7 @@ upload where the first is missing or cannot be.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -37,6 +38,7 @@ MAX_KNOWN_TAG = 300  # bytes of one of them
 STARTS = 2**16, 2**20  # bytes of a file that are looked at to know its form; more if need be
 FIRST_LINES = 100  # of JSON, of which one at least is not broken
 ID = "photoid"
+UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 OF_THE_HUB = "metadata"  # the folder with the metadata, beside the one with the pictures
 
 
@@ -64,7 +66,6 @@ class Yfcc100m:
         words: those that have a vector, or the file of vectors, or None for the installed ones.
             A hashtag without any of them is left out.
         with_images: whether the pictures' download URLs, or paths, are kept, too.
-
         sample: of the users, to read a share of them alone.
         seed: of the draw.
 
@@ -179,6 +180,11 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
             raise InputError(f"{path}: a compressed SQLite file. Unpack it first.")
         if is_sqlite(start):
             return None if in_folder and not has_photos(path) else SqliteTable(path, wanted)
+        if start.startswith(UTF_16) and not in_folder:
+            raise InputError(
+                f"{path}: UTF-16, as PowerShell's `>` writes. Unpack it by another way, or give it "
+                "as it was downloaded: compressed files are read, too."
+            )
         if (found := _json(start)) is not None and (ID in found or not in_folder):
             check_names([*found], path)
             return JsonLines(path, wanted, found)
