@@ -150,7 +150,7 @@ def test_text_of_16_bits_is_told(tmp_path, order, form):
     path = metadata(tmp_path / "photos.tsv", range(1, 4))
     path = json_lines(tmp_path / "photos.json", PHOTO) if form == "JSON" else path
     path.write_bytes(("\ufeff" + path.read_text(encoding="utf-8")).encode(order))
-    with pytest.raises(InputError, match="photos.*: UTF-16, as PowerShell"):
+    with pytest.raises(InputError, match=r"photos.*: UTF-16, as PowerShell"):
         Yfcc100m([path], WORDS)
     json_lines(tmp_path / "more.json", PHOTO)
     assert path in Yfcc100m([tmp_path], WORDS).passed_over  # as a desktop.ini is
@@ -179,6 +179,17 @@ def test_the_first_json_line_may_be_broken_and_other_files_may_lie_in_the_folder
     photos, report = read(folder, tmp_path / "out")
     assert len(photos) == 1
     assert report["rows"]["read"] == 2
+
+
+def test_metadata_beside_the_hub_s_folder_is_read_too(tmp_path):
+    (tmp_path / "metadata").mkdir()
+    files = [
+        json_lines(tmp_path / "metadata_001.jsonl", PHOTO),
+        json_lines(tmp_path / "metadata" / "metadata_000.jsonl", PHOTO),
+    ]
+    (tmp_path / "README.md").write_text("what this is")
+    source = Yfcc100m([tmp_path], WORDS)
+    assert source.paths == files and source.passed_over == [tmp_path / "README.md"]
 
 
 def test_a_damaged_shard_of_a_folder_is_told_and_what_is_passed_over_is_named(tmp_path, capsys):

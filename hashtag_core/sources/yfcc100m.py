@@ -120,8 +120,8 @@ class Yfcc100m:
             self.paths.append(path)
             self.forms.append(_form(path, wanted))
             return
-        folder = path / OF_THE_HUB if (path / OF_THE_HUB).is_dir() else path
-        files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+        folders = [folder for folder in (path, path / OF_THE_HUB) if folder.is_dir()]
+        files = [file for folder in folders for file in sorted(folder.iterdir()) if file.is_file()]
         before = len(self.paths)
         for file in files:
             if file.name.startswith(".") or (form := _form(file, wanted, in_folder=True)) is None:
@@ -131,7 +131,7 @@ class Yfcc100m:
                 self.forms.append(form)
         if len(self.paths) == before:
             raise InputError(
-                f"{folder}: none of the {len(files)} files in it is YFCC100M's metadata."
+                f"{path}: none of the {len(files)} files in it is YFCC100M's metadata."
             )
 
     def pieces(self, number: int) -> Iterator[Piece | str]:
@@ -180,7 +180,9 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
             raise InputError(f"{path}: a compressed SQLite file. Unpack it first.")
         if is_sqlite(start):
             return None if in_folder and not has_photos(path) else SqliteTable(path, wanted)
-        if start.startswith(UTF_16) and not in_folder:
+        if start.startswith(UTF_16):
+            if in_folder:
+                return None
             raise InputError(
                 f"{path}: UTF-16, as PowerShell's `>` writes. Unpack it by another way, or give it "
                 "as it was downloaded: compressed files are read, too."
