@@ -103,7 +103,7 @@ FIRST_KEYS = (
 OURS_BY = {  # what a file that this program wrote is known by, at its beginning or its end
     "json": re.compile(rb'\A\[(\]\n|\n  \{\n    "(' + FIRST_KEYS + rb')": )'),
     "csv": re.compile(rb"\A# command: hashtag-core "),
-    "rejected": re.compile(rb"\Afile,line,reason,text\n"),
+    "rejected": re.compile(rb"\Afile,(line|row|row_id|number),reason,text\n"),
     "urls": re.compile(rb"hashtag-core urls"),
     "figure": re.compile(rb"hashtag-core figure"),
     "page": re.compile(rb"<!-- hashtag-core (tutorial|reproduce) -->\n\Z"),

@@ -114,6 +114,17 @@ def test_what_is_left_out_has_its_place_and_its_text(tmp_path, world, form):
         ids = [line.split("\t")[0] for line in world["23 columns"].read_text("utf-8").splitlines()
                if line.split("\t")[1] == "nobody"]  # fmt: skip
         assert [str(found["row_id"]) for found in place] == sorted(ids, key=int)
+        assert [row["row_id"] for row in users] == sorted(ids, key=int)
+    else:
+        assert [int(row["line"]) for row in users] == [found["line"] for found in place]
+
+
+def test_rows_of_several_forms_are_told_by_a_number(world, tmp_path):
+    file, paths = tmp_path / "r.csv", [world["sqlite"], world["23 columns"]]
+    for _ in range(2):  # its own file of before is written over
+        prepare(Yfcc100m(paths, WORDS), tmp_path / "out", rejected=file)
+        assert file.read_text(encoding="utf-8").startswith("file,number,reason,text\n")
+        paths.reverse()
 
 
 def test_a_folder_stands_for_its_metadata_and_the_rest_is_told(world, tmp_path, capsys):

@@ -133,7 +133,7 @@ def _prepare(
         with closing(Selected(staging, selection, _joins_rows(source))) as selected:
             selected.account(report)
             if rejected is not None:
-                selected.write_rejected(rejected, source.files)
+                selected.write_rejected(rejected, source.files, numbered(source))
             account = report.as_dict(source.files, source.inputs, numbered(source))
             if not report.rows_kept:
                 raise NothingKept(

@@ -8,7 +8,7 @@ photos without any hashtag then, and keeps users who have 50 photos left.
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -284,8 +284,10 @@ class Selected:
         """Of the kept photos, which are written already."""
         return self._one(f'SELECT count(DISTINCT "user") FROM {rows_in(photos)}')
 
-    def write_rejected(self, path: Path, files: list[str]) -> None:
+    def write_rejected(self, path: Path, files: list[str], numbered: Sequence[str] = ()) -> None:
         """All rows left out as CSV: file, line, reason, text (of those the source left out).
+
+        Where rows are `numbered` otherwise, `line` is called so; `number` where files differ.
 
         A text that a spreadsheet would take for a formula has a ' in front: `printing.FORMULA`.
         """
@@ -301,8 +303,10 @@ class Selected:
             f"regexp_replace({name}::VARCHAR, {_quoted(FORMULA)}, {_quoted(AS_TEXT)}) AS {name}"
             for name in ("file", "reason", "text")
         )
+        kinds = {*numbered} or {"line"}
+        kind = kinds.pop() if len(kinds) == 1 else "number"
         query = f"""
-            SELECT {file}, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS line, {reason}, {text}
+            SELECT {file}, nullif(ord & {(1 << LINE_BITS) - 1}, 0) AS {kind}, {reason}, {text}
             FROM ({texts} SELECT ord, reason, NULL AS text FROM judged JOIN reasons USING (why))
             JOIN names ON number = ord >> {LINE_BITS} ORDER BY ord
         """
