@@ -52,6 +52,12 @@ def test_a_table_without_the_papers_numbers_has_ours():
     assert Page(comparison(table)).texts == ["model", "d_u", "A@1", "ours", "32", "1.0"]
 
 
+def test_dimensions_are_whole_numbers():
+    table = {"model": ["ours"], "dim": [256.0], "MR": [1.5], "MR paper": [2], "dim paper": [1024]}
+    texts = Page(comparison(pd.DataFrame(table))).texts
+    assert texts[-5:-1] == ["1.5", "(2, -0.5)", "256", "(1024, -768)"]
+
+
 def test_a_page_holds_everything_and_no_script():
     page = reproduction_page(
         "A title", ODD, ODD, [("users", "3", "4")], {"Table 1": TABLE}, {"Table 1": ["a <b>"]},
