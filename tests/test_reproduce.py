@@ -1,6 +1,7 @@
 """`hashtag-core reproduce`: the plan, its costs, and the page with the paper's numbers."""
 
 import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -334,6 +335,7 @@ def test_what_is_in_a_collection_is_on_its_page_whatever_the_options(tmp_path, l
     assert run(out, "--without-pictures", "--sample", "0.999", "--metadata", metadata) == 0
     assert run(out, "--without-pictures", "--sample", "0.5") == 0
     page = (out / PAGE).read_text(encoding="utf-8")
+    assert "Training: 4 user(s) a batch (the paper's: 1), at most 1 epoch(s) (20)" in unescape(page)
     assert "A sample: 0.999 of the users" in page and "<p>Not learned: a, b. C</p>" in page
     capsys.readouterr()
     assert run(out, "--sample", "0.5", "--plan") == 0

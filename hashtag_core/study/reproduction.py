@@ -22,6 +22,7 @@ from hashtag_core.study.rows import (
 
 if TYPE_CHECKING:
     from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.training.state import TrainConfig
 
 TABLES = {"1": TABLE_1, "2": TABLE_2, "3": TABLE_3, "4": TABLE_4, "5": TABLE_5}
 FIGURE_3 = {  # the d_u of its models
@@ -75,7 +76,12 @@ def trained_rows(table: str, with_pictures: bool) -> list[Model]:
 
 
 def differences(
-    photos: PhotoCollection, convnet: str | None, words: str | None, sizes: str, share: float
+    photos: PhotoCollection,
+    convnet: str | None,
+    words: str | None,
+    sizes: str,
+    share: float,
+    training: TrainConfig,
 ) -> list[str]:
     """In what our reproduction is not the paper's, a sentence each.
 
@@ -85,6 +91,7 @@ def differences(
         words: the file of word vectors; None for the installed ones.
         sizes: of the models, "small" or "paper".
         share: of the users that were drawn.
+        training: of the models.
     """
     account = photos.meta.get("pictures", {})
     missing = len(photos) - int(account.get("read", 0))
@@ -98,6 +105,9 @@ def differences(
         "The fixed vocabulary is the most frequent hashtags of the training users; the paper "
         "gives its rule in a supplement that is not public.",
         "d_x, d_c, d and the rank of the fusion are ours: the paper does not give them.",
+        f"Training: {training.users_per_batch:,} user(s) a batch (the paper's: 1), at most "
+        f"{training.epochs:,} epoch(s) (20), Adam from {training.learning_rate:g} (5e-05), which "
+        "falls to 0 along a cosine (the paper gives its start alone).",
     ]
     if share < 1:
         told.insert(0, f"A sample: {share:.3g} of the users were drawn. Nothing here compares.")
@@ -106,7 +116,8 @@ def differences(
     else:
         told.append(f"Pictures: features by {convnet} (the paper's: resnet50, trained on ImageNet "
                     f"with weights of its time); {missing:,} of {len(photos):,} photos "
-                    "have no picture (deleted since, or not fetched).")  # fmt: skip
+                    "have no picture (deleted since, or not fetched). One ConvNet is for "
+                    "the history and for the picture to predict; the paper has two.")  # fmt: skip
     if words is None:
         told.append("Word vectors: GloVe 6B of 50 numbers (the paper's: 1.9 million words of 300).")
     if sizes != "paper":
