@@ -23,6 +23,7 @@ from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.study import reproduction
 from hashtag_core.study.reproduction import Size, trained_rows
 from hashtag_core.study.rows import TABLE_1, TABLE_3
+from hashtag_core.training.state import TrainConfig
 
 TABLE = pd.DataFrame(
     {
@@ -85,6 +86,20 @@ def test_the_models_of_a_table(table, with_pictures, number):
     rows = trained_rows(table, with_pictures)
     assert len(rows) == number
     assert with_pictures or not any("image" in name for _, name in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(None, "GloVe 6B of 50 numbers"), ("a/glove.6B.300d.txt", "glove.6B.300d.txt"),
+     ("a/glove.42B.300d.txt", None), ("glove.42B.300d.zip", None)],
+)  # fmt: skip
+def test_other_word_vectors_than_the_papers_are_told(open_art, words, told):
+    training = TrainConfig(epochs=3, users_per_batch=16)
+    lines = reproduction.differences(open_art, "resnet50", words, "paper", 1.0, training)
+    of_words = [line for line in lines if line.startswith("Word vectors: ")]
+    assert [line.split(" (")[0] for line in of_words] == ([f"Word vectors: {told}"] if told else [])
+    assert any("16 user(s) a batch" in line and "at most 3 epoch(s)" in line for line in lines)
+    assert any("the paper has two" in line for line in lines)
 
 
 def test_the_papers_size_follows_from_its_test_users():

@@ -7,6 +7,7 @@ who are a fifth of all, and from users with 50 to 200 photos.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.study.rows import (
@@ -29,6 +30,7 @@ FIGURE_3 = {  # the d_u of its models
     "small": [2**n for n in range(5, 11)],
     "paper": [2**n for n in range(5, 14)],
 }
+PAPER_WORDS = "glove.42B.300d"  # how the name of its file of word vectors begins
 HEAPS = 0.75  # how the number of hashtags grows with the photos: photos ** HEAPS; our guess
 TRAINING, VALIDATION, TEST = 0.7, 0.1, 0.2  # of the users (§4)
 Model = tuple[str, str]  # setting, row
@@ -118,8 +120,9 @@ def differences(
                     f"with weights of its time); {missing:,} of {len(photos):,} photos "
                     "have no picture (deleted since, or not fetched). One ConvNet is for "
                     "the history and for the picture to predict; the paper has two.")  # fmt: skip
-    if words is None:
-        told.append("Word vectors: GloVe 6B of 50 numbers (the paper's: 1.9 million words of 300).")
+    if words is None or not Path(words).name.startswith(PAPER_WORDS):
+        ours = "GloVe 6B of 50 numbers" if words is None else Path(words).name
+        told.append(f"Word vectors: {ours} (the paper's: 1.9 million words of 300).")
     if sizes != "paper":
         told.append("The models are small ones, trained for a small collection.")
     return told
