@@ -1,6 +1,7 @@
 """`hashtag-core reproduce`: the plan, its costs, and the page with the paper's numbers."""
 
 import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.study import reproduction
 from hashtag_core.study.reproduction import Size, trained_rows
 from hashtag_core.study.rows import TABLE_1, TABLE_3
+from hashtag_core.training.state import TrainConfig
 
 TABLE = pd.DataFrame(
     {
@@ -52,6 +54,12 @@ def test_a_table_without_the_papers_numbers_has_ours():
     assert Page(comparison(table)).texts == ["model", "d_u", "A@1", "ours", "32", "1.0"]
 
 
+def test_dimensions_are_whole_numbers():
+    table = {"model": ["ours"], "dim": [256.0], "MR": [1.5], "MR paper": [2], "dim paper": [1024]}
+    texts = Page(comparison(pd.DataFrame(table))).texts
+    assert texts[-5:-1] == ["1.5", "(2, -0.5)", "256", "(1024, -768)"]
+
+
 def test_a_page_holds_everything_and_no_script():
     page = reproduction_page(
         "A title", ODD, ODD, [("users", "3", "4")], {"Table 1": TABLE}, {"Table 1": ["a <b>"]},
@@ -78,6 +86,20 @@ def test_the_models_of_a_table(table, with_pictures, number):
     rows = trained_rows(table, with_pictures)
     assert len(rows) == number
     assert with_pictures or not any("image" in name for _, name in rows)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(None, "GloVe 6B of 50 numbers"), ("a/glove.6B.300d.txt", "glove.6B.300d.txt"),
+     ("a/glove.42B.300d.txt", None), ("glove.42B.300d.zip", None)],
+)  # fmt: skip
+def test_other_word_vectors_than_the_papers_are_told(open_art, words, told):
+    training = TrainConfig(epochs=3, users_per_batch=16)
+    lines = reproduction.differences(open_art, "resnet50", words, "paper", 1.0, training)
+    of_words = [line for line in lines if line.startswith("Word vectors: ")]
+    assert [line.split(" (")[0] for line in of_words] == ([f"Word vectors: {told}"] if told else [])
+    assert any("16 user(s) a batch" in line and "at most 3 epoch(s)" in line for line in lines)
+    assert any("the paper has two" in line for line in lines)
 
 
 def test_the_papers_size_follows_from_its_test_users():
@@ -328,6 +350,7 @@ def test_what_is_in_a_collection_is_on_its_page_whatever_the_options(tmp_path, l
     assert run(out, "--without-pictures", "--sample", "0.999", "--metadata", metadata) == 0
     assert run(out, "--without-pictures", "--sample", "0.5") == 0
     page = (out / PAGE).read_text(encoding="utf-8")
+    assert "Training: 4 user(s) a batch (the paper's: 1), at most 1 epoch(s) (20)" in unescape(page)
     assert "A sample: 0.999 of the users" in page and "<p>Not learned: a, b. C</p>" in page
     capsys.readouterr()
     assert run(out, "--sample", "0.5", "--plan") == 0

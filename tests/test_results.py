@@ -118,6 +118,32 @@ def test_the_observations_in_the_readme_are_the_measured_ones():
             assert cells[column].strip(" |") == " / ".join(texts)
 
 
+def test_how_far_a_rule_is_above_repeating_is_as_the_readme_says():
+    readme = " ".join((RESULTS.parent / "README.md").read_text(encoding="utf-8").split())
+    told = re.search(r"above \*repeat recent\* by .*? in Table 3 by (\S+) \(BLL, A@10\)", readme)
+    table = pd.read_csv(RESULTS / "open_art-table-3.csv", comment="#").set_index("model")
+    rules = table.loc[["tuned decay", "base-level learning", "personal and global"], METRICS]
+    above = rules - table.loc["repeat recent", METRICS]
+    assert above.max().idxmax() == "A@10" and above["A@10"].idxmax() == "base-level learning"
+    assert told and told[1] == f"{above['A@10'].max():.1f}"
+
+
+def test_the_gap_to_the_oracle_in_the_readme_is_the_measured_one():
+    readme = " ".join((RESULTS.parent / "README.md").read_text(encoding="utf-8").split())
+    for name, users in (("simulated", "(2,000 users"), ("simulated500", "With 500 users")):
+        table = pd.read_csv(RESULTS / f"{name}-table-beyond.csv", comment="#")
+        table = table[(table["case"] == "every photo") & (table["candidates"] == "all")]
+        plus, rule, bll, best = (
+            table.set_index("model").loc[row, ["A@1", "R@10"]].astype(float)
+            for row in ("ours+", "repeat recent", "base-level learning", "oracle")
+        )
+        part = readme.split(users)[1].split("Without own pictures")[0]
+        closed = 100 * (plus - rule) / (best - rule)
+        assert "{:.1f} and {:.1f} %".format(*closed) in part
+        for row, numbers in (("*repeat recent*", rule), ("BLL", bll), ("oracle", best)):
+            assert f"{row} {numbers['A@1']:.1f} / {numbers['R@10']:.1f}" in part
+
+
 # ---- reading them
 
 

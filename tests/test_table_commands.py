@@ -382,6 +382,16 @@ def test_a_table_as_text_has_spreads_and_the_papers_numbers_in_brackets():
     assert "256 (1024)" in text and "18583 (18583)" in text and "nan" not in text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(12345.0, "12,345"), (4081234.0, "4,081,234"), (999.96, "1,000"), (132.16, "132.2"),
+     (0.123456, "0.1235"), (1000.0, "1,000"), (5.0, "5"), (float("nan"), "nan")],
+)  # fmt: skip
+def test_a_count_in_a_table_as_text_is_whole(value, text):
+    table = pd.DataFrame({"what": ["photos"], "value": [value]})
+    assert as_lines(table)[1].split() == ["photos", text]
+
+
 # ---- errors
 
 

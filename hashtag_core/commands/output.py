@@ -40,13 +40,19 @@ def as_lines(table: pd.DataFrame) -> list[str]:
         forms = {f"{column} std": " ± {:.1f}", f"{column} paper": " ({:g})"}
         values, more = table[column], [name for name in forms if name in table]
         if not more and ("@" not in column or not pd.api.types.is_numeric_dtype(values)):
-            texts = [f"{v:,.4g}" if isinstance(v, float) else f"{v}" for v in values]
-            shown[column] = list(map(printable, texts))
+            shown[column] = [
+                printable(_number(v) if isinstance(v, float) else f"{v}") for v in values
+            ]
             continue
         shown[column] = [f"{v:.{0 if column == 'dim' else 1}f}" for v in values]
         for name in more:
             shown[column] += ["" if pd.isna(x) else forms[name].format(x) for x in table[name]]
     return shown.to_string(index=False).split("\n")
+
+
+def _number(value: float) -> str:
+    """Four digits, and of a large number all that stand before the point: counts are whole."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
 
 
 NOT_LEARNED = "Not learned: "

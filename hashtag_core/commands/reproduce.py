@@ -158,7 +158,7 @@ def _write_page(plan: Plan, photos: PhotoCollection) -> Path:
     page = reproduction_page(
         "A reproduction of Durand, CVPR 2020",
         about,
-        differences(photos, plan.convnet, options.words, plan.sizes, share),
+        differences(photos, plan.convnet, options.words, plan.sizes, share, plan.training),
         beside_the_paper(facts(plan.collection, options.seed)),
         tables,
         notes,

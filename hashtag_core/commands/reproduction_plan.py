@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hashtag_core.sources.yfcc100m import Yfcc100m
     from hashtag_core.study.reproduction import Model, Size
     from hashtag_core.study.study import Study
+    from hashtag_core.training.state import TrainConfig
 
 METADATA = (
     "the metadata of YFCC100M: --metadata FILE …; data/README says where each form is to be had"
@@ -117,20 +118,25 @@ class Plan:
         return photos
 
     @cached_property
+    def training(self) -> TrainConfig:
+        """How the models are trained."""
+        from hashtag_core.training.state import TrainConfig
+
+        usual = TrainConfig.paper() if self.sizes == "paper" else TrainConfig.small()
+        how = {"epochs": self.epochs, "users_per_batch": self.users_per_batch}
+        return replace(usual, seed=self.options.seed, **how)
+
+    @cached_property
     def study(self) -> Study | None:
         """What the tables are made by, where the collection is there."""
         from hashtag_core.study.study import Study
-        from hashtag_core.training.state import TrainConfig
 
         if self.photos is None:
             return None
-        options, is_paper = self.options, self.sizes == "paper"
-        training = TrainConfig.paper() if is_paper else TrainConfig.small()
-        how = {"epochs": self.epochs, "users_per_batch": self.users_per_batch}
-        training = replace(training, seed=options.seed, **how)
+        options, fixed = self.options, PAPER_FIXED if self.sizes == "paper" else FIXED
         return Study(
-            self.photos, self.tables, 1, options.seed, options.device, options.words, training,
-            PAPER_FIXED if is_paper else FIXED, self.sizes,
+            self.photos, self.tables, 1, options.seed, options.device, options.words,
+            self.training, fixed, self.sizes,
         )  # fmt: skip
 
     @cached_property

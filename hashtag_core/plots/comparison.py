@@ -99,10 +99,12 @@ def _cell(row: Mapping[str, float], metric: str) -> str:
     ours, spread, paper = (row.get(f"{metric}{end}") for end in ("", " std", " paper"))
     if ours is None or ours != ours:
         return "–"
-    text = f"{ours:.1f}" + (f" ± {spread:.1f}" if spread is not None and spread == spread else "")
+    digits = 0 if metric == "dim" else 1
+    text = f"{ours:.{digits}f}"
+    text += f" ± {spread:.1f}" if spread is not None and spread == spread else ""
     if paper is None or paper != paper:
         return text
-    return _Html(f'{text} <span class="paper">({paper:g}, {ours - paper:+.1f})</span>')
+    return _Html(f'{text} <span class="paper">({paper:g}, {ours - paper:+.{digits}f})</span>')
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:

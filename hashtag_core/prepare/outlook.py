@@ -107,7 +107,7 @@ def outlook_lines(seen: Outlook) -> list[str]:
     )  # fmt: skip
     for part, whole, what in shares:
         share = seen[part] / max(seen[whole], 1)
-        if share > MUCH:
+        if share >= MUCH:
             lines.append(f"{share:11.1%}  {what}")
     if not lines:
         return []

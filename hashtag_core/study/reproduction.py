@@ -7,6 +7,7 @@ who are a fifth of all, and from users with 50 to 200 photos.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hashtag_core.study.rows import (
@@ -22,12 +23,14 @@ from hashtag_core.study.rows import (
 
 if TYPE_CHECKING:
     from hashtag_core.data.photos import PhotoCollection
+    from hashtag_core.training.state import TrainConfig
 
 TABLES = {"1": TABLE_1, "2": TABLE_2, "3": TABLE_3, "4": TABLE_4, "5": TABLE_5}
 FIGURE_3 = {  # the d_u of its models
     "small": [2**n for n in range(5, 11)],
     "paper": [2**n for n in range(5, 14)],
 }
+PAPER_WORDS = "glove.42B.300d"  # how the name of its file of word vectors begins
 HEAPS = 0.75  # how the number of hashtags grows with the photos: photos ** HEAPS; our guess
 TRAINING, VALIDATION, TEST = 0.7, 0.1, 0.2  # of the users (§4)
 Model = tuple[str, str]  # setting, row
@@ -75,7 +78,12 @@ def trained_rows(table: str, with_pictures: bool) -> list[Model]:
 
 
 def differences(
-    photos: PhotoCollection, convnet: str | None, words: str | None, sizes: str, share: float
+    photos: PhotoCollection,
+    convnet: str | None,
+    words: str | None,
+    sizes: str,
+    share: float,
+    training: TrainConfig,
 ) -> list[str]:
     """In what our reproduction is not the paper's, a sentence each.
 
@@ -85,6 +93,7 @@ def differences(
         words: the file of word vectors; None for the installed ones.
         sizes: of the models, "small" or "paper".
         share: of the users that were drawn.
+        training: of the models.
     """
     account = photos.meta.get("pictures", {})
     missing = len(photos) - int(account.get("read", 0))
@@ -98,6 +107,9 @@ def differences(
         "The fixed vocabulary is the most frequent hashtags of the training users; the paper "
         "gives its rule in a supplement that is not public.",
         "d_x, d_c, d and the rank of the fusion are ours: the paper does not give them.",
+        f"Training: {training.users_per_batch:,} user(s) a batch (the paper's: 1), at most "
+        f"{training.epochs:,} epoch(s) (20), Adam from {training.learning_rate:g} (5e-05), which "
+        "falls to 0 along a cosine (the paper gives its start alone).",
     ]
     if share < 1:
         told.insert(0, f"A sample: {share:.3g} of the users were drawn. Nothing here compares.")
@@ -106,9 +118,11 @@ def differences(
     else:
         told.append(f"Pictures: features by {convnet} (the paper's: resnet50, trained on ImageNet "
                     f"with weights of its time); {missing:,} of {len(photos):,} photos "
-                    "have no picture (deleted since, or not fetched).")  # fmt: skip
-    if words is None:
-        told.append("Word vectors: GloVe 6B of 50 numbers (the paper's: 1.9 million words of 300).")
+                    "have no picture (deleted since, or not fetched). One ConvNet is for "
+                    "the history and for the picture to predict; the paper has two.")  # fmt: skip
+    if words is None or not Path(words).name.startswith(PAPER_WORDS):
+        ours = "GloVe 6B of 50 numbers" if words is None else Path(words).name
+        told.append(f"Word vectors: {ours} (the paper's: 1.9 million words of 300).")
     if sizes != "paper":
         told.append("The models are small ones, trained for a small collection.")
     return told
