@@ -1,7 +1,9 @@
 """What somebody who had not written it broke: places, databases and files as people have them."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import random
 import sqlite3
@@ -282,3 +284,19 @@ def test_a_block_that_is_damaged_inside_is_made_again(tmp_path, seed):
         prepare(Yfcc100m([path], WORDS), out, Selection(99_999, None, 1), **options)
     assert again.value.report == nothing.value.report
     assert options["rejected"].read_bytes() == rejected
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
+def test_a_damaged_stream_behind_others_is_not_the_end_of_the_file(tmp_path, pack):
+    lines = [json.dumps(photo(photoid=i)).encode() + b"\n" for i in range(9)]
+    streams = [pack(b"".join(lines[i : i + 3])) for i in (0, 3, 6)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(streams))
+    assert len(read(path, tmp_path / "whole")[0]) == 9
+    streams[1] = b"<html>" + streams[1][6:]
+    path.write_bytes(b"".join(streams))
+    photos, report = read(path, tmp_path / "out")
+    assert len(photos) == 3
+    assert ["ends too early, or is damaged" in p["what"] for p in report["problems"]] == [True]
+    with pytest.raises(InputError, match="is damaged"):
+        read(path, tmp_path / "strict", strict=True)
