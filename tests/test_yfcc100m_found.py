@@ -300,3 +300,16 @@ def test_a_damaged_stream_behind_others_is_not_the_end_of_the_file(tmp_path, pac
     assert ["ends too early, or is damaged" in p["what"] for p in report["problems"]] == [True]
     with pytest.raises(InputError, match="is damaged"):
         read(path, tmp_path / "strict", strict=True)
+
+
+def test_the_first_json_line_may_lack_what_is_null_in_it(tmp_path):
+    lacking = {"usertags", "datetaken", "key", "ext"}
+    first = {name: value for name, value in PHOTO.items() if name not in lacking}
+    path = json_lines(tmp_path / "a", first, photo(photoid=2, key="abcdef0123456789"))
+    root = tmp_path / "pictures"
+    (root / "abc" / "def").mkdir(parents=True)
+    (root / "abc" / "def" / "abcdef0123456789.jpg").write_bytes(picture(2))
+    out = prepare(Yfcc100m([path], WORDS, True), tmp_path / "out", images=images(root))
+    report = json.loads((out / "report.json").read_text())
+    assert [*report["rows"]["left_out"]] == ["no user tags"]
+    assert Pictures(out / "photos.parquet", root)[0] == picture(2)
