@@ -119,8 +119,8 @@ class Plan:
         photos = PhotoCollection.load(self.collection)
         if self.convnet is None and photos.has_pictures:
             raise InputError(
-                f"{self.collection} has pictures. Name another --out for what is --without-pictures"
-                ", or give the --metadata, too: it is made anew without them."
+                f"{self.collection} has pictures. Name another --out for what is "
+                "--without-pictures, with its --metadata."
             )
         return photos
 
