@@ -18,6 +18,7 @@ from hashtag_core.commands.reproduce import PAGE, duration
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.plots.comparison import END, comparison, reproduction_page
 from hashtag_core.prepare.ingest import prepare
+from hashtag_core.prepare.places import workplace
 from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.study import reproduction
 from hashtag_core.study.reproduction import Size, trained_rows
@@ -379,8 +380,11 @@ def test_pictures_that_were_not_found_are_asked_for_as_it_helps(tmp_path, light,
 def test_photos_that_are_there_are_not_selected_again(tmp_path, light):
     out, metadata = tmp_path / "out", str(few(tmp_path / "six", 6))
     assert run(out, "--without-pictures", "--metadata", metadata) == 0
+    workplace((out / "collection").resolve())  # of a run that was killed at its very end
+    assert run(out, "--without-pictures", "--metadata", metadata) == 0
+    assert not (out / "collection.hashtag-core").exists()
     (out / "collection" / "report.txt").unlink()
     before = (out / "collection" / "photos.parquet").stat().st_mtime_ns
     assert run(out, "--without-pictures", "--metadata", metadata) == 0
     assert (out / "collection" / "photos.parquet").stat().st_mtime_ns == before
-    assert light.count(["prepare", "yfcc100m"]) == 1
+    assert light.count(["prepare", "yfcc100m"]) == 2

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashtag_core.commands.options import FIXED, PAPER_FIXED
 from hashtag_core.errors import InputError
-from hashtag_core.files import write_whole
+from hashtag_core.files import OURS, write_whole
 from hashtag_core.formats import read_json, to_json
 
 if TYPE_CHECKING:
@@ -188,7 +188,10 @@ class Plan:
         cost = self._nothing()
         if self.photos is None:
             cost = reading(self.source)
-        return Step("select the photos", arguments, cost, self.photos is not None)
+        work = self.collection.with_name(self.collection.name + OURS)  # of a run that was killed
+        return Step(
+            "select the photos", arguments, cost, self.photos is not None and not work.exists()
+        )
 
     def _features(self, name: str) -> Step:
         from hashtag_core.benchmarks import costs
