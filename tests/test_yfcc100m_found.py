@@ -313,3 +313,16 @@ def test_the_first_json_line_may_lack_what_is_null_in_it(tmp_path):
     report = json.loads((out / "report.json").read_text())
     assert [*report["rows"]["left_out"]] == ["no user tags"]
     assert Pictures(out / "photos.parquet", root)[0] == picture(2)
+
+
+def test_pictures_may_lie_in_the_folder_itself_by_the_key_of_the_list_of_urls(tmp_path):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    path = metadata(tmp_path / "photos.tsv", range(1, 4))
+    urls = UrlList(tmp_path / "urls.parquet", key_of)
+    prepare(Yfcc100m([path], WORDS, True), tmp_path / "listed", urls=urls)
+    for row in pq.read_table(urls.path).to_pylist():
+        (root / f"{row['key']}.jpg").write_bytes(picture(int(row["photo_id"])))
+    assert not with_pictures(root, tmp_path / "out")["notes"]
+    photos = Pictures(tmp_path / "out" / "photos.parquet", root)
+    assert {photos[row] for row in range(3)} == {picture(n) for n in (1, 2, 3)}
