@@ -128,6 +128,21 @@ def test_another_job_starts_anew(change, tmp_path):
     assert np.array_equal(np.load(tmp_path / "f.npy"), whole)
 
 
+def test_features_of_another_job_that_took_long_are_not_thrown_away(tmp_path, monkeypatch):
+    path = tmp_path / "f.npy"
+    interrupted(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_files, "COSTLY", 3)
+        told = one_line(extract_features, GREYS, path, tiny(), 5)
+        assert f"{path} holds the features of 4 pictures, by a run with another ConvNet" in told
+        second = tiny()
+        extract_features(GREYS, path, second, 2)
+        assert second.network.seen == 6
+        path.unlink()
+        extract_features(GREYS, path, tiny(), 5)
+    assert np.array_equal(np.load(path), EXPECTED)
+
+
 def test_the_progress_bar_begins_where_the_run_goes_on(tmp_path, capsys):
     interrupted(tmp_path / "f.npy")
     capsys.readouterr()

@@ -19,6 +19,7 @@ from hashtag_core.commands.reproduce import PAGE, duration
 from hashtag_core.data.photos import PhotoCollection
 from hashtag_core.plots.comparison import END, comparison, reproduction_page
 from hashtag_core.prepare.ingest import prepare
+from hashtag_core.prepare.places import workplace
 from hashtag_core.sources.yfcc100m import Yfcc100m
 from hashtag_core.study import reproduction
 from hashtag_core.study.reproduction import Size, trained_rows
@@ -380,3 +381,33 @@ def test_speeds_of_another_kind_are_measured_again(tmp_path, quick, capsys):
         (out / "speeds.json").write_text(json.dumps(dict.fromkeys(speeds, broken)))
         assert run(out, "--without-pictures", "--sample", "0.5", "--plan") == 0
         assert json.loads((out / "speeds.json").read_text()) == speeds
+
+
+def test_pictures_that_were_not_found_are_asked_for_as_it_helps(tmp_path, light, capsys):
+    out, metadata = tmp_path / "out", ("--metadata", str(few(tmp_path / "six", 6)))
+    (tmp_path / "pictures").mkdir()
+    images = "--images", str(tmp_path / "pictures")
+    assert run(out, "--without-pictures", *metadata) == 0
+    for given, asked in (
+        ((), "their pictures: --images DIR"),
+        (images, "--metadata FILE …, too: the photos that are there"),
+    ):
+        assert run(out, *given, "--plan") == 0
+        assert f"Missing: {asked}" in capsys.readouterr().out
+    assert run(out, *metadata, *images) == 0
+    assert run(out, *metadata, *images, "--plan") == 0
+    told = f"none was found in {images[1]}. If some came since, delete {out / 'collection'}"
+    assert told in capsys.readouterr().out
+
+
+def test_photos_that_are_there_are_not_selected_again(tmp_path, light):
+    out, metadata = tmp_path / "out", str(few(tmp_path / "six", 6))
+    assert run(out, "--without-pictures", "--metadata", metadata) == 0
+    workplace((out / "collection").resolve())  # of a run that was killed at its very end
+    assert run(out, "--without-pictures", "--metadata", metadata) == 0
+    assert not (out / "collection.hashtag-core").exists()
+    (out / "collection" / "report.txt").unlink()
+    before = (out / "collection" / "photos.parquet").stat().st_mtime_ns
+    assert run(out, "--without-pictures", "--metadata", metadata) == 0
+    assert (out / "collection" / "photos.parquet").stat().st_mtime_ns == before
+    assert light.count(["prepare", "yfcc100m"]) == 2

@@ -1,7 +1,9 @@
 """What somebody who had not written it broke: places, databases and files as people have them."""
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import random
 import sqlite3
@@ -305,3 +307,45 @@ def test_a_block_that_is_damaged_inside_is_made_again(tmp_path, seed):
         prepare(Yfcc100m([path], WORDS), out, Selection(99_999, None, 1), **options)
     assert again.value.report == nothing.value.report
     assert options["rejected"].read_bytes() == rejected
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, gzip.compress, lzma.compress])
+def test_a_damaged_stream_behind_others_is_not_the_end_of_the_file(tmp_path, pack):
+    lines = [json.dumps(photo(photoid=i)).encode() + b"\n" for i in range(9)]
+    streams = [pack(b"".join(lines[i : i + 3])) for i in (0, 3, 6)]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"".join(streams))
+    assert len(read(path, tmp_path / "whole")[0]) == 9
+    streams[1] = b"<html>" + streams[1][6:]
+    path.write_bytes(b"".join(streams))
+    photos, report = read(path, tmp_path / "out")
+    assert len(photos) == 3
+    assert ["ends too early, or is damaged" in p["what"] for p in report["problems"]] == [True]
+    with pytest.raises(InputError, match="is damaged"):
+        read(path, tmp_path / "strict", strict=True)
+
+
+def test_the_first_json_line_may_lack_what_is_null_in_it(tmp_path):
+    lacking = {"usertags", "datetaken", "key", "ext"}
+    first = {name: value for name, value in PHOTO.items() if name not in lacking}
+    path = json_lines(tmp_path / "a", first, photo(photoid=2, key="abcdef0123456789"))
+    root = tmp_path / "pictures"
+    (root / "abc" / "def").mkdir(parents=True)
+    (root / "abc" / "def" / "abcdef0123456789.jpg").write_bytes(picture(2))
+    out = prepare(Yfcc100m([path], WORDS, True), tmp_path / "out", images=images(root))
+    report = json.loads((out / "report.json").read_text())
+    assert [*report["rows"]["left_out"]] == ["no user tags"]
+    assert Pictures(out / "photos.parquet", root)[0] == picture(2)
+
+
+def test_pictures_may_lie_in_the_folder_itself_by_the_key_of_the_list_of_urls(tmp_path):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    path = metadata(tmp_path / "photos.tsv", range(1, 4))
+    urls = UrlList(tmp_path / "urls.parquet", key_of)
+    prepare(Yfcc100m([path], WORDS, True), tmp_path / "listed", urls=urls)
+    for row in pq.read_table(urls.path).to_pylist():
+        (root / f"{row['key']}.jpg").write_bytes(picture(int(row["photo_id"])))
+    assert not with_pictures(root, tmp_path / "out")["notes"]
+    photos = Pictures(tmp_path / "out" / "photos.parquet", root)
+    assert {photos[row] for row in range(3)} == {picture(n) for n in (1, 2, 3)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashtag_core.commands.options import FIXED, PAPER_FIXED
 from hashtag_core.errors import InputError
-from hashtag_core.files import write_whole
+from hashtag_core.files import OURS, write_whole
 from hashtag_core.formats import read_json, to_json
 
 if TYPE_CHECKING:
@@ -28,6 +28,14 @@ METADATA = (
 PICTURES = (
     "their pictures: --images DIR; or --without-pictures, for the rows that need none. "
     "`prepare yfcc100m … --urls FILE` lists those to fetch"
+)
+ANEW = (
+    "--metadata FILE …, too: the photos that are there were selected without pictures, and have to "
+    "be selected anew with --images"
+)
+NONE_FOUND = (
+    "their pictures: none was found in {images}. If some came since, delete {photos}: it is made "
+    "anew"
 )
 USERS_PER_BATCH = 16  # with the paper's sizes; its one takes 16 times as many steps
 SAMPLE_EPOCHS = 6  # of small models, so that a laptop does all of it
@@ -112,8 +120,8 @@ class Plan:
         photos = PhotoCollection.load(self.collection)
         if self.convnet is None and photos.has_pictures:
             raise InputError(
-                f"{self.collection} has pictures. Name another --out for what is --without-pictures"
-                ", or give the --metadata, too: it is made anew without them."
+                f"{self.collection} has pictures. Name another --out for what is "
+                "--without-pictures, with its --metadata."
             )
         return photos
 
@@ -154,9 +162,16 @@ class Plan:
             lines += [] if options.images or options.without_pictures else [PICTURES]
             if options.images and not Path(options.images).is_dir():
                 lines.append(f"the folder of pictures, {options.images}")
-        elif self.convnet is not None and not self.photos.has_pictures:
-            lines += [] if self.photos.meta.get("counts", {}).get("pictures") else [PICTURES]
+        elif self.convnet is not None and not (self.photos.has_pictures or self._has_found):
+            found_none = NONE_FOUND.format(images=options.images, photos=self.collection)
+            asked = found_none if options.metadata else ANEW
+            lines.append(asked if options.images else PICTURES)
         return lines
+
+    @property
+    def _has_found(self) -> bool:
+        """Whether pictures of the photos were found when those were selected."""
+        return bool(self.photos and self.photos.meta.get("counts", {}).get("pictures"))
 
     def steps(self) -> Iterator[Step]:
         """All of them, in their order. What a step costs is measured when it is asked for."""
@@ -179,7 +194,10 @@ class Plan:
         cost = self._nothing()
         if self.photos is None:
             cost = reading(self.source)
-        return Step("select the photos", arguments, cost)
+        work = self.collection.with_name(self.collection.name + OURS)  # of a run that was killed
+        return Step(
+            "select the photos", arguments, cost, self.photos is not None and not work.exists()
+        )
 
     def _features(self, name: str) -> Step:
         from hashtag_core.benchmarks import costs

@@ -26,7 +26,9 @@ from hashtag_core.errors import InputError
 from hashtag_core.files import write_whole
 from hashtag_core.formats import read_features
 
+COSTLY = 10_000  # pictures: a laptop's ConvNet has read them for minutes
 TO_DO, DONE, FIRST_REASON = 0, 1, 2  # a row's code; FIRST_REASON and more are the caller's
+DISOWNED = b"null"  # the note of features that count for nothing
 
 
 class FeatureFiles:
@@ -60,10 +62,18 @@ class FeatureFiles:
         """Make them for this job, with every row to do.
 
         Raises:
-            InputError: where a features file lies there that no run of ours began.
+            InputError: where a features file lies there that no run of ours began, or one with more
+                than `COSTLY` features of another job.
         """
         if self.path.exists() and not self._note.exists():
             raise InputError(f"{self.path} is needed, and was not made here: move it elsewhere.")
+        done = self.done()
+        if done > COSTLY and self.path.exists() and self._note.read_bytes() != DISOWNED:
+            raise InputError(
+                f"{self.path} holds the features of {done:,} pictures, by a run with another "
+                "ConvNet, batch size or pictures that was not finished. Go on with those, or "
+                "remove that file."
+            )
         self.disown()  # first: files of such a note count for nothing
         try:
             with self.path.open("wb") as file:
@@ -78,7 +88,7 @@ class FeatureFiles:
 
     def disown(self) -> None:
         """Say that the features are not to be used, and may be written over or removed."""
-        write_whole(self._note, b"null")
+        write_whole(self._note, DISOWNED)
 
     def codes(self) -> np.ndarray:
         """(P,) uint8, as they are on the disk now."""

@@ -7,10 +7,10 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from hashtag_core.errors import InputError
 from hashtag_core.prepare.places import is_utf8
@@ -91,11 +91,14 @@ def what_ends(error: Exception) -> str:
     return BOMB if isinstance(error, Bomb) else CUT
 
 
-class _Xz(io.RawIOBase):
-    """What is in an xz file, unpacked within `MAX_WINDOW`; `lzma.open` knows no bound."""
+class _Streams(io.RawIOBase):
+    """What is in a file of one stream behind the other, as pbzip2 and xz write them.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.stream = file, lzma.LZMADecompressor(memlimit=MAX_WINDOW)
+    `lzma.open` knows no bound of memory, and `bz2.open` takes a damaged stream for the end.
+    """
+
+    def __init__(self, file: BinaryIO, begin: Callable[[], Any]) -> None:
+        self.file, self.begin, self.stream = file, begin, begin()
 
     def readable(self) -> bool:
         """It is."""
@@ -112,7 +115,7 @@ class _Xz(io.RawIOBase):
                     packed = more.lstrip(b"\0")
                 if not packed:
                     return 0
-                self.stream = lzma.LZMADecompressor(memlimit=MAX_WINDOW)
+                self.stream = self.begin()
             elif self.stream.needs_input:
                 packed = self.file.read(SMALL)
                 if not packed:
@@ -122,10 +125,14 @@ class _Xz(io.RawIOBase):
         return len(piece)
 
 
+def _streams(begin: Callable[[], Any]) -> Callable[[BinaryIO], BinaryIO]:
+    return lambda file: io.BufferedReader(_Streams(file, begin), SMALL)
+
+
 MAGIC = {
     b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lambda file: io.BufferedReader(_Xz(file), SMALL),
+    b"BZh": _streams(bz2.BZ2Decompressor),
+    b"\xfd7zXZ\x00": _streams(lambda: lzma.LZMADecompressor(memlimit=MAX_WINDOW)),
 }
 
 

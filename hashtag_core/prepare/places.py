@@ -17,13 +17,12 @@ from pathlib import Path
 from hashtag_core.data.meta import HISTORY, QUERY, is_ours, said_by
 from hashtag_core.errors import InputError
 from hashtag_core.files import OURS, locked, refuse_others, write_whole
-from hashtag_core.prepare.feature_files import FeatureFiles
+from hashtag_core.prepare.feature_files import COSTLY, FeatureFiles
 
 OF_A_COLLECTION = re.compile(
     r"photos\.parquet|(features|query)(\.next)?\.npy(\.rows|\.job\.json)?|meta(\.next)?\.json"
     rf"|capitals\.parquet|report\.json|report\.txt|\..+{re.escape(OURS)}\.(partial|lock)"
 )
-COSTLY = 10_000  # pictures: a laptop's ConvNet has read them for minutes
 WORDS = "words.txt"  # of a simulated one, whose meta.json names it
 MARK = "README.txt"
 ABOUT = (

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -204,7 +205,10 @@ def _form(path: Path, wanted: dict[str, str], in_folder: bool = False) -> Form |
 
 
 def _json(start: bytes) -> dict | None:
-    """The first object among the first lines that has a photo's id, or else the first object."""
+    """What the first lines have of photos, all in one; where they have none, the first object.
+
+    A writer may leave out of a line what is null in it: one line does not have all the names.
+    """
     lines = start.removeprefix(BOM).split(b"\n")[:FIRST_LINES]
     if not start.lstrip(BOM + b" \t\r\n").startswith(b"{"):
         return None
@@ -215,7 +219,6 @@ def _json(start: bytes) -> dict | None:
         except (ValueError, RecursionError):
             continue
         if isinstance(found, dict):
-            if ID in found:
-                return found
             objects.append(found)
-    return objects[0] if objects else None
+    photos = [found for found in objects if ID in found]
+    return dict(ChainMap(*photos)) if photos else objects[0] if objects else None

@@ -31,7 +31,7 @@ class JsonLines:
     Args:
         path: of the file.
         wanted: the columns that are read if they are there -> what they are called.
-        first: its first line, taken apart.
+        first: what its first lines have, all in one.
     """
 
     malformed: frozenset[str] = frozenset()

@@ -28,8 +28,9 @@ def picture_paths(photo_id: str, image: str | None) -> list[str]:
     """
     paths = [] if image is None else [image]
     if image is not None and image.startswith(WEB):
-        folded = [f"{key[:3]}/{key[3:6]}/{key}.jpg" for key in _keys(image)]
-        paths = [*folded, *(IN_BUCKET + path for path in folded)]
+        keys = _keys(image)
+        folded = [f"{key[:3]}/{key[3:6]}/{key}.jpg" for key in keys]
+        paths = [*folded, *(IN_BUCKET + path for path in folded), *(f"{key}.jpg" for key in keys)]
     ending = PurePosixPath(image or "").suffix
     return list(dict.fromkeys([*paths, f"{photo_id}{ending or '.jpg'}", f"{photo_id}.jpg"]))
 
