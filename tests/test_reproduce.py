@@ -411,3 +411,16 @@ def test_photos_that_are_there_are_not_selected_again(tmp_path, light):
     assert run(out, "--without-pictures", "--metadata", metadata) == 0
     assert (out / "collection" / "photos.parquet").stat().st_mtime_ns == before
     assert light.count(["prepare", "yfcc100m"]) == 2
+
+
+def test_features_that_are_there_are_not_replaced_by_those_of_a_default(tmp_path, light):
+    out, metadata = tmp_path / "out", ("--metadata", str(few(tmp_path / "six", 6)))
+    assert run(out, "--without-pictures", *metadata) == 0
+    meta = json.loads((out / "collection" / "meta.json").read_text())
+    named = {"convnet": {"name": "resnet18", "weights": "w"}, "pictures": {"read": 606}}
+    (out / "collection" / "meta.json").write_text(json.dumps(meta | named))
+    np.save(out / "collection" / "features.npy", np.ones((606, 4), np.float16))
+    for more, times in ((), 0), (("--convnet", "resnet50"), 1):
+        light.clear()
+        assert run(out, *metadata, *more) == 0
+        assert light.count(["prepare", "features"]) == times

@@ -48,7 +48,9 @@ def add_command(commands: argparse._SubParsersAction, run: Run) -> None:
         "--words", metavar="FILE", type=Read, help="GloVe; the paper's is glove.42B.300d.txt"
     )
     parser.add_argument(
-        "--convnet", metavar="NAME", help="default: resnet50, with --sample efficientnet_lite0"
+        "--convnet",
+        metavar="NAME",
+        help="default: whose features are there, or resnet50, with --sample efficientnet_lite0",
     )
     parser.add_argument(
         "--sample",

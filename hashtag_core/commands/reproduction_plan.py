@@ -85,12 +85,19 @@ class Plan:
         self.sizes = "small" if is_sample else "paper"
         self.epochs = options.epochs or (SAMPLE_EPOCHS if is_sample else 20)
         self.users_per_batch = options.users_per_batch or (4 if is_sample else USERS_PER_BATCH)
-        default = "efficientnet_lite0" if is_sample else "resnet50"
-        self.convnet = None if options.without_pictures else options.convnet or default
         if options.convnet is not None:
             from hashtag_core.model.convnet import check_convnet
 
             check_convnet(options.convnet)
+
+    @cached_property
+    def convnet(self) -> str | None:
+        """Whose features: the one that was named, or else the one whose features are there."""
+        if self.options.without_pictures:
+            return None
+        there = None if self.photos is None else self.photos.convnet
+        default = "efficientnet_lite0" if self.options.sample < 1 else "resnet50"
+        return self.options.convnet or there or default
 
     @cached_property
     def source(self) -> Yfcc100m:
@@ -118,7 +125,7 @@ class Plan:
             if made_of != digest_of(self.source, Selection.paper(), root):
                 return None
         photos = PhotoCollection.load(self.collection)
-        if self.convnet is None and photos.has_pictures:
+        if self.options.without_pictures and photos.has_pictures:
             raise InputError(
                 f"{self.collection} has pictures. Name another --out for what is "
                 "--without-pictures, with its --metadata."
