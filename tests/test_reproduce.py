@@ -298,6 +298,8 @@ def light(quick, monkeypatch):
 
     def step(step, run):
         done.append(step.arguments[:2])
+        if done[-1] == ["prepare", "features"]:  # in small batches on a CPU
+            assert ("--batch-size" in step.arguments) == (choose_device(None).type == "cpu")
         if done[-1] == ["prepare", "yfcc100m"]:
             real(step, run)
         if done[-1] == ["table", "1"]:
