@@ -17,6 +17,7 @@ from hashtag_core.benchmarks.yfcc100m_sample import write_yfcc100m_sample
 from hashtag_core.commands import reproduce
 from hashtag_core.commands.reproduce import PAGE, duration
 from hashtag_core.data.photos import PhotoCollection
+from hashtag_core.devices import choose_device
 from hashtag_core.plots.comparison import END, comparison, reproduction_page
 from hashtag_core.prepare.ingest import prepare
 from hashtag_core.prepare.places import workplace
