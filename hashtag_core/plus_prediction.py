@@ -29,15 +29,9 @@ from hashtag_core.data.hashtags import Hashtags
 from hashtag_core.errors import InputError
 from hashtag_core.model.joint_embedding import HashtagModel
 from hashtag_core.model.products import fold
-from hashtag_core.prediction import (
-    HashtagPredictor,
-    Picture,
-    as_typed,
-    check_number,
-    clean,
-    finite,
-)
+from hashtag_core.prediction import HashtagPredictor, Picture, check_number, finite
 from hashtag_core.training.runs import FILES
+from hashtag_core.typed import as_typed, clean
 
 
 @dataclass(eq=False)

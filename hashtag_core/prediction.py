@@ -30,6 +30,7 @@ from hashtag_core.model.convnet import DEFAULT_CONVNET, ConvNet, load_convnet
 from hashtag_core.model.joint_embedding import HashtagModel, picture_scores
 from hashtag_core.model.user_encoders import stepwise
 from hashtag_core.pretrained import Pretrained
+from hashtag_core.typed import as_typed, no_text
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -391,32 +392,3 @@ def finite(scores: Tensor) -> Tensor:
             "word vector has numbers far from those of the training."
         )
     return scores
-
-
-def clean(hashtags: Iterable[str]) -> list[str]:
-    """Lower case, without blanks and `#` around them, each once, none empty.
-
-    Raises:
-        InputError: where it is a single text.
-    """
-    return [*as_typed(hashtags)]
-
-
-def as_typed(hashtags: Iterable[str]) -> dict[str, str]:
-    """The same, each with its capitals: {"therapist": "TheRapist"}."""
-    several = [*no_text(hashtags)]
-    for name in several:
-        if not isinstance(name, str):
-            raise InputError(f"hashtags are texts, and {name!r} is none.")
-    typed: dict[str, str] = {}
-    for text in (name.strip(" \t\n\r#") for name in several):
-        if text:
-            typed.setdefault(text.lower(), text)
-    return typed
-
-
-def no_text(hashtags: Iterable[str]) -> Iterable[str]:
-    """The same hashtags, if they are not a single text, whose letters would be taken for them."""
-    if isinstance(hashtags, str | bytes) or not isinstance(hashtags, Iterable):
-        raise InputError(f"hashtags are a list of texts, as ['cat'], not {hashtags!r}.")
-    return hashtags

@@ -13,7 +13,7 @@ LIBRARY = Path(__file__).parents[1] / "hashtag_core"
 FILES = sorted(LIBRARY.rglob("*.py"))
 STEPS = (  # no part knows one that comes later, nor another one on its own step
     ("errors",),
-    ("files", "devices", "printing", "repository", "stopping", "threads", "workers"),
+    ("files", "devices", "printing", "repository", "stopping", "threads", "typed", "workers"),
     ("formats",),
     ("data",),
     ("model",),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hashtag_core.commands.options import FIXED, PAPER_FIXED
 from hashtag_core.errors import InputError
-from hashtag_core.files import OURS, write_whole
+from hashtag_core.files import write_whole
 from hashtag_core.formats import read_json, to_json
 
 if TYPE_CHECKING:
@@ -170,16 +170,16 @@ class Plan:
             lines += [] if options.images or options.without_pictures else [PICTURES]
             if options.images and not Path(options.images).is_dir():
                 lines.append(f"the folder of pictures, {options.images}")
-        elif self.convnet is not None and not (self.photos.has_pictures or self._has_found):
-            found_none = NONE_FOUND.format(images=options.images, photos=self.collection)
-            asked = found_none if options.metadata else ANEW
-            lines.append(asked if options.images else PICTURES)
+        elif self.convnet is not None and not self.photos.has_pictures:
+            if self.photos.meta.get("counts", {}).get("pictures"):
+                return lines  # found, and looked at in the next step
+            if not options.images:
+                lines.append(PICTURES)
+            elif not options.metadata:
+                lines.append(ANEW)
+            else:
+                lines.append(NONE_FOUND.format(images=options.images, photos=self.collection))
         return lines
-
-    @property
-    def _has_found(self) -> bool:
-        """Whether pictures of the photos were found when those were selected."""
-        return bool(self.photos and self.photos.meta.get("counts", {}).get("pictures"))
 
     def steps(self) -> Iterator[Step]:
         """All of them, in their order. What a step costs is measured when it is asked for."""
@@ -192,6 +192,7 @@ class Plan:
 
     def _prepare(self) -> Step:
         from hashtag_core.benchmarks.costs import reading
+        from hashtag_core.prepare.places import workplace_of
 
         options, files = self.options, list(self.options.metadata)
         arguments = ["prepare", "yfcc100m", *files, "--out", str(self.collection), "--no-features"]
@@ -202,10 +203,9 @@ class Plan:
         cost = self._nothing()
         if self.photos is None:
             cost = reading(self.source)
-        work = self.collection.with_name(self.collection.name + OURS)  # of a run that was killed
-        return Step(
-            "select the photos", arguments, cost, self.photos is not None and not work.exists()
-        )
+        was_killed = workplace_of(self.collection).exists()  # and has to tidy up
+        is_done = self.photos is not None and not was_killed
+        return Step("select the photos", arguments, cost, is_done)
 
     def _features(self, name: str) -> Step:
         from hashtag_core.benchmarks import costs

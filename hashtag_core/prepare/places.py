@@ -132,13 +132,18 @@ def remove_collection(folder: Path) -> None:
         folder.rmdir()
 
 
+def workplace_of(out: Path) -> Path:
+    """The folder beside `out` that a run works in, whether it is there or not."""
+    return out.with_name(out.name + OURS)
+
+
 def workplace(out: Path) -> Path:
     """The folder beside `out` that a run works in; made where it is not there.
 
     Raises:
         InputError: where something else is in it.
     """
-    folder = out.with_name(out.name + OURS)
+    folder = workplace_of(out)
     if not _is_marked(folder):
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         partial = f".{MARK}{OURS}.partial"  # of a run that was killed at its very beginning
@@ -159,7 +164,7 @@ def _is_marked(folder: Path) -> bool:
 
 def put_back(out: Path) -> None:
     """The older collection in its place again, where a run was stopped that had just moved it."""
-    old = out.with_name(out.name + OURS) / "old"
+    old = workplace_of(out) / "old"
     if _is_marked(old.parent) and is_ours(old) and _is_free(out):
         if out.exists():
             out.rmdir()
@@ -169,7 +174,7 @@ def put_back(out: Path) -> None:
 def leave_workplace(out: Path) -> None:
     """Remove the folder that a run worked in, its mark at the very end; no other folder."""
     put_back(out)
-    folder = out.with_name(out.name + OURS)
+    folder = workplace_of(out)
     for path in folder.iterdir() if _is_marked(folder) else ():
         if path.name == "old" and not is_ours(out):
             return  # the only one that is there
@@ -208,6 +213,6 @@ def errors_in_one_line(where: Path) -> Iterator[None]:
             raise KeyboardInterrupt from None
         of_bytes = type(error) is duckdb.Error  # of Parquet; an error of ours would be of a kind
         if of_bytes or f"{where.name}{OURS}" in str(error):  # in the folder of the work
-            work, reason = where.with_name(where.name + OURS), str(error).splitlines()[0]
+            work, reason = workplace_of(where), str(error).splitlines()[0]
             raise InputError(f"{work}: damaged ({reason}). Remove that folder.") from None
         raise
